@@ -1,0 +1,11 @@
+//! Generated messages, clients and servers of the gRPC package `ribwatch.v1`.
+#![allow(missing_docs, reason = "generated code; the documentation stands in the .proto files")]
+#![allow(clippy::all, reason = "generated code")]
+
+/// Package `ribwatch.v1`.
+pub mod v1 {
+    tonic::include_proto!("ribwatch.v1");
+
+    /// The encoded `FileDescriptorSet`, for server reflection.
+    pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+}

@@ -1,0 +1,143 @@
+//! The nouns that every room shares. A value here knows itself and nothing else: no tables, no bytes of a
+//! message, no clock. Imports nothing of ours.
+
+mod asn;
+mod family;
+mod prefix;
+
+use std::{fmt, net::Ipv4Addr, str::FromStr, time::Duration};
+
+pub use asn::Asn;
+pub use family::Family;
+pub use prefix::{Prefix, PrefixError};
+
+/// BGP Identifier (RFC 4271 §4.2, RFC 6286): four octets, unique within an AS, never zero on the wire.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct RouterId(pub u32);
+
+impl fmt::Display for RouterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Ipv4Addr::from(self.0).fmt(f)
+    }
+}
+
+impl fmt::Debug for RouterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for RouterId {
+    type Err = std::net::AddrParseError;
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        Ok(Self(s.parse::<Ipv4Addr>()?.into()))
+    }
+}
+
+/// Path Identifier (RFC 7911 §3): chosen by the sender of a route, 0 where ADD-PATH is not in use.
+pub type PathId = u32;
+
+/// A configured or accepted neighbour for as long as the process runs; never reused.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct PeerId(pub u32);
+
+/// A point in time: microseconds since the Unix epoch, from a clock that never steps back.
+///
+/// Drivers read the clock; every room above `io` is handed the time.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Timestamp(pub u64);
+
+impl Timestamp {
+    /// Whole seconds since the Unix epoch, as stored beside a path (good until 2106).
+    pub fn secs(self) -> u32 {
+        u32::try_from(self.0 / 1_000_000).unwrap_or(u32::MAX)
+    }
+
+    /// The start of second `secs` since the Unix epoch.
+    pub fn from_secs(secs: u64) -> Self {
+        Self(secs.saturating_mul(1_000_000))
+    }
+
+    /// Time since `earlier`; zero when `earlier` is later.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl std::ops::Add<Duration> for Timestamp {
+    type Output = Self;
+    fn add(self, rhs: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(rhs.as_micros()).unwrap_or(u64::MAX)))
+    }
+}
+
+/// Which side of the AS boundary a neighbour stands on (RFC 4271 §1: EBGP, IBGP).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum PeerKind {
+    /// Another AS: EBGP.
+    External,
+    /// Our own AS: IBGP.
+    Internal,
+}
+
+/// BGP Role (RFC 9234 §4.1) as sent in the capability; the value is the wire code.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(u8)]
+pub enum Role {
+    /// The sender is the transit provider.
+    Provider = 0,
+    /// The sender is a route server.
+    RouteServer = 1,
+    /// The sender is a client of a route server.
+    RouteServerClient = 2,
+    /// The sender is the customer.
+    Customer = 3,
+    /// The sender is a lateral peer.
+    Peer = 4,
+}
+
+impl Role {
+    /// The role for a wire code; `None` for one that RFC 9234 does not define.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Some(match code {
+            0 => Self::Provider,
+            1 => Self::RouteServer,
+            2 => Self::RouteServerClient,
+            3 => Self::Customer,
+            4 => Self::Peer,
+            _ => return None,
+        })
+    }
+
+    /// The only role the other side may have (RFC 9234 §4.2, table 2).
+    pub fn counterpart(self) -> Self {
+        match self {
+            Self::Provider => Self::Customer,
+            Self::Customer => Self::Provider,
+            Self::RouteServer => Self::RouteServerClient,
+            Self::RouteServerClient => Self::RouteServer,
+            Self::Peer => Self::Peer,
+        }
+    }
+
+    /// The word used in configuration and output: `provider customer peer rs rs-client`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Provider => "provider",
+            Self::RouteServer => "rs",
+            Self::RouteServerClient => "rs-client",
+            Self::Customer => "customer",
+            Self::Peer => "peer",
+        }
+    }
+}
+
+impl FromStr for Role {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        [Self::Provider, Self::RouteServer, Self::RouteServerClient, Self::Customer, Self::Peer]
+            .into_iter()
+            .find(|role| role.name() == s)
+            .ok_or_else(|| format!("`{s}` is not a role: provider, customer, peer, rs or rs-client"))
+    }
+}

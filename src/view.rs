@@ -1,0 +1,485 @@
+//! Read models: what a reader may ask and the immutable answers it gets. `engine` fills them, `io` adds the
+//! state of sessions, `api`, `web`, `metrics` and `cli` only format them. Nothing here locks the writer.
+
+use std::{future::Future, ops::Range, pin::Pin, sync::Arc, time::Duration};
+
+use crate::{
+    types::{Asn, Family, PathId, PeerId, Prefix, RouterId, Timestamp},
+    wire::bgp::attribute::AttrSet,
+};
+
+/// What identifies a route inside its family.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Nlri {
+    /// IPv4 or IPv6, unicast or multicast.
+    Prefix(Prefix),
+    /// Any other family: the key octets in wire form, without path id and labels.
+    Opaque(Box<[u8]>),
+}
+
+/// Which of the three tables of RFC 4271 §3.2 is meant.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Table {
+    /// The chosen route of each prefix.
+    #[default]
+    Loc,
+    /// What neighbours sent, before policy.
+    AdjIn,
+    /// What neighbours were told.
+    AdjOut,
+}
+
+/// How a prefix in a question relates to the prefixes in the answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PrefixMatch {
+    /// This prefix only.
+    Exact(Prefix),
+    /// The longest prefix in the table that covers this one (itself included).
+    Longest(Prefix),
+    /// This prefix and everything inside it.
+    Longer(Prefix),
+    /// This prefix and everything that covers it.
+    Shorter(Prefix),
+}
+
+/// Where a list goes on: opaque to clients, stable while the table changes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Cursor {
+    /// Family that was being listed.
+    pub family: Family,
+    /// Last prefix that was answered in full; the next page starts behind it.
+    pub after: Nlri,
+}
+
+/// A question about routes. What needs the attributes' text (regex, communities) is filtered by the reader;
+/// everything here is cheap enough for the writer's thread.
+#[derive(Clone, Debug, Default)]
+pub struct RouteQuery {
+    /// Table to read.
+    pub table: Table,
+    /// One family, or all.
+    pub family: Option<Family>,
+    /// Adj-RIB-In: from this neighbour; Loc-RIB: best route came from it; Adj-RIB-Out: sent to it (required).
+    pub neighbor: Option<PeerId>,
+    /// Relation to a prefix; `None` is the whole table.
+    pub prefix: Option<PrefixMatch>,
+    /// Only routes with this origin AS.
+    pub origin: Option<Asn>,
+    /// Continue behind this point.
+    pub cursor: Option<Cursor>,
+    /// Stop after this many routes (a prefix is never cut in two, so a page can be longer by one prefix).
+    pub limit: usize,
+    /// Stop after looking at this many prefixes, whether or not they matched. Bounds the writer's work.
+    pub scan_limit: usize,
+}
+
+/// One route in a page; its attributes are octets of `RoutePage::attrs`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RouteRow {
+    /// Address family.
+    pub family: Family,
+    /// What is routed.
+    pub nlri: Nlri,
+    /// Label stack octets (RFC 8277), empty elsewhere.
+    pub labels: Box<[u8]>,
+    /// Neighbour that sent it (Adj-RIB-Out: that was told); `None` for a route of our own.
+    pub peer: Option<PeerId>,
+    /// ADD-PATH identifier, 0 without ADD-PATH.
+    pub path_id: PathId,
+    /// Canonical attribute set, as a range of the page's `attrs`.
+    pub attrs: Range<u32>,
+    /// Whether this is the best route of its prefix.
+    pub best: bool,
+    /// Kept over a session loss (RFC 4724), not yet confirmed.
+    pub stale: bool,
+    /// When it was received, second resolution.
+    pub received_at: Timestamp,
+    /// The policy that rejected it, by name; `None` when accepted.
+    pub rejected_by: Option<Arc<str>>,
+}
+
+/// A bounded part of a table, read at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct RoutePage {
+    /// Routes in table order: family, prefix, neighbour, path id.
+    pub rows: Vec<RouteRow>,
+    /// The attribute sets of `rows`, each distinct set once.
+    pub attrs: Vec<u8>,
+    /// Where to go on; `None` when the list is complete.
+    pub next: Option<Cursor>,
+    /// Sequence number of the last change that this page includes.
+    pub seq: u64,
+}
+
+impl RoutePage {
+    /// The canonical attributes of `row`.
+    pub fn attrs(&self, row: &RouteRow) -> AttrSet<'_> {
+        AttrSet::new(&self.attrs[row.attrs.start as usize..row.attrs.end as usize])
+    }
+}
+
+/// One candidate of a decision and where it stands.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// Index into `Explanation::page.rows`.
+    pub row: usize,
+    /// Why it cannot be chosen at all, in words; `None` when eligible.
+    pub ineligible: Option<String>,
+    /// The step of the decision process at which it lost, in words; `None` for the best.
+    pub lost_at: Option<String>,
+}
+
+/// Why the best route of a prefix won (RFC 4271 §9.1).
+#[derive(Clone, Debug, Default)]
+pub struct Explanation {
+    /// Every path of the prefix.
+    pub page: RoutePage,
+    /// In order of preference, best first.
+    pub candidates: Vec<Candidate>,
+}
+
+/// Counts of one family towards one neighbour.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FamilyCounts {
+    /// Which family.
+    pub family: Family,
+    /// Paths in Adj-RIB-In.
+    pub received: u64,
+    /// Paths that import policy accepted.
+    pub accepted: u64,
+    /// Routes in Adj-RIB-Out.
+    pub advertised: u64,
+    /// Whether End-of-RIB was received (RFC 4724 §2).
+    pub end_of_rib: bool,
+}
+
+/// Counts of one family in the RIB as a whole.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TableCounts {
+    /// Which family.
+    pub family: Family,
+    /// Prefixes with at least one path.
+    pub prefixes: u64,
+    /// Paths in all Adj-RIB-Ins.
+    pub paths: u64,
+    /// Prefixes with a best route (Loc-RIB).
+    pub best: u64,
+}
+
+/// Counts per table, family and neighbour; kept incrementally, reading walks nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// Per family.
+    pub tables: Vec<TableCounts>,
+    /// Per neighbour and family.
+    pub neighbors: Vec<(PeerId, Vec<FamilyCounts>)>,
+    /// Distinct attribute sets held.
+    pub attribute_sets: u64,
+    /// Octets of attribute sets held.
+    pub attribute_octets: u64,
+    /// Sequence number of the last change.
+    pub seq: u64,
+}
+
+/// States of RFC 4271 §8.2.2, as fixed for output by the contract.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum SessionState {
+    /// Not trying.
+    #[default]
+    Idle,
+    /// Connecting.
+    Connect,
+    /// Waiting to be connected to, or to try again.
+    Active,
+    /// OPEN sent.
+    OpenSent,
+    /// OPEN exchanged, waiting for KEEPALIVE.
+    OpenConfirm,
+    /// Routes flow.
+    Established,
+}
+
+impl SessionState {
+    /// `idle connect active open_sent open_confirm established`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Connect => "connect",
+            Self::Active => "active",
+            Self::OpenSent => "open_sent",
+            Self::OpenConfirm => "open_confirm",
+            Self::Established => "established",
+        }
+    }
+}
+
+/// Messages of each type, one direction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct MessageCounts {
+    /// OPEN.
+    pub open: u64,
+    /// UPDATE.
+    pub update: u64,
+    /// NOTIFICATION.
+    pub notification: u64,
+    /// KEEPALIVE.
+    pub keepalive: u64,
+    /// ROUTE-REFRESH.
+    pub refresh: u64,
+}
+
+/// Faults found in UPDATEs of one neighbour, by attribute and what they cost (RFC 7606).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FaultCount {
+    /// Attribute type code; `None` when the fault is not inside an attribute.
+    pub attribute: Option<u8>,
+    /// `discard`, `withdraw` or `reset`.
+    pub outcome: &'static str,
+    /// How many.
+    pub count: u64,
+    /// The last one, in words.
+    pub last: String,
+}
+
+/// A neighbour and its session, everything `ribwatch neighbor X` shows.
+#[derive(Clone, Debug)]
+pub struct NeighborView {
+    /// Handle inside this process.
+    pub peer: PeerId,
+    /// Remote address.
+    pub address: std::net::IpAddr,
+    /// Remote port configured or seen.
+    pub port: u16,
+    /// Name from the configuration.
+    pub name: Option<String>,
+    /// `range` it was accepted from, for a dynamic neighbour.
+    pub range: Option<Prefix>,
+    /// Its AS: configured, or learnt from OPEN for a range; `None` before that.
+    pub remote_asn: Option<Asn>,
+    /// Our AS towards it.
+    pub local_asn: Asn,
+    /// Its BGP Identifier once OPEN was seen.
+    pub router_id: Option<RouterId>,
+    /// FSM state.
+    pub state: SessionState,
+    /// False after `disable`.
+    pub enabled: bool,
+    /// Collector session: nothing but keepalives is ever sent.
+    pub monitor_only: bool,
+    /// Never connects by itself.
+    pub passive: bool,
+    /// Since when established.
+    pub established_at: Option<Timestamp>,
+    /// Time of the last state change into or out of established.
+    pub changed_at: Option<Timestamp>,
+    /// Families negotiated, or configured while down.
+    pub families: Vec<Family>,
+    /// Counts per family.
+    pub counts: Vec<FamilyCounts>,
+    /// Negotiated hold time; zero before.
+    pub hold_time: Duration,
+    /// What both OPENs agreed on, in words, one item each.
+    pub negotiated: Vec<String>,
+    /// Messages received.
+    pub received: MessageCounts,
+    /// Messages sent.
+    pub sent: MessageCounts,
+    /// Faults by attribute.
+    pub faults: Vec<FaultCount>,
+    /// Times the session left established.
+    pub flaps: u64,
+    /// Why the session last failed or ended, in words.
+    pub last_error: Option<String>,
+    /// Octets waiting to be written to it.
+    pub send_queue: u64,
+    /// Import policy names.
+    pub import: Vec<String>,
+    /// Export policy names.
+    pub export: Vec<String>,
+}
+
+/// What changed in a table.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RibEvent {
+    /// Number of this change; rises by one with each event.
+    pub seq: u64,
+    /// When it was applied.
+    pub time: Timestamp,
+    /// `AdjIn`: a neighbour's path; `Loc`: the best route of a prefix.
+    pub table: Table,
+    /// The route after the change; for a withdrawal its attributes are empty.
+    pub row: RouteRow,
+    /// True when the route (Loc: the last best route) is gone.
+    pub withdrawn: bool,
+}
+
+/// Changes applied together, in order.
+#[derive(Clone, Debug, Default)]
+pub struct EventBatch {
+    /// The changes; sequence numbers rise without a hole inside a batch and from batch to batch.
+    pub events: Vec<RibEvent>,
+    /// Attribute sets of the events' rows.
+    pub attrs: Vec<u8>,
+}
+
+impl EventBatch {
+    /// The canonical attributes of `event`; empty for a withdrawal.
+    pub fn attrs(&self, event: &RibEvent) -> AttrSet<'_> {
+        AttrSet::new(&self.attrs[event.row.attrs.start as usize..event.row.attrs.end as usize])
+    }
+}
+
+/// A route that this router originates by command.
+#[derive(Clone, Debug)]
+pub struct LocalRoute {
+    /// What is announced.
+    pub prefix: Prefix,
+    /// Family; must be a plain-prefix family that fits the prefix.
+    pub family: Family,
+    /// Canonical attribute set.
+    pub attrs: Vec<u8>,
+}
+
+/// A question to the engine.
+#[derive(Clone, Debug)]
+pub enum Query {
+    /// A page of routes.
+    Routes(RouteQuery),
+    /// All candidates of a prefix and the decision.
+    Explain {
+        /// Family of the prefix.
+        family: Family,
+        /// The prefix, exact.
+        prefix: Prefix,
+    },
+    /// Counts.
+    Summary,
+    /// Originates (replaces) a local route.
+    Originate(LocalRoute),
+    /// Takes a local route back; answers `Done(false)` when there was none.
+    Withdraw {
+        /// Family of the prefix.
+        family: Family,
+        /// The prefix.
+        prefix: Prefix,
+    },
+}
+
+/// What the engine answers.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// To `Query::Routes`.
+    Routes(RoutePage),
+    /// To `Query::Explain`.
+    Explanation(Explanation),
+    /// To `Query::Summary`.
+    Summary(Summary),
+    /// To a command: whether anything changed.
+    Done(bool),
+}
+
+/// A command about neighbours.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Ends the session and starts it again (`hard`) or asks for the routes again (route refresh, soft).
+    Reset {
+        /// Which neighbour.
+        peer: PeerId,
+        /// Whether the session itself ends.
+        hard: bool,
+        /// Text for the peer (RFC 9003).
+        text: String,
+    },
+    /// Lets the session come up.
+    Enable {
+        /// Which neighbour.
+        peer: PeerId,
+    },
+    /// Ends the session and keeps it down.
+    Disable {
+        /// Which neighbour.
+        peer: PeerId,
+        /// Text for the peer (RFC 9003).
+        text: String,
+    },
+    /// Adds a neighbour; the text is a `[[neighbor]]` table in TOML without its heading.
+    Add {
+        /// TOML keys of one neighbour.
+        toml: String,
+    },
+    /// Ends the session and forgets the neighbour.
+    Remove {
+        /// Which neighbour.
+        peer: PeerId,
+    },
+}
+
+/// Why a question or command was not carried out.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// Nothing by that name.
+    NotFound(String),
+    /// The request makes no sense as it stands; the text says what would.
+    Invalid(String),
+    /// It exists already.
+    Exists(String),
+    /// Not in this state.
+    NotNow(String),
+    /// The daemon is stopping.
+    Stopping,
+}
+
+/// A boxed future without naming a runtime.
+pub type Reply<T> = Pin<Box<dyn Future<Output = Result<T, Refusal>> + Send>>;
+
+/// What a subscriber gets.
+#[derive(Clone, Debug)]
+pub enum Delivery {
+    /// Changes, in order.
+    Batch(Arc<EventBatch>),
+    /// The subscriber was too slow: changes are missing, take a new snapshot.
+    Gap,
+}
+
+/// A bounded queue of changes.
+pub trait EventSource: Send {
+    /// The next delivery; `None` when the daemon stops.
+    fn next(&mut self) -> Pin<Box<dyn Future<Output = Option<Delivery>> + Send + '_>>;
+}
+
+/// Facts about the running daemon.
+#[derive(Clone, Debug)]
+pub struct DaemonInfo {
+    /// Version of the program.
+    pub version: &'static str,
+    /// Our AS.
+    pub asn: Asn,
+    /// Our BGP Identifier.
+    pub router_id: RouterId,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// Where it listens for BGP.
+    pub listen: Vec<std::net::SocketAddr>,
+    /// False in collector mode.
+    pub best_path: bool,
+}
+
+/// All that `api`, `web` and `metrics` may reach of a running daemon. `app` provides it.
+pub trait Backend: Send + Sync + 'static {
+    /// Facts about the daemon.
+    fn info(&self) -> DaemonInfo;
+    /// The clock of the drivers.
+    fn now(&self) -> Timestamp;
+    /// Whether the configuration is loaded, listeners are bound and the engine answers.
+    fn is_ready(&self) -> bool;
+    /// All neighbours, by address.
+    fn neighbors(&self) -> Vec<NeighborView>;
+    /// Asks the engine.
+    fn query(&self, query: Query) -> Reply<Answer>;
+    /// Commands the sessions.
+    fn command(&self, command: Command) -> Reply<()>;
+    /// Subscribes to changes from now on.
+    fn subscribe(&self) -> Reply<Box<dyn EventSource>>;
+    /// The last counts that the engine published; walks nothing and waits for nothing.
+    fn summary(&self) -> Arc<Summary>;
+}

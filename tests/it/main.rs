@@ -1,1 +1,4 @@
-//! it
+//! One binary for all integration stories: it links once.
+
+mod corpus;
+mod vectors;

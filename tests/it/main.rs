@@ -1,4 +1,5 @@
-//! One binary for all integration stories: it links once.
+//! The integration tests: one binary, one file per topic.
 
 mod corpus;
+mod tidy;
 mod vectors;

@@ -1,1 +1,3 @@
-//! it
+//! The integration tests: one binary, one file per topic.
+
+mod tidy;

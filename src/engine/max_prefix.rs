@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use crate::{
     types::Family,
-    wire::bgp::notification::{Notification, cease},
+    wire::bgp::notification::Notification,
 };
 
 use super::{MaxPrefix, sessions::Session};
+
+/// Cease subcode "Maximum Number of Prefixes Reached" (RFC 4486 §3).
+const MAXIMUM_PREFIXES: u8 = 1;
 
 /// What a newly stored path leads to.
 #[derive(Debug)]
@@ -57,14 +60,12 @@ pub fn check(session: &mut Session, family: Family) -> Option<Outcome> {
 }
 
 fn exceeded(scope: Option<Family>, limit: &MaxPrefix) -> Outcome {
-    let mut notification = Notification::cease(cease::MAX_PREFIXES);
-    if let Some(family) = scope {
-        // RFC 4486 §4: AFI, SAFI and the upper bound may follow, the bound in four octets.
-        notification.data.extend_from_slice(&family.afi.to_be_bytes());
-        notification.data.push(family.safi);
-        let bound = u32::try_from(limit.limit).unwrap_or(u32::MAX);
-        notification.data.extend_from_slice(&bound.to_be_bytes());
-    }
+    let bound = u32::try_from(limit.limit).unwrap_or(u32::MAX);
+    let notification = match scope {
+        Some(family) => Notification::maximum_prefixes(family, bound),
+        // RFC 4486 §4: the data names one family, so a limit over all of them goes without.
+        None => Notification::cease(MAXIMUM_PREFIXES),
+    };
     let text = format!("more than {} {} routes received, the session ends", limit.limit, name(scope));
     Outcome::Exceeded { notification, restart_after: limit.restart_after, text }
 }

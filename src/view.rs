@@ -3,6 +3,10 @@
 
 use std::{future::Future, ops::Range, pin::Pin, sync::Arc, time::Duration};
 
+pub use crate::session::{
+    State as SessionState,
+    counters::{FaultCount, MessageCounts},
+};
 use crate::{
     types::{Asn, Family, PathId, PeerId, Prefix, RouterId, Timestamp},
     wire::bgp::attribute::AttrSet,
@@ -179,66 +183,6 @@ pub struct Summary {
     pub attribute_octets: u64,
     /// Sequence number of the last change.
     pub seq: u64,
-}
-
-/// States of RFC 4271 §8.2.2, as fixed for output by the contract.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub enum SessionState {
-    /// Not trying.
-    #[default]
-    Idle,
-    /// Connecting.
-    Connect,
-    /// Waiting to be connected to, or to try again.
-    Active,
-    /// OPEN sent.
-    OpenSent,
-    /// OPEN exchanged, waiting for KEEPALIVE.
-    OpenConfirm,
-    /// Routes flow.
-    Established,
-}
-
-impl SessionState {
-    /// `idle connect active open_sent open_confirm established`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Idle => "idle",
-            Self::Connect => "connect",
-            Self::Active => "active",
-            Self::OpenSent => "open_sent",
-            Self::OpenConfirm => "open_confirm",
-            Self::Established => "established",
-        }
-    }
-}
-
-/// Messages of each type, one direction.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct MessageCounts {
-    /// OPEN.
-    pub open: u64,
-    /// UPDATE.
-    pub update: u64,
-    /// NOTIFICATION.
-    pub notification: u64,
-    /// KEEPALIVE.
-    pub keepalive: u64,
-    /// ROUTE-REFRESH.
-    pub refresh: u64,
-}
-
-/// Faults found in UPDATEs of one neighbour, by attribute and what they cost (RFC 7606).
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct FaultCount {
-    /// Attribute type code; `None` when the fault is not inside an attribute.
-    pub attribute: Option<u8>,
-    /// `discard`, `withdraw` or `reset`.
-    pub outcome: &'static str,
-    /// How many.
-    pub count: u64,
-    /// The last one, in words.
-    pub last: String,
 }
 
 /// A neighbour and its session, everything `ribwatch neighbor X` shows.

@@ -162,12 +162,6 @@ impl<T: Copy + Default> SlotArena<T> {
         }
     }
 
-    /// Whether the slot is taken.
-    #[cfg(test)]
-    pub(crate) fn is_live(&self, slot: Slot) -> bool {
-        let word = (slot >> 6 & 3) as usize;
-        self.books.get((slot >> 8) as usize).is_some_and(|book| book.used[word] & 1 << (slot & 63) != 0)
-    }
 
     /// Whether the page of this slot was given back.
     pub(crate) fn page_is_closed(&self, slot: Slot) -> bool {

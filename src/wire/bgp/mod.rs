@@ -11,6 +11,9 @@ pub mod update;
 
 use crate::types::Family;
 
+/// Octets of the message header (RFC 4271 §4.1).
+pub const HEADER_LEN: usize = 19;
+
 /// What a ROUTE-REFRESH asks or marks (RFC 7313 §3.2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RefreshSubtype {

@@ -15,7 +15,7 @@
 mod decode;
 mod walk;
 
-pub use decode::{Outcome, canonical_attributes, decode_update};
+pub use decode::{Outcome, canonical_attributes, decode_rib_entry, decode_update};
 pub use walk::Scratch;
 
 use super::as_path::AsWidth;

@@ -57,16 +57,15 @@ impl Events {
         self.seq
     }
 
-    /// Numbers a change, and tells it if anybody listens.
+    /// Numbers a change; true when it must be told with [`Self::tell`].
     #[inline]
-    pub fn note(&mut self, changed: Changed<'_>, store: &AttrStore, sessions: &Sessions) {
+    pub fn count(&mut self) -> bool {
         self.seq += 1;
-        if self.wanted {
-            self.tell(changed, store, sessions);
-        }
+        self.wanted
     }
 
-    fn tell(&mut self, changed: Changed<'_>, store: &AttrStore, sessions: &Sessions) {
+    /// Tells the change that was counted last.
+    pub fn tell(&mut self, changed: Changed<'_>, store: &AttrStore, sessions: &Sessions) {
         let Changed { time, table, subject, path, best, withdrawn } = changed;
         let attrs = if withdrawn { 0..0 } else { self.attrs.range(store, path.set) };
         let mut row = row(subject, path, best, attrs, store, sessions);

@@ -6,14 +6,15 @@ use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     policy::PolicyChain,
+    rib::SessionSlot,
     session::negotiate::Negotiated,
-    types::{Family, PeerId, PeerKind, Timestamp},
+    types::{Family, PeerId, Timestamp},
 };
 
-use super::{PeerSettings, transform::SourceKind};
+use super::PeerSettings;
 
 /// A session's number in the tables. Slot 0 is this router itself.
-pub type Slot = u16;
+pub type Slot = SessionSlot;
 
 /// The slot of routes that this router originates.
 pub const LOCAL: Slot = 0;
@@ -97,14 +98,6 @@ impl Session {
     /// Whether its paths may be chosen.
     pub fn counts(&self) -> bool {
         self.phase != Phase::Dead
-    }
-
-    /// Where its routes come from, as far as export cares.
-    pub fn source_kind(&self) -> SourceKind {
-        match self.negotiated.kind {
-            PeerKind::External => SourceKind::External,
-            PeerKind::Internal => SourceKind::Internal,
-        }
     }
 
     /// Paths of all families.

@@ -150,3 +150,87 @@ impl AdjRibOut {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        MarkDirty(u32),
+        TakeDirty(usize),
+        SetSent(u32, Option<u16>),
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        let id = (0u32..12).prop_map(|id| id * 100);
+        prop_oneof![
+            3 => id.clone().prop_map(Op::MarkDirty),
+            1 => (0usize..6).prop_map(Op::TakeDirty),
+            3 => (id, prop::option::of(0u16..4)).prop_map(|(id, source)| Op::SetSent(id, source)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_map_of_what_was_sent_and_a_list_of_what_is_dirty(ops in prop::collection::vec(op(), 1..300)) {
+            let mut out = AdjRibOut::new();
+            let (mut sent, mut dirty) = (BTreeMap::new(), Vec::new());
+            for op in ops {
+                match op {
+                    Op::MarkDirty(id) => {
+                        out.mark_dirty(PrefixId(id));
+                        if !dirty.contains(&PrefixId(id)) {
+                            dirty.push(PrefixId(id));
+                        }
+                    }
+                    Op::TakeDirty(limit) => {
+                        let mut taken = Vec::new();
+                        out.take_dirty(limit, &mut taken);
+                        prop_assert_eq!(taken, dirty.drain(..limit.min(dirty.len())).collect::<Vec<_>>());
+                    }
+                    Op::SetSent(id, source) => {
+                        let now = source.map(|source| Sent { set: SetId::default(), source });
+                        let before = out.set_sent(PrefixId(id), now);
+                        prop_assert_eq!(before, sent.remove(&PrefixId(id)));
+                        if let Some(now) = now {
+                            sent.insert(PrefixId(id), now);
+                        }
+                    }
+                }
+                prop_assert_eq!((out.dirty_len(), out.len()), (dirty.len(), sent.len() as u64));
+                let held: BTreeSet<_> = dirty.iter().chain(sent.keys()).copied().collect();
+                for id in (0..1300).map(PrefixId) {
+                    prop_assert_eq!(out.sent(id), sent.get(&id).copied());
+                    prop_assert_eq!(out.holds(id), held.contains(&id));
+                }
+                let (mut scanned, mut from) = (Vec::new(), Some(0));
+                while let Some(at) = from {
+                    from = out.scan(at, 64, &mut scanned);
+                }
+                prop_assert_eq!(scanned, sent.clone().into_iter().collect::<Vec<_>>());
+            }
+        }
+    }
+
+    #[test]
+    fn eight_octets_per_route_and_nothing_once_all_is_withdrawn() {
+        let mut out = AdjRibOut::new();
+        let mut ids = Vec::new();
+        (0..100_000).for_each(|id| out.mark_dirty(PrefixId(id)));
+        out.take_dirty(usize::MAX, &mut ids);
+        for &id in &ids {
+            out.set_sent(id, Some(Sent { set: SetId::default(), source: 0 }));
+        }
+        assert!(out.allocated_octets() < 100_000 * 9, "{}", out.allocated_octets());
+        for &id in &ids {
+            out.set_sent(id, None);
+        }
+        assert!(out.allocated_octets() < 16_000, "{}", out.allocated_octets());
+        assert!(out.is_empty() && !out.holds(PrefixId(7)));
+    }
+}

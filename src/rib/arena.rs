@@ -162,13 +162,6 @@ impl<T: Copy + Default> SlotArena<T> {
         }
     }
 
-    /// Whether the slot is taken.
-    #[cfg(test)]
-    pub(crate) fn is_live(&self, slot: Slot) -> bool {
-        let word = (slot >> 6 & 3) as usize;
-        self.books.get((slot >> 8) as usize).is_some_and(|book| book.used[word] & 1 << (slot & 63) != 0)
-    }
-
     /// Whether the page of this slot was given back.
     pub(crate) fn page_is_closed(&self, slot: Slot) -> bool {
         self.pages.get((slot >> 8) as usize).is_none_or(|page| page.data.is_empty())
@@ -294,5 +287,105 @@ impl<T: Copy + Default> PagedArray<T> {
     /// Octets allocated.
     pub(crate) fn octets(&self) -> usize {
         self.octets + self.pages.capacity() * size_of::<Box<[T]>>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Alloc(usize),
+        Free(usize),
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        let len = prop_oneof![8 => 1usize..40, 1 => 40usize..600];
+        prop_oneof![3 => len.prop_map(Op::Alloc), 2 => any::<usize>().prop_map(Op::Free)]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Every slot keeps what was written to it, whatever happens to others, and no two slots overlap.
+        #[test]
+        fn slots_keep_their_content(ops in prop::collection::vec(op(), 1..800)) {
+            let mut arena = SlotArena::<u16>::new(&[1, 2, 4, 8, 24, 100]);
+            let mut model: BTreeMap<Slot, Vec<u16>> = BTreeMap::new();
+            for (stamp, op) in (0u16..).zip(ops) {
+                match op {
+                    Op::Alloc(len) => {
+                        let slot = arena.alloc(len);
+                        prop_assert!(arena.get(slot).len() >= len);
+                        let content: Vec<u16> = (0..len as u16).map(|n| stamp ^ n << 10).collect();
+                        arena.get_mut(slot)[..len].copy_from_slice(&content);
+                        prop_assert_eq!(model.insert(slot, content), None, "a slot is given out once");
+                    }
+                    Op::Free(which) => {
+                        let Some(&slot) = model.keys().nth(which % model.len().max(1)) else { continue };
+                        model.remove(&slot);
+                        arena.free(slot);
+                    }
+                }
+                for (&slot, content) in &model {
+                    prop_assert_eq!(&arena.get(slot)[..content.len()], &content[..]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn memory_comes_back_when_slots_are_freed_and_churn_does_not_grow_it() {
+        let mut arena = SlotArena::<u64>::new(&[1, 4]);
+        let empty = arena.octets();
+        let mut slots: Vec<Slot> = (0..10_000).map(|n| arena.alloc(1 + n % 4)).collect();
+        let full = arena.octets();
+        for round in 0..5 {
+            for slot in slots.iter_mut().skip(round).step_by(5) {
+                arena.free(*slot);
+                *slot = arena.alloc(4);
+            }
+        }
+        let churned = arena.octets();
+        slots.into_iter().for_each(|slot| arena.free(slot));
+        let books = 700 * (size_of::<Page<u64>>() + size_of::<Book>());
+        assert!(full > 200_000 && churned > 320_000 && churned < 400_000, "{full} {churned}");
+        assert!(arena.octets() < empty + 2 * PAGE_OCTETS + books, "{}", arena.octets());
+    }
+
+    #[test]
+    fn a_length_above_all_classes_has_a_page_of_its_own_that_goes_when_it_is_freed() {
+        let mut arena = SlotArena::<u8>::new(&[16]);
+        let slot = arena.alloc(100_000);
+        assert_eq!(arena.get(slot).len(), 100_000);
+        arena.free(slot);
+        assert!(arena.page_is_closed(slot));
+        assert!(arena.octets() < 1000);
+    }
+
+    #[test]
+    fn a_copy_goes_between_pages_and_inside_one() {
+        let mut arena = SlotArena::<u8>::new(&[4, 8]);
+        let (a, b, c) = (arena.alloc(4), arena.alloc(4), arena.alloc(8));
+        arena.get_mut(a).copy_from_slice(&[1, 2, 3, 4]);
+        arena.copy(a, b, 4);
+        arena.copy(b, c, 3);
+        assert_eq!((arena.get(b), &arena.get(c)[..4]), (&[1, 2, 3, 4][..], &[1, 2, 3, 0][..]));
+    }
+
+    #[test]
+    fn a_paged_array_is_default_where_nothing_was_written() {
+        let mut array = PagedArray::<u32>::default();
+        *array.get_mut(1000) = 7;
+        assert_eq!([array.get(0), array.get(1000), array.get(1001), array.get(1 << 30)], [0, 7, 0, 0]);
+        assert_eq!(array.end(), 1024);
+        array.close_page(1000);
+        array.close_page(u32::MAX);
+        assert_eq!(array.get(1000), 0);
     }
 }

@@ -288,3 +288,6 @@ fn octet_classes() -> Vec<u16> {
     let steps = [(16..160, 4), (160..320, 8), (320..640, 32), (640..1280, 64), (1280..4097, 256)];
     steps.into_iter().flat_map(|(range, step)| range.step_by(step)).collect()
 }
+
+#[cfg(test)]
+mod tests;

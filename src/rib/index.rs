@@ -7,8 +7,9 @@ use std::{collections::BTreeMap, ops::Bound};
 
 use crate::{
     rib::{
+        address::Address,
         arena::{PagedArray, SlotArena},
-        prefix_map::{Address, Key, PrefixMap},
+        prefix_map::{Key, PrefixMap},
     },
     types::{Family, Prefix},
 };

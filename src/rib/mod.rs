@@ -21,6 +21,7 @@
 //!
 //! Nothing here knows a connection, a policy or the time; `received_secs` is what the engine says.
 
+mod address;
 pub mod adj_rib_out;
 mod arena;
 pub mod attrs;

@@ -296,3 +296,127 @@ fn move_block(blocks: &mut SlotArena<Path>, old: u32, keep: usize, room: usize) 
 fn search(paths: &[Path], order: u64) -> Result<usize, usize> {
     paths.binary_search_by_key(&order, Path::order)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Upsert { id: u32, session: u16, path_id: u32 },
+        Remove { id: u32, index: usize },
+        SetBest { id: u32, best: Option<usize> },
+        SetFlags { id: u32, index: usize },
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            6 => (0u32..5, 0u16..40, 0u32..4).prop_map(|(id, session, path_id)| Op::Upsert { id: id * 300, session, path_id }),
+            3 => (0u32..5, 0usize..40).prop_map(|(id, index)| Op::Remove { id: id * 300, index }),
+            1 => (0u32..5, prop::option::of(0usize..50)).prop_map(|(id, best)| Op::SetBest { id: id * 300, best }),
+            1 => (0u32..5, 0usize..40).prop_map(|(id, index)| Op::SetFlags { id: id * 300, index }),
+        ]
+    }
+
+    /// The paths of one id, and the session and path id of the best.
+    type Model = (BTreeMap<(u16, u32), Path>, Option<(u16, u32)>);
+
+    fn index_of(model: &Model, key: (u16, u32)) -> usize {
+        model.0.keys().position(|&k| k == key).expect("it is there")
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn paths_agree_with_a_map_per_prefix(ops in prop::collection::vec(op(), 1..600)) {
+            let mut paths = Paths::default();
+            let mut models: BTreeMap<u32, Model> = BTreeMap::new();
+            for (stamp, op) in (0..).zip(ops) {
+                match op {
+                    Op::Upsert { id, session, path_id } => {
+                        let path = Path { received_secs: stamp, session, path_id, ..Path::default() };
+                        let model = models.entry(id).or_default();
+                        let replaced = model.0.insert((session, path_id), path);
+                        let expected = Upserted { index: index_of(model, (session, path_id)), replaced };
+                        prop_assert_eq!(paths.upsert(PrefixId(id), path), Ok(expected));
+                    }
+                    Op::Remove { id, index } => {
+                        let model = models.entry(id).or_default();
+                        let key = model.0.keys().nth(index).copied();
+                        let removed = key.and_then(|key| model.0.remove(&key));
+                        model.1 = model.1.filter(|best| Some(*best) != key);
+                        prop_assert_eq!(paths.remove(PrefixId(id), index), removed);
+                    }
+                    Op::SetBest { id, best } => {
+                        let model = models.entry(id).or_default();
+                        model.1 = best.and_then(|best| model.0.keys().nth(best).copied());
+                        paths.set_best(PrefixId(id), best);
+                    }
+                    Op::SetFlags { id, index } => {
+                        let model = models.entry(id).or_default();
+                        let flags = PathFlags::STALE.with_detail(stamp as u8);
+                        if let Some((_, path)) = model.0.iter_mut().nth(index) {
+                            path.flags = flags;
+                        }
+                        paths.set_flags(PrefixId(id), index, flags);
+                    }
+                }
+                for (&id, model) in &models {
+                    let id = PrefixId(id);
+                    prop_assert!(paths.of(id).iter().eq(model.0.values()));
+                    prop_assert_eq!(paths.best(id), model.1.map(|best| index_of(model, best)));
+                    for (index, (session, path_id)) in model.0.keys().enumerate() {
+                        prop_assert_eq!(paths.find(id, *session, *path_id), Ok(index));
+                    }
+                }
+                let sum = |count: fn(&Model) -> usize| models.values().map(count).sum::<usize>() as u64;
+                let expected = (sum(|m| m.0.len()), sum(|m| (!m.0.is_empty()).into()), sum(|m| m.1.is_some().into()));
+                prop_assert_eq!(paths.counts(), expected);
+                let seen: Vec<_> = paths.scan(0, u32::MAX).map(|id| id.0).collect();
+                let expected: Vec<_> = models.iter().filter(|(_, m)| !m.0.is_empty()).map(|(&id, _)| id).collect();
+                prop_assert_eq!(seen, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn a_prefix_takes_65535_paths_and_says_when_it_is_full() {
+        let mut paths = Paths::default();
+        let path = |path_id| Path { path_id, ..Path::default() };
+        for path_id in 0..65_535 {
+            assert!(paths.upsert(PrefixId(0), path(path_id)).is_ok());
+        }
+        paths.set_best(PrefixId(0), Some(65_534));
+        assert_eq!(paths.best(PrefixId(0)), Some(65_534), "the last index is not taken for none");
+        assert_eq!(paths.upsert(PrefixId(0), path(65_535)), Err(Full));
+        assert!(paths.upsert(PrefixId(0), path(0)).is_ok_and(|done| done.replaced.is_some()));
+        for index in (0..65_535).rev() {
+            assert!(paths.remove(PrefixId(0), index).is_some());
+        }
+        assert_eq!(paths.counts(), (0, 0, 0));
+        assert!(paths.octets() < CAPACITIES.len() * 17_000, "a page per class may stay: {}", paths.octets());
+    }
+
+    #[test]
+    fn room_is_never_less_than_paths_and_at_most_a_third_more_from_eight_on() {
+        for count in 1..=65_535 {
+            let room = capacity(count);
+            assert!(room >= count && (count < 8 || room * 3 <= count * 4), "{room} for {count}");
+        }
+    }
+
+    #[test]
+    fn flags_and_detail_do_not_touch_each_other() {
+        let flags = PathFlags::STALE.with(PathFlags::REJECTED).with_detail(0xab);
+        assert_eq!(flags.detail(), 0xab);
+        assert!(flags.has(PathFlags::STALE) && !flags.has(PathFlags::EPOCH) && !flags.is_eligible());
+        let accepted = flags.without(PathFlags::REJECTED);
+        assert!(accepted.is_eligible() && accepted.detail() == 0xab);
+        assert_eq!(size_of::<Path>(), 16);
+    }
+}

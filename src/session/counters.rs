@@ -2,7 +2,10 @@
 
 use crate::{
     types::Timestamp,
-    wire::error::{ErrorAction, Fault},
+    wire::{
+        bgp::MessageType,
+        error::{ErrorAction, Fault},
+    },
 };
 
 /// Messages of each type, one direction.
@@ -18,6 +21,20 @@ pub struct MessageCounts {
     pub keepalive: u64,
     /// ROUTE-REFRESH.
     pub refresh: u64,
+}
+
+impl MessageCounts {
+    /// Counts one message.
+    pub(super) fn count(&mut self, kind: MessageType) {
+        let counter = match kind {
+            MessageType::Open => &mut self.open,
+            MessageType::Update => &mut self.update,
+            MessageType::Notification => &mut self.notification,
+            MessageType::Keepalive => &mut self.keepalive,
+            MessageType::RouteRefresh => &mut self.refresh,
+        };
+        *counter += 1;
+    }
 }
 
 /// Faults found in messages of one neighbour, by attribute and what they cost (RFC 7606).

@@ -17,10 +17,15 @@
 //! 4. A connection exists for the session from `Connected` until its `Closed` or until the session said
 //!    [`Action::Close`] or [`Action::Abort`]; whatever is said about it later is ignored.
 
+mod backoff;
+mod bgp_fsm;
 pub mod bgp_peer;
+mod collision;
 pub mod counters;
 pub mod negotiate;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 

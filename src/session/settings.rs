@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use crate::types::{Asn, Family, Role, RouterId};
+use crate::{
+    types::{Asn, Family, Role, RouterId},
+    wire::bgp::update::Rules,
+};
 
 /// Which AS a neighbour may have.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -95,6 +98,8 @@ pub struct PeerSettings {
     pub retry_without_capabilities: bool,
     /// Treat an eBGP route whose AS_PATH does not begin with the peer's AS as an error (RFC 4271 §6.3).
     pub enforce_first_as: bool,
+    /// Further rules for reading its UPDATEs; `enforce_first_as` comes before `rules.first_as`.
+    pub rules: Rules,
 }
 
 impl PeerSettings {
@@ -128,6 +133,7 @@ impl PeerSettings {
             end_of_rib: true,
             retry_without_capabilities: true,
             enforce_first_as: true,
+            rules: Rules::default(),
         }
     }
 }

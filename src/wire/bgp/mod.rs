@@ -10,6 +10,8 @@ pub mod nlri;
 pub mod notification;
 pub mod open;
 mod refresh;
+#[cfg(test)]
+mod tests;
 pub mod update;
 
 pub use refresh::{RefreshSubtype, RouteRefresh};

@@ -9,7 +9,7 @@ use crate::{
 };
 
 use super::{
-    events::{Changed, Events},
+    events::{Changed, Events, Fate},
     groups::Groups,
     rows::Subject,
     sessions::{LOCAL, Sessions, Slot},
@@ -49,7 +49,7 @@ impl Desk<'_> {
         let relabelled = self.relabel(id, &path, labels);
         let Some(old) = replaced else {
             self.count(path.session, Some(path.flags), None);
-            self.note_path(id, &path, false);
+            self.note_path(id, &path, Fate::New);
             self.decide(id, before, Change::Added(index), relabelled);
             return true;
         };
@@ -60,7 +60,7 @@ impl Desk<'_> {
             path.received_secs = old.received_secs;
             let _ = self.table.upsert(id, path);
         } else {
-            self.note_path(id, &path, false);
+            self.note_path(id, &path, Fate::Replaced);
             self.decide(id, before, Change::Replaced { index, old }, relabelled);
         }
         self.attrs.release(old.set);
@@ -79,7 +79,7 @@ impl Desk<'_> {
         let before = self.table.best_path(id).copied();
         let Some(old) = self.table.remove(id, session, path_id) else { return false };
         self.count(session, None, Some(old.flags));
-        self.note_path(id, &old, true);
+        self.note_path(id, &old, Fate::Gone);
         self.decide(id, before, Change::Removed { old }, false);
         self.attrs.release(old.set);
         self.free_if_unused(id);
@@ -154,19 +154,20 @@ impl Desk<'_> {
         }
         self.groups.mark_dirty(self.table.family(), id);
         match (after, before) {
-            (Some(path), _) => self.note(id, &path, view::Table::Loc, true, false),
-            (None, Some(path)) => self.note(id, &path, view::Table::Loc, false, true),
+            (Some(path), None) => self.note(id, &path, view::Table::Loc, true, Fate::New),
+            (Some(path), Some(_)) => self.note(id, &path, view::Table::Loc, true, Fate::Replaced),
+            (None, Some(path)) => self.note(id, &path, view::Table::Loc, false, Fate::Gone),
             (None, None) => {}
         }
     }
 
     #[inline]
-    fn note_path(&mut self, id: PrefixId, path: &Path, withdrawn: bool) {
-        self.note(id, path, view::Table::AdjIn, false, withdrawn);
+    fn note_path(&mut self, id: PrefixId, path: &Path, fate: Fate) {
+        self.note(id, path, view::Table::AdjIn, false, fate);
     }
 
     #[inline]
-    fn note(&mut self, id: PrefixId, path: &Path, table: view::Table, best: bool, withdrawn: bool) {
+    fn note(&mut self, id: PrefixId, path: &Path, table: view::Table, best: bool, fate: Fate) {
         if !self.events.count() {
             return;
         }
@@ -175,7 +176,7 @@ impl Desk<'_> {
             false => self.table.labels(id, path.session, path.path_id),
         };
         let subject = Subject { family: self.table.family(), nlri: self.table.nlri(id), labels };
-        let changed = Changed { time: self.now, table, subject, path, best, withdrawn };
+        let changed = Changed { time: self.now, table, subject, path, best, fate };
         self.events.tell(changed, self.attrs, self.sessions);
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use rustc_hash::FxBuildHasher;
 
 use crate::{
-    rib::{AttrStore, NlriRef, PrefixId, SetId, Source, Table},
+    rib::{AttrStore, NlriRef, Path, PrefixId, SetId, Source, Table},
     types::Family,
     wire::bgp::{attribute::AttrSet, update::{EncodeContext, UpdateWriter}},
 };
@@ -142,6 +142,13 @@ struct Segment {
     messages: u32,
 }
 
+impl Segment {
+    /// Until completed, `octets` and `messages` say where the segment begins.
+    fn end(self, octets: usize, messages: u32) -> Self {
+        Self { octets: self.octets.start..octets, messages: messages - self.messages, ..self }
+    }
+}
+
 /// What a page of an Adj-RIB-Out becomes.
 #[derive(Debug, Default)]
 pub struct Stream {
@@ -179,27 +186,28 @@ impl Stream {
     /// Encodes everything added since `clear`.
     pub fn encode(&mut self, table: &Table, group: &GroupKey) {
         self.items.sort_unstable_by_key(|item| (item.order, item.id));
-        let context =
-            EncodeContext { four_octet_as: group.four_octet_as, add_path: Default::default(), max_len: group.max_len };
-        let mut octets = Vec::new();
+        let context = EncodeContext { four_octet_as: group.four_octet_as, max_len: group.max_len, ..Default::default() };
+        let mut writer = UpdateWriter::new(context);
+        let mut open: Option<Segment> = None;
         for run in self.items.chunk_by(|a, b| a.order == b.order) {
-            let Some(first) = run.first() else { continue };
-            let (audience, set) = parts(first.order);
-            let start = octets.len();
-            let messages = match set {
-                WITHDRAWN => write_withdrawals(&context, table, run, &mut octets),
-                set => write_announcements(&context, table, self.prepared.get(set), run, &mut octets),
-            };
-            let segment = Segment { audience, octets: start..octets.len(), messages };
-            match self.segments.last_mut().filter(|last| last.audience == audience) {
-                Some(last) => {
-                    last.octets.end = segment.octets.end;
-                    last.messages += messages;
-                }
-                None => self.segments.push(segment),
+            let Some((audience, set)) = run.first().map(|first| parts(first.order)) else { continue };
+            // Beginning a run completes the messages of the one before.
+            match set {
+                WITHDRAWN => writer.withdraw(table.family()),
+                set => writer.announce(table.family(), self.prepared.get(set)),
+            }
+            if open.as_ref().is_none_or(|open| open.audience != audience) {
+                let (octets, messages) = (writer.octets(), writer.messages());
+                self.segments.extend(open.take().map(|open| open.end(octets, messages)));
+                open = Some(Segment { audience, octets: octets..octets, messages });
+            }
+            for item in run {
+                push(&mut writer, table, item);
             }
         }
-        self.octets = octets.into();
+        let made = writer.take();
+        self.segments.extend(open.take().map(|open| open.end(made.octets.len(), made.messages)));
+        self.octets = made.octets.into();
     }
 
     /// What `slot` is to hear, in order, in as few pieces as the buffer allows.
@@ -215,6 +223,21 @@ impl Stream {
             }
         }
         heard.into_iter().filter(|(octets, _)| !octets.is_empty()).map(|(octets, n)| (self.octets.slice(octets), n))
+    }
+}
+
+/// Adds the route of an item to the run.
+fn push(writer: &mut UpdateWriter, table: &Table, item: &Item) {
+    match table.nlri(item.id) {
+        NlriRef::Prefix(prefix) => writer.push_prefix(PATH_ID, prefix),
+        NlriRef::Opaque(key) => {
+            // With ADD-PATH a session may have several paths here; labels are those of the one it is best with.
+            let of_source = |path: &&Path| path.session == item.source;
+            let best = table.best_path(item.id).filter(of_source);
+            let path = best.or_else(|| table.paths(item.id).iter().find(of_source));
+            let labels = path.map_or(&[][..], |path| table.labels(item.id, path.session, path.path_id));
+            writer.push_opaque(PATH_ID, key, labels);
+        }
     }
 }
 

@@ -385,14 +385,7 @@ impl Engine {
     }
 
     /// BoRR or EoRR, where both sides know them.
-    fn mark(
-        &mut self,
-        now: Timestamp,
-        slot: Slot,
-        family: Family,
-        subtype: RefreshSubtype,
-        out: &mut Vec<Action>,
-    ) {
+    fn mark(&mut self, now: Timestamp, slot: Slot, family: Family, subtype: RefreshSubtype, out: &mut Vec<Action>) {
         if self.sessions.get(slot).is_some_and(|session| session.negotiated.enhanced_refresh) {
             self.send(now, slot, RouteRefresh { family, subtype }.encode().into(), 1, out);
         }

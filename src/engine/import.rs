@@ -200,12 +200,7 @@ impl Engine {
 
 /// Calls `each` with up to `budget` routes of an item behind the first `skip`, until it answers false.
 #[inline]
-fn routes(
-    item: &UpdateItem<'_>,
-    skip: usize,
-    budget: usize,
-    mut each: impl FnMut(NlriRef<'_>, u32, &[u8]) -> bool,
-) {
+fn routes(item: &UpdateItem<'_>, skip: usize, budget: usize, mut each: impl FnMut(NlriRef<'_>, u32, &[u8]) -> bool) {
     if item.family.is_plain_prefix() {
         for (path_id, prefix) in item.prefixes().skip(skip).take(budget) {
             if !each(NlriRef::Prefix(prefix), path_id, &[]) {

@@ -41,12 +41,7 @@ impl Engine {
     ///
     /// # Errors
     /// Why not, in a sentence that says what would do.
-    pub fn query(
-        &mut self,
-        now: Timestamp,
-        query: &Query,
-        out: &mut Vec<Action>,
-    ) -> Result<Answer, Refusal> {
+    pub fn query(&mut self, now: Timestamp, query: &Query, out: &mut Vec<Action>) -> Result<Answer, Refusal> {
         let answer = match query {
             Query::Routes(query) => self.routes(now, query).map(Answer::Routes),
             Query::Explain { family, prefix } => self.explain(now, *family, *prefix).map(Answer::Explanation),
@@ -63,8 +58,7 @@ impl Engine {
             return Err(Refusal::Invalid("adj-out needs a neighbour: what was told, and to whom?".into()));
         }
         let slot = query.neighbor.and_then(|peer| self.sessions.slot_of(peer));
-        let mut page =
-            Filling { rows: Vec::new(), attrs: AttrPool::default(), octets: Vec::new(), scanned: 0 };
+        let mut page = Filling { rows: Vec::new(), attrs: AttrPool::default(), octets: Vec::new(), scanned: 0 };
         let mut next = None;
         if query.neighbor.is_none() || slot.is_some() {
             let plan = Plan { query, slot };

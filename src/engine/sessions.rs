@@ -139,12 +139,7 @@ pub struct Sessions {
 
 impl Sessions {
     /// Takes the lowest free slot for a session; `None` when all 65,535 are taken (purges not done yet).
-    pub fn open(
-        &mut self,
-        peer: PeerId,
-        settings: Arc<PeerSettings>,
-        negotiated: Arc<Negotiated>,
-    ) -> Option<Slot> {
+    pub fn open(&mut self, peer: PeerId, settings: Arc<PeerSettings>, negotiated: Arc<Negotiated>) -> Option<Slot> {
         let at = match self.slots.iter().position(Option::is_none) {
             Some(at) => at,
             None => {

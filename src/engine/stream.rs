@@ -9,7 +9,10 @@ use rustc_hash::FxBuildHasher;
 use crate::{
     rib::{AttrStore, NlriRef, Path, PrefixId, SetId, Source, Table},
     types::Family,
-    wire::bgp::{attribute::AttrSet, update::{EncodeContext, UpdateWriter}},
+    wire::bgp::{
+        attribute::AttrSet,
+        update::{EncodeContext, UpdateWriter},
+    },
 };
 
 use super::{
@@ -186,7 +189,8 @@ impl Stream {
     /// Encodes everything added since `clear`.
     pub fn encode(&mut self, table: &Table, group: &GroupKey) {
         self.items.sort_unstable_by_key(|item| (item.order, item.id));
-        let context = EncodeContext { four_octet_as: group.four_octet_as, max_len: group.max_len, ..Default::default() };
+        let context =
+            EncodeContext { four_octet_as: group.four_octet_as, max_len: group.max_len, ..Default::default() };
         let mut writer = UpdateWriter::new(context);
         let mut open: Option<Segment> = None;
         for run in self.items.chunk_by(|a, b| a.order == b.order) {

@@ -3,12 +3,14 @@
 
 mod asn;
 mod family;
+mod family_set;
 mod prefix;
 
 use std::{fmt, net::Ipv4Addr, str::FromStr, time::Duration};
 
 pub use asn::Asn;
 pub use family::Family;
+pub use family_set::FamilySet;
 pub use prefix::{Prefix, PrefixError};
 
 /// BGP Identifier (RFC 4271 §4.2, RFC 6286): four octets, unique within an AS, never zero on the wire.

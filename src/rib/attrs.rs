@@ -1,0 +1,293 @@
+//! Attribute sets: equal canonical octets (`wire::bgp::attribute`) are one `SetId`, and what the decision process
+//! asks about a set is read from its octets once, when it is new.
+//!
+//! In a full table about one UPDATE in five brings a set that was not there before, so recognising a known set by
+//! hash and comparison, without parsing, is the common road. The hash is seeded: a neighbour cannot choose sets
+//! that collide. The table of hashes is cut into parts that grow one at a time.
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use std::hash::BuildHasher;
+
+use crate::{rib::arena::SlotArena, types::Asn, wire::bgp::attribute::AttrSet};
+
+/// A handle of an interned attribute set. Means nothing once the last reference to the set was released.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
+pub struct SetId(u32);
+
+impl SetId {
+    /// The handle as a number: dense, small, good as a key of a side table.
+    pub fn index(self) -> u32 {
+        self.0
+    }
+}
+
+/// What is asked about a set again and again: 20 octets, read from its octets once.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct SetFacts {
+    origin_asn: u32,
+    neighbor_asn: u32,
+    med: u32,
+    local_pref: u32,
+    /// Path length in the low 14 bits (64 KiB of AS_PATH hold fewer than 2^14 ASNs), ORIGIN in the high 2.
+    path: u16,
+    marks: u16,
+}
+
+/// Most ASNs that fit an AS_PATH attribute of 65,535 octets.
+const PATH_LENGTH_MAX: u16 = (1 << 14) - 1;
+
+impl SetFacts {
+    const ORIGIN_ASN: u16 = 1;
+    const NEIGHBOR_ASN: u16 = 1 << 1;
+    const MED: u16 = 1 << 2;
+    const LOCAL_PREF: u16 = 1 << 3;
+    const AS_SET: u16 = 1 << 4;
+    const ORIGINATOR_ID: u16 = 1 << 5;
+    const CLUSTER_LIST: u16 = 1 << 6;
+    const AIGP: u16 = 1 << 7;
+
+    /// Reads the facts of a set.
+    pub fn of(set: AttrSet<'_>) -> Self {
+        let _ = set;
+        Self::default()
+    }
+
+    fn has(&self, mark: u16) -> bool {
+        self.marks & mark != 0
+    }
+
+    /// AS that originated the route: the last ASN of the last AS_SEQUENCE; `None` for an empty path or one that ends
+    /// in an AS_SET (RFC 6811 §2).
+    pub fn origin_asn(&self) -> Option<Asn> {
+        self.has(Self::ORIGIN_ASN).then_some(Asn(self.origin_asn))
+    }
+
+    /// First ASN of the path outside a confederation: whose MEDs compare (RFC 4271 §9.1.2.2 c); `None` for a route
+    /// from inside the AS.
+    pub fn neighbor_asn(&self) -> Option<Asn> {
+        self.has(Self::NEIGHBOR_ASN).then_some(Asn(self.neighbor_asn))
+    }
+
+    /// MULTI_EXIT_DISC (RFC 4271 §5.1.4).
+    pub fn med(&self) -> Option<u32> {
+        self.has(Self::MED).then_some(self.med)
+    }
+
+    /// LOCAL_PREF (RFC 4271 §5.1.5).
+    pub fn local_pref(&self) -> Option<u32> {
+        self.has(Self::LOCAL_PREF).then_some(self.local_pref)
+    }
+
+    /// Number of ASes as the decision process counts: an AS_SET is one, confederation segments none
+    /// (RFC 4271 §9.1.2.2 a, RFC 5065 §5.3).
+    pub fn path_length(&self) -> u16 {
+        self.path & PATH_LENGTH_MAX
+    }
+
+    /// ORIGIN as its code: 0 IGP, 1 EGP, 2 INCOMPLETE (RFC 4271 §5.1.1).
+    pub fn origin_code(&self) -> u8 {
+        (self.path >> 14) as u8
+    }
+
+    /// Whether the path holds an AS_SET (RFC 9774).
+    pub fn has_as_set(&self) -> bool {
+        self.has(Self::AS_SET)
+    }
+
+    /// Whether the set has an ORIGINATOR_ID (RFC 4456 §8).
+    pub fn has_originator_id(&self) -> bool {
+        self.has(Self::ORIGINATOR_ID)
+    }
+
+    /// Whether the set has a CLUSTER_LIST (RFC 4456 §8).
+    pub fn has_cluster_list(&self) -> bool {
+        self.has(Self::CLUSTER_LIST)
+    }
+
+    /// Whether the set has an AIGP attribute (RFC 7311).
+    pub fn has_aigp(&self) -> bool {
+        self.has(Self::AIGP)
+    }
+}
+
+/// All about a set but its octets: 32 octets, half a cache line.
+#[derive(Clone, Copy, Default, Debug)]
+struct Header {
+    /// 32 bits of the hash: finds the set's place in the table again without reading its octets.
+    hash: u32,
+    octets: u32,
+    refs: u32,
+    facts: SetFacts,
+}
+
+/// Parts of the hash table. Each grows alone, so the old and the new copy that exist while growing are small.
+const PARTS: usize = 64;
+/// Octets of the length that stands in front of the octets of a set.
+const LENGTH: usize = 4;
+
+/// The interned attribute sets of one `Rib`.
+///
+/// References are counted by hand: `intern` gives one to the caller, whoever keeps a `SetId` owns one, and the last
+/// `release` frees the set.
+#[derive(Debug)]
+pub struct AttrStore {
+    parts: Box<[HashTable<u32>]>,
+    headers: SlotArena<Header>,
+    octets: SlotArena<u8>,
+    hasher: FixedState,
+    sets: u64,
+    set_octets: u64,
+}
+
+impl AttrStore {
+    /// An empty store; `seed` must be unknown to neighbours.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            parts: (0..PARTS).map(|_| HashTable::new()).collect(),
+            headers: SlotArena::new(&[1]),
+            octets: SlotArena::new(&octet_classes()),
+            hasher: FixedState::with_seed(seed),
+            sets: 0,
+            set_octets: 0,
+        }
+    }
+
+    /// The handle of a canonical set, with one reference for the caller.
+    pub fn intern(&mut self, set: AttrSet<'_>) -> SetId {
+        let octets = set.as_bytes();
+        let hash = self.hash(octets);
+        let part = part_of(hash);
+        let found = self.parts[part].find(spread(hash), |&id| {
+            self.headers.one(id).hash == hash && stored(&self.octets, self.headers.one(id).octets) == octets
+        });
+        if let Some(&id) = found {
+            self.retain(SetId(id), 1);
+            return SetId(id);
+        }
+        let place = self.octets.alloc(octets.len() + LENGTH);
+        let slot = self.octets.get_mut(place);
+        slot[..LENGTH].copy_from_slice(&(octets.len() as u32).to_ne_bytes());
+        slot[LENGTH..LENGTH + octets.len()].copy_from_slice(octets);
+        let id = self.headers.alloc(1);
+        *self.headers.one_mut(id) = Header { hash, octets: place, refs: 1, facts: SetFacts::of(set) };
+        let headers = &self.headers;
+        self.parts[part].insert_unique(spread(hash), id, |&id| spread(headers.one(id).hash));
+        self.sets += 1;
+        self.set_octets += octets.len() as u64;
+        SetId(id)
+    }
+
+    /// The handle of a set that is there already; takes no reference.
+    pub fn find(&self, set: AttrSet<'_>) -> Option<SetId> {
+        let hash = self.hash(set.as_bytes());
+        self.parts[part_of(hash)]
+            .find(spread(hash), |&id| stored(&self.octets, self.headers.one(id).octets) == set.as_bytes())
+            .map(|&id| SetId(id))
+    }
+
+    /// Adds `n` references. A count that would pass 2^32 - 1 stays there for good: the set is then never freed.
+    #[inline]
+    pub fn retain(&mut self, id: SetId, n: u32) {
+        let refs = &mut self.headers.one_mut(id.0).refs;
+        *refs = refs.saturating_add(n);
+    }
+
+    /// Takes one reference away; the last one frees the set and its handle.
+    #[inline]
+    pub fn release(&mut self, id: SetId) {
+        let header = self.headers.one_mut(id.0);
+        assert!(header.refs > 0, "a set is released as often as it was retained");
+        if header.refs != u32::MAX {
+            header.refs -= 1;
+        }
+        if header.refs == 0 {
+            self.remove(id);
+        }
+    }
+
+    #[cold]
+    fn remove(&mut self, id: SetId) {
+        let Header { hash, octets, .. } = *self.headers.one(id.0);
+        let part = &mut self.parts[part_of(hash)];
+        if let Ok(entry) = part.find_entry(spread(hash), |&other| other == id.0) {
+            entry.remove();
+        }
+        if part.len() < part.capacity() / 4 {
+            let headers = &self.headers;
+            part.shrink_to(part.len() * 2, |&id| spread(headers.one(id).hash));
+        }
+        self.sets -= 1;
+        self.set_octets -= stored(&self.octets, octets).len() as u64;
+        self.octets.free(octets);
+        self.headers.free(id.0);
+    }
+
+    /// The canonical octets of a set.
+    #[inline]
+    pub fn get(&self, id: SetId) -> AttrSet<'_> {
+        AttrSet::new(stored(&self.octets, self.headers.one(id.0).octets))
+    }
+
+    /// The facts of a set.
+    #[inline]
+    pub fn facts(&self, id: SetId) -> &SetFacts {
+        &self.headers.one(id.0).facts
+    }
+
+    /// References to a set.
+    pub fn references(&self, id: SetId) -> u32 {
+        self.headers.one(id.0).refs
+    }
+
+    /// Distinct sets held.
+    pub fn len(&self) -> u64 {
+        self.sets
+    }
+
+    /// Whether no set is held.
+    pub fn is_empty(&self) -> bool {
+        self.sets == 0
+    }
+
+    /// Octets of the sets held, without what it costs to hold them.
+    pub fn set_octets(&self) -> u64 {
+        self.set_octets
+    }
+
+    /// Octets allocated.
+    pub fn allocated_octets(&self) -> usize {
+        let tables: usize = self.parts.iter().map(HashTable::allocation_size).sum();
+        tables + self.headers.octets() + self.octets.octets()
+    }
+
+    fn hash(&self, octets: &[u8]) -> u32 {
+        let hash = self.hasher.hash_one(octets);
+        (hash >> 32) as u32 ^ hash as u32
+    }
+}
+
+fn stored(octets: &SlotArena<u8>, place: u32) -> &[u8] {
+    let slot = octets.get(place);
+    let (length, rest) = slot.split_first_chunk::<LENGTH>().expect("a slot begins with the length of its set");
+    &rest[..u32::from_ne_bytes(*length) as usize]
+}
+
+/// The part of the table a hash belongs to: its low bits.
+fn part_of(hash: u32) -> usize {
+    hash as usize % PARTS
+}
+
+/// Spreads 32 bits over 64, since the table takes its tag from the top and its place from the bottom.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// Slot lengths for sets: steps of 4 octets where most sets are, wider steps above. Beyond, a set has its own page.
+fn octet_classes() -> Vec<u16> {
+    let steps = [(16..160, 4), (160..320, 8), (320..640, 32), (640..1280, 64), (1280..4097, 256)];
+    steps.into_iter().flat_map(|(range, step)| range.step_by(step)).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,441 @@
+//! The ordered map from prefix to number, for prefixes of one address size: a B+tree in paged memory.
+//!
+//! Keys stand in order of address, then length, so a prefix stands right before everything inside it, and all that a
+//! router asks (exact, longest match, covering, more specific, next page) is a search and a few steps.
+//!
+//! A node keeps its addresses, lengths and values in three arrays: a search reads the addresses, four cache lines for
+//! IPv4, and little else. A million IPv4 prefixes are three levels, of which the upper two stay in the cache.
+//! Nodes are slots of an arena, linked by number; leaves are chained both ways.
+
+use std::ops::Bound;
+
+use crate::rib::{
+    address::{Address, NODE_KEYS},
+    arena::SlotArena,
+};
+
+/// A key: address (bits behind the length are zero) and length.
+pub(crate) type Key<A> = (A, u8);
+
+/// Least number of entries of a node, but for the root and a leaf that ascending keys have just begun.
+const FEW: usize = NODE_KEYS / 4;
+/// End of the chain of leaves.
+const NO_NODE: u32 = u32::MAX;
+/// 2^32 values under nodes of at least 16 children are 8 levels.
+const HEIGHT_MAX: usize = 8;
+
+/// A leaf (entries are keys and their values) or an inner node (entries are a child and a key that nothing under the
+/// child is below; down the left edge of the tree that is the smallest key of all).
+#[derive(Clone, Copy, Debug)]
+struct Node<A> {
+    /// Ascending; behind `count` the largest address, so that a search needs no bound.
+    addrs: [A; NODE_KEYS],
+    lens: [u8; NODE_KEYS],
+    values: [u32; NODE_KEYS],
+    count: u16,
+    /// Leaves only: neighbours in key order.
+    prev: u32,
+    next: u32,
+}
+
+impl<A: Address> Default for Node<A> {
+    fn default() -> Self {
+        Self {
+            addrs: [A::MAX; NODE_KEYS],
+            lens: [0; NODE_KEYS],
+            values: [0; NODE_KEYS],
+            count: 0,
+            prev: NO_NODE,
+            next: NO_NODE,
+        }
+    }
+}
+
+impl<A: Address> Node<A> {
+    fn len(&self) -> usize {
+        self.count.into()
+    }
+
+    fn key(&self, at: usize) -> Key<A> {
+        (self.addrs[at], self.lens[at])
+    }
+
+    fn entry(&self, at: usize) -> (Key<A>, u32) {
+        (self.key(at), self.values[at])
+    }
+
+    /// How many keys are below `key`: where it stands, or would stand.
+    #[inline]
+    fn position(&self, key: Key<A>) -> usize {
+        let mut at = key.0.count_below(&self.addrs);
+        while at < self.len() && self.addrs[at] == key.0 && self.lens[at] < key.1 {
+            at += 1;
+        }
+        at
+    }
+
+    fn holds(&self, at: usize, key: Key<A>) -> bool {
+        at < self.len() && self.key(at) == key
+    }
+
+    /// Inner nodes: which child leads to `key`.
+    #[inline]
+    fn child(&self, key: Key<A>) -> usize {
+        let at = self.position(key);
+        if self.holds(at, key) { at } else { at.saturating_sub(1) }
+    }
+
+    fn insert(&mut self, at: usize, key: Key<A>, value: u32) {
+        let count = self.len();
+        self.addrs.copy_within(at..count, at + 1);
+        self.lens.copy_within(at..count, at + 1);
+        self.values.copy_within(at..count, at + 1);
+        (self.addrs[at], self.lens[at], self.values[at]) = (key.0, key.1, value);
+        self.count += 1;
+    }
+
+    fn remove(&mut self, at: usize) {
+        let count = self.len();
+        self.addrs.copy_within(at + 1..count, at);
+        self.lens.copy_within(at + 1..count, at);
+        self.values.copy_within(at + 1..count, at);
+        self.truncate(count - 1);
+    }
+
+    fn truncate(&mut self, count: usize) {
+        self.addrs[count..].fill(A::MAX);
+        self.count = count as u16;
+    }
+
+    /// Appends the entries of `other` from `from` on.
+    fn append(&mut self, other: &Self, from: usize) {
+        let (at, more) = (self.len(), other.len() - from);
+        self.addrs[at..at + more].copy_from_slice(&other.addrs[from..other.len()]);
+        self.lens[at..at + more].copy_from_slice(&other.lens[from..other.len()]);
+        self.values[at..at + more].copy_from_slice(&other.values[from..other.len()]);
+        self.count += more as u16;
+    }
+}
+
+/// The way from the root to a leaf: node and entry taken, per level.
+struct Way {
+    steps: [(u32, u8); HEIGHT_MAX],
+    levels: usize,
+}
+
+/// Ordered map from prefix to `u32`.
+#[derive(Debug)]
+pub(crate) struct PrefixMap<A: Address> {
+    nodes: SlotArena<Node<A>>,
+    root: u32,
+    /// Levels of inner nodes above the leaves.
+    height: usize,
+}
+
+impl<A: Address> Default for PrefixMap<A> {
+    fn default() -> Self {
+        let mut nodes = SlotArena::new(&[1]);
+        let root = nodes.alloc(1);
+        *nodes.one_mut(root) = Node::default();
+        Self { nodes, root, height: 0 }
+    }
+}
+
+impl<A: Address> PrefixMap<A> {
+    /// The value of `key`.
+    pub(crate) fn get(&self, key: Key<A>) -> Option<u32> {
+        let leaf = self.nodes.one(self.leaf(key));
+        let at = leaf.position(key);
+        leaf.holds(at, key).then(|| leaf.values[at])
+    }
+
+    /// The value of `key`; where it is new, the value that `make` gives is filed first.
+    pub(crate) fn get_or_insert_with(&mut self, key: Key<A>, make: impl FnOnce() -> u32) -> u32 {
+        let leaf = self.leaf(key);
+        let node = self.nodes.one_mut(leaf);
+        let at = node.position(key);
+        if node.holds(at, key) {
+            return node.values[at];
+        }
+        let value = make();
+        if node.len() < NODE_KEYS {
+            node.insert(at, key, value);
+        } else {
+            self.insert_in_full_leaf(key, at, value);
+        }
+        value
+    }
+
+    /// Takes `key` out and gives its value.
+    pub(crate) fn remove(&mut self, key: Key<A>) -> Option<u32> {
+        let (way, leaf) = self.way(key);
+        let node = self.nodes.one_mut(leaf);
+        let at = node.position(key);
+        if !node.holds(at, key) {
+            return None;
+        }
+        let value = node.values[at];
+        node.remove(at);
+        if node.len() < FEW {
+            self.thin_out(&way, leaf);
+        }
+        Some(value)
+    }
+
+    /// The largest entry that is not above `key`.
+    pub(crate) fn at_or_before(&self, key: Key<A>) -> Option<(Key<A>, u32)> {
+        let leaf = self.nodes.one(self.leaf(key));
+        let at = leaf.position(key);
+        if leaf.holds(at, key) {
+            return Some(leaf.entry(at));
+        }
+        if at > 0 {
+            return Some(leaf.entry(at - 1));
+        }
+        if leaf.prev == NO_NODE {
+            return None;
+        }
+        let before = self.nodes.one(leaf.prev);
+        Some(before.entry(before.len() - 1))
+    }
+
+    /// All entries from `from` on, in order.
+    pub(crate) fn range_from(&self, from: Bound<Key<A>>) -> Range<'_, A> {
+        let (leaf, at) = match from {
+            Bound::Unbounded => (self.leaf((A::MIN, 0)), 0),
+            Bound::Included(key) | Bound::Excluded(key) => {
+                let number = self.leaf(key);
+                let leaf = self.nodes.one(number);
+                let at = leaf.position(key);
+                let behind = matches!(from, Bound::Excluded(_)) && leaf.holds(at, key);
+                (number, at + usize::from(behind))
+            }
+        };
+        Range { map: self, leaf, at }
+    }
+
+    /// The longest entry that is or covers `key`.
+    pub(crate) fn longest_match(&self, key: Key<A>) -> Option<(Key<A>, u32)> {
+        let mut wanted = key;
+        loop {
+            // What stands right before `wanted` covers it, or else shares with it all that a covering prefix can have:
+            // such a prefix would stand before both.
+            let (found, value) = self.at_or_before(wanted)?;
+            let common = found.0.common_bits(wanted.0).min(wanted.1);
+            if found.1 <= common {
+                return Some((found, value));
+            }
+            wanted = (wanted.0.masked(common), common);
+        }
+    }
+
+    /// All entries that are or cover `key`, longest first.
+    pub(crate) fn covering(&self, key: Key<A>) -> impl Iterator<Item = (Key<A>, u32)> {
+        let mut wanted = Some(key);
+        std::iter::from_fn(move || {
+            let (found, value) = self.longest_match(wanted?)?;
+            wanted = found.1.checked_sub(1).map(|len| (found.0.masked(len), len));
+            Some((found, value))
+        })
+    }
+
+    /// All entries that are `key` or inside it, in order, from `from` on.
+    pub(crate) fn inside(&self, key: Key<A>, from: Bound<Key<A>>) -> impl Iterator<Item = (Key<A>, u32)> {
+        let last = key.0.filled(key.1);
+        let start = match from {
+            Bound::Included(at) | Bound::Excluded(at) if at >= key => from,
+            _ => Bound::Included(key),
+        };
+        self.range_from(start).take_while(move |(found, _)| found.0 <= last)
+    }
+
+    /// Octets allocated.
+    pub(crate) fn octets(&self) -> usize {
+        self.nodes.octets()
+    }
+
+    /// The leaf that holds `key` or would hold it.
+    #[inline]
+    fn leaf(&self, key: Key<A>) -> u32 {
+        let mut number = self.root;
+        for _ in 0..self.height {
+            let node = self.nodes.one(number);
+            number = node.values[node.child(key)];
+        }
+        number
+    }
+
+    /// As `leaf`, with the way there.
+    fn way(&self, key: Key<A>) -> (Way, u32) {
+        let mut way = Way { steps: [(NO_NODE, 0); HEIGHT_MAX], levels: self.height };
+        let mut number = self.root;
+        for step in &mut way.steps[..self.height] {
+            let node = self.nodes.one(number);
+            let child = node.child(key);
+            *step = (number, child as u8);
+            number = node.values[child];
+        }
+        (way, number)
+    }
+
+    #[cold]
+    fn insert_in_full_leaf(&mut self, key: Key<A>, at: usize, value: u32) {
+        let (way, leaf) = self.way(key);
+        let right = self.split(leaf, at, Kind::Leaf);
+        // The halves are chained; the entry goes where it belongs.
+        let left_len = self.nodes.one(leaf).len();
+        if at > left_len || at == left_len && self.nodes.one(right).len() == 0 {
+            self.nodes.one_mut(right).insert(at - left_len, key, value);
+        } else {
+            self.nodes.one_mut(leaf).insert(at, key, value);
+        }
+        let after = std::mem::replace(&mut self.nodes.one_mut(leaf).next, right);
+        if after != NO_NODE {
+            self.nodes.one_mut(after).prev = right;
+        }
+        let node = self.nodes.one_mut(right);
+        (node.prev, node.next) = (leaf, after);
+        self.insert_above(&way, right);
+    }
+
+    /// Files the new node `right`, split off the node that the way leads through, in the level above.
+    fn insert_above(&mut self, way: &Way, mut right: u32) {
+        for &(number, child) in way.steps[..way.levels].iter().rev() {
+            let key = self.nodes.one(right).key(0);
+            let at = usize::from(child) + 1;
+            let node = self.nodes.one_mut(number);
+            if node.len() < NODE_KEYS {
+                node.insert(at, key, right);
+                return;
+            }
+            let split = self.split(number, at, Kind::Inner);
+            let left_len = self.nodes.one(number).len();
+            if at > left_len || at == left_len && self.nodes.one(split).len() == 0 {
+                self.nodes.one_mut(split).insert(at - left_len, key, right);
+            } else {
+                self.nodes.one_mut(number).insert(at, key, right);
+            }
+            right = split;
+        }
+        let (old_root, root) = (self.root, self.nodes.alloc(1));
+        let right_key = self.nodes.one(right).key(0);
+        let node = self.nodes.one_mut(root);
+        *node = Node::default();
+        node.insert(0, (A::MIN, 0), old_root);
+        node.insert(1, right_key, right);
+        self.root = root;
+        self.height += 1;
+    }
+
+    /// Moves the upper half of a full node to a new one. Where the insertion that needs the room is at the end (keys come
+    /// in ascending order), less is moved, and nodes stay full.
+    fn split(&mut self, number: u32, at: usize, kind: Kind) -> u32 {
+        let right = self.nodes.alloc(1);
+        let cut = match kind {
+            Kind::Leaf if at == NODE_KEYS => NODE_KEYS,
+            Kind::Inner if at == NODE_KEYS => NODE_KEYS - FEW,
+            _ => NODE_KEYS / 2,
+        };
+        let mut upper = Node::default();
+        let node = self.nodes.one_mut(number);
+        upper.append(node, cut);
+        node.truncate(cut);
+        *self.nodes.one_mut(right) = upper;
+        right
+    }
+
+    /// Fills up a node that has few entries from a neighbour under the same parent, or merges the two, level by level
+    /// upwards as long as that leaves few in the parent too.
+    #[cold]
+    fn thin_out(&mut self, way: &Way, leaf: u32) {
+        let (mut number, mut kind) = (leaf, Kind::Leaf);
+        for &(parent, child) in way.steps[..way.levels].iter().rev() {
+            if self.nodes.one(number).len() >= FEW {
+                return;
+            }
+            self.balance(parent, usize::from(child).saturating_sub(1), kind);
+            (number, kind) = (parent, Kind::Inner);
+        }
+        // A root with one child is none.
+        if self.height > 0 && self.nodes.one(self.root).len() == 1 {
+            let root = self.root;
+            self.root = self.nodes.one(root).values[0];
+            self.nodes.free(root);
+            self.height -= 1;
+        }
+    }
+
+    /// Merges the children `left` and `left + 1` of `parent` if one node holds both; else each gets half.
+    fn balance(&mut self, parent: u32, left: usize, kind: Kind) {
+        let node = self.nodes.one(parent);
+        let (left_child, right_child) = (node.values[left], node.values[left + 1]);
+        let (lower, upper) = (*self.nodes.one(left_child), *self.nodes.one(right_child));
+        let total = lower.len() + upper.len();
+        let mut lower_now = lower;
+        if total <= NODE_KEYS {
+            lower_now.append(&upper, 0);
+            if kind == Kind::Leaf {
+                lower_now.next = upper.next;
+                if upper.next != NO_NODE {
+                    self.nodes.one_mut(upper.next).prev = left_child;
+                }
+            }
+            *self.nodes.one_mut(left_child) = lower_now;
+            self.nodes.free(right_child);
+            self.nodes.one_mut(parent).remove(left + 1);
+            return;
+        }
+        let half = total / 2;
+        let mut upper_now = Node { prev: upper.prev, next: upper.next, ..Node::default() };
+        if lower.len() < half {
+            let moved = half - lower.len();
+            upper_now.append(&upper, moved);
+            let mut head = upper;
+            head.truncate(moved);
+            lower_now.append(&head, 0);
+        } else {
+            upper_now.append(&lower, half);
+            upper_now.append(&upper, 0);
+            lower_now.truncate(half);
+        }
+        let key = upper_now.key(0);
+        *self.nodes.one_mut(left_child) = lower_now;
+        *self.nodes.one_mut(right_child) = upper_now;
+        let node = self.nodes.one_mut(parent);
+        (node.addrs[left + 1], node.lens[left + 1]) = key;
+    }
+}
+
+/// Which kind of node; the nodes themselves need not know.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Leaf,
+    Inner,
+}
+
+/// Entries in order, from a point on.
+#[derive(Debug)]
+pub(crate) struct Range<'a, A: Address> {
+    map: &'a PrefixMap<A>,
+    leaf: u32,
+    at: usize,
+}
+
+impl<A: Address> Iterator for Range<'_, A> {
+    type Item = (Key<A>, u32);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.leaf != NO_NODE {
+            let leaf = self.map.nodes.one(self.leaf);
+            if self.at < leaf.len() {
+                self.at += 1;
+                return Some(leaf.entry(self.at - 1));
+            }
+            (self.leaf, self.at) = (leaf.next, 0);
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;

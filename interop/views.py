@@ -227,9 +227,10 @@ class OpenbgpdView(View):
                 r["prefix"],
                 neighbor=r.get("neighbor", {}).get("remote_addr"),
                 as_path=r.get("aspath", ""),
-                next_hop=r.get("true_nexthop"),
+                next_hop=r.get("exit_nexthop"),
                 origin=r.get("origin", "").lower() or None,
-                med=r.get("metric"),
+                # It shows 0 where there is no MED.
+                med=r.get("metric") or None,
                 local_pref=r.get("localpref"),
                 communities=[_well_known(c) for c in r.get("communities", [])],
                 large_communities=r.get("large_communities", []),
@@ -259,7 +260,7 @@ def view_of(lab, name, command):
         return RibwatchView(lab, name)
     if "/usr/lib/frr/bgpd" in command:
         return FrrView(lab, name)
-    if "gobgpd" in command:
+    if "gobgp" in command:
         return GobgpView(lab, name)
     if "/usr/sbin/bgpd" in command:
         return OpenbgpdView(lab, name)
@@ -279,9 +280,11 @@ def _state(text):
 _WELL_KNOWN = {
     "65535:0": "graceful-shutdown", "65535:666": "blackhole", "65535:65281": "no-export",
     "65535:65282": "no-advertise", "65535:65283": "no-export-subconfed", "65535:65284": "no-peer",
-    "NO_EXPORT": "no-export", "NO_ADVERTISE": "no-advertise", "BLACKHOLE": "blackhole",
 }
 
 
 def _well_known(text):
-    return _WELL_KNOWN.get(text, text)
+    """One spelling: FRR says noExport, OpenBGPD NO_EXPORT, others the number."""
+    if text[:1].isdigit():
+        return _WELL_KNOWN.get(text, text)
+    return re.sub(r"(?<=[a-z])([A-Z])", r"-\1", text).replace("_", "-").lower()

@@ -371,5 +371,11 @@ pub(super) fn push_attribute(flags: u8, code: u8, value: &[u8], out: &mut Vec<u8
     out.extend_from_slice(value);
 }
 
+/// Whether `code` has a row in the table of attributes. An unknown transitive one is passed on with the Partial bit
+/// (RFC 4271 §5).
+pub fn is_known(code: u8) -> bool {
+    table::row(code).is_some()
+}
+
 #[cfg(test)]
 mod tests;

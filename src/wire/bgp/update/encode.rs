@@ -191,6 +191,11 @@ impl UpdateWriter {
         self.made.octets.len()
     }
 
+    /// Messages completed so far: the one being filled counts once the next run is begun.
+    pub fn messages(&self) -> u32 {
+        self.made.messages
+    }
+
     /// Ends the run and hands over what was made since the last call.
     pub fn take(&mut self) -> Packed {
         self.close();

@@ -1,5 +1,6 @@
 //! One file per verb of the command line.
 
+pub mod decode;
 pub mod mrt;
 
 use clap::{Parser, Subcommand};
@@ -13,6 +14,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Prints BGP messages given in hex as JSON
+    Decode(decode::DecodeArgs),
     /// Prints MRT files, one line per route
     Mrt(mrt::MrtArgs),
 }
@@ -20,6 +23,7 @@ enum Verb {
 /// Runs the program; the exit code follows the contract (0 done, 1 no, 2 usage, 3 unreachable).
 pub fn main() -> std::process::ExitCode {
     match Arguments::parse().verb {
+        Verb::Decode(args) => decode::run(args),
         Verb::Mrt(args) => mrt::run(args),
     }
 }

@@ -1,5 +1,7 @@
 //! The integration tests: one binary, one file per topic.
 
+mod captures;
 mod corpus;
 mod tidy;
 mod vectors;
+mod vectors_update;

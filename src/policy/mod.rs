@@ -98,10 +98,7 @@ impl PolicyChain {
     /// Judges an attribute set. No policy looks at the prefix yet, so one verdict holds for every route
     /// with the set and callers keep it.
     pub fn accepts(&self, set: AttrSet<'_>) -> bool {
-        self.policies
-            .iter()
-            .find_map(|policy| policy.verdict(set))
-            .unwrap_or(self.fallback == Fallback::Accept)
+        self.policies.iter().find_map(|policy| policy.verdict(set)).unwrap_or(self.fallback == Fallback::Accept)
     }
 
     /// Like [`Self::accepts`], with the name of what decided. For answers, not for the per-path road.

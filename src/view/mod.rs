@@ -1,5 +1,12 @@
 //! Read models: what a reader may ask and the immutable answers it gets. `engine` fills them, `io` adds the
 //! state of sessions, `api`, `web`, `metrics` and `cli` only format them. Nothing here locks the writer.
+//!
+//! `filter` turns the words of a question into a `RouteQuery` and judges what needs the attributes' text, `scan`
+//! reads a table page by page, `json` holds the field names that the contract fixes.
+
+pub mod filter;
+pub mod json;
+pub mod scan;
 
 use std::{future::Future, ops::Range, pin::Pin, sync::Arc, time::Duration};
 
@@ -9,7 +16,7 @@ pub use crate::session::{
 };
 use crate::{
     types::{Asn, Family, PathId, PeerId, Prefix, RouterId, Timestamp},
-    wire::bgp::attribute::AttrSet,
+    wire::bgp::{attribute::AttrSet, nlri},
 };
 
 /// What identifies a route inside its family.
@@ -113,6 +120,16 @@ pub struct RoutePage {
     pub next: Option<Cursor>,
     /// Sequence number of the last change that this page includes.
     pub seq: u64,
+}
+
+impl Nlri {
+    /// As printed: `192.0.2.0/24`, or what the family prints for its own NLRI.
+    pub fn display(&self, family: Family) -> String {
+        match self {
+            Self::Prefix(prefix) => prefix.to_string(),
+            Self::Opaque(key) => nlri::display(family, key),
+        }
+    }
 }
 
 impl RoutePage {
@@ -255,6 +272,8 @@ pub struct RibEvent {
     pub row: RouteRow,
     /// True when the route (Loc: the last best route) is gone.
     pub withdrawn: bool,
+    /// True when there was such a route before: an implicit withdraw. Loc: the prefix had a best route.
+    pub replaced: bool,
 }
 
 /// Changes applied together, in order.
@@ -387,7 +406,7 @@ pub enum Delivery {
 
 /// A bounded queue of changes.
 pub trait EventSource: Send {
-    /// The next delivery; `None` when the daemon stops.
+    /// The next delivery; `None` when the daemon stops. Dropping the future before it is ready loses nothing.
     fn next(&mut self) -> Pin<Box<dyn Future<Output = Option<Delivery>> + Send + '_>>;
 }
 
@@ -408,6 +427,17 @@ pub struct DaemonInfo {
     pub best_path: bool,
 }
 
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotFound(text) | Self::Invalid(text) | Self::Exists(text) | Self::NotNow(text) => f.write_str(text),
+            Self::Stopping => f.write_str("the daemon is stopping"),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
 /// All that `api`, `web` and `metrics` may reach of a running daemon. `app` provides it.
 pub trait Backend: Send + Sync + 'static {
     /// Facts about the daemon.
@@ -416,6 +446,10 @@ pub trait Backend: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
     /// Whether the configuration is loaded, listeners are bound and the engine answers.
     fn is_ready(&self) -> bool;
+    /// Why it is not ready, one sentence each; empty when it is.
+    fn not_ready(&self) -> Vec<String> {
+        if self.is_ready() { Vec::new() } else { vec!["the daemon is starting".to_owned()] }
+    }
     /// All neighbours, by address.
     fn neighbors(&self) -> Vec<NeighborView>;
     /// Asks the engine.

@@ -2,6 +2,8 @@
 
 mod captures;
 mod corpus;
+mod net;
+mod session;
 mod tidy;
 mod vectors;
 mod vectors_update;

@@ -82,7 +82,7 @@ impl Daemon {
             shard::start(settings, clock).map_err(|error| format!("the engine cannot be started: {error}"))?;
         let speaker = {
             let _inside = sessions_runtime.enter();
-            Speaker::bind(&config.router.listen, clock, shard.clone())?
+            Speaker::bind(&config.router.listen, clock, shard.clone()).map_err(|why| format!("[router] {why}"))?
         };
         let info = DaemonInfo {
             version: env!("CARGO_PKG_VERSION"),
@@ -176,6 +176,11 @@ impl Daemon {
     /// Where HTTP is served; `None` when disabled.
     pub fn http_address(&self) -> Option<SocketAddr> {
         self.http
+    }
+
+    /// Rises whenever a session changes its state, and when neighbours come or go.
+    pub fn session_changes(&self) -> watch::Receiver<u64> {
+        self.speaker.changes()
     }
 
     /// Whether the engine's thread still runs. It ends by itself only by a fault of ours.

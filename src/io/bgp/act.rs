@@ -22,6 +22,7 @@ use crate::{
 impl Task {
     /// Carries out what the session asked for.
     pub(super) fn perform(&mut self, actions: Vec<Action>) {
+        let mut changed = false;
         for action in actions {
             match action {
                 Action::Connect { conn } => self.dial(conn),
@@ -38,12 +39,16 @@ impl Task {
                     self.unfed.push_back(Feed::Refresh { peer: self.neighbor.id, refresh });
                 }
                 Action::StateChanged { from, to } => {
+                    changed = true;
                     debug!(neighbor = %self.neighbor.address, "{}: {} -> {}", self.neighbor.label(), from.name(), to.name());
                 }
                 Action::Warn(text) => {
                     warn!(neighbor = %self.neighbor.address, "{}: {}", self.neighbor.label(), words::printable(&text));
                 }
             }
+        }
+        if changed {
+            self.changes.send_modify(|changes| *changes += 1);
         }
     }
 

@@ -28,7 +28,7 @@ use std::{
 use tokio::{
     net::{TcpListener, TcpStream},
     runtime::Handle,
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     task::JoinHandle,
 };
 use tracing::{info, warn};
@@ -66,6 +66,8 @@ struct Inner {
     runtime: Handle,
     listeners: Vec<Arc<TcpListener>>,
     seeds: RandomState,
+    /// Counts changes of sessions and of the list.
+    changes: watch::Sender<u64>,
     list: Mutex<List>,
 }
 
@@ -120,6 +122,7 @@ impl Speaker {
             runtime: Handle::current(),
             listeners,
             seeds: RandomState::new(),
+            changes: watch::Sender::default(),
             list: Mutex::default(),
         })))
     }
@@ -135,6 +138,11 @@ impl Speaker {
     /// Where we listen, with the ports that the kernel chose.
     pub fn listening(&self) -> Vec<SocketAddr> {
         self.0.listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+    }
+
+    /// Rises whenever a session changes its state, and when neighbours come or go.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.0.changes.subscribe()
     }
 
     fn list(&self) -> MutexGuard<'_, List> {
@@ -213,11 +221,12 @@ impl Speaker {
         let neighbor = Arc::new(Neighbor::new(id, address, range, settings, seed));
         let (inbox, told) = mpsc::unbounded_channel();
         let (finished, done) = oneshot::channel::<()>();
-        let task = Task::new(Arc::clone(&neighbor), self.0.clock, self.0.shard.clone(), told);
+        let task = Task::new(Arc::clone(&neighbor), self.0.clock, self.0.shard.clone(), self.0.changes.clone(), told);
         let speaker = self.clone();
         self.0.runtime.spawn(async move {
             task.run(first).await;
             speaker.forget(id);
+            speaker.0.changes.send_modify(|changes| *changes += 1);
             drop(finished);
         });
         list.by_address.insert(address, id);

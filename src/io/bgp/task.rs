@@ -19,7 +19,7 @@ use tokio::{
     net::TcpStream,
     sync::{
         mpsc::{self, OwnedPermit, error::TrySendError},
-        oneshot,
+        oneshot, watch,
     },
     task::{AbortHandle, JoinSet},
 };
@@ -96,6 +96,7 @@ pub(super) struct Task {
     pub(super) clock: Clock,
     pub(super) shard: ShardHandle,
     pub(super) feed: mpsc::Sender<Feed>,
+    pub(super) changes: watch::Sender<u64>,
     pub(super) inbox: mpsc::UnboundedReceiver<ToTask>,
     /// Ends with its last connection: accepted from a range, or on the way out.
     pub(super) ends_with_connections: bool,
@@ -119,6 +120,7 @@ impl Task {
         neighbor: Arc<Neighbor>,
         clock: Clock,
         shard: ShardHandle,
+        changes: watch::Sender<u64>,
         inbox: mpsc::UnboundedReceiver<ToTask>,
     ) -> Self {
         Self {
@@ -127,6 +129,7 @@ impl Task {
             neighbor,
             clock,
             shard,
+            changes,
             inbox,
             connections: Vec::new(),
             dials: JoinSet::new(),

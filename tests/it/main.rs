@@ -2,6 +2,7 @@
 
 mod captures;
 mod corpus;
+mod daemon;
 mod net;
 mod session;
 mod tidy;

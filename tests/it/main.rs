@@ -2,6 +2,9 @@
 
 mod captures;
 mod corpus;
+mod daemon;
+mod net;
+mod session;
 mod tidy;
 mod vectors;
 mod vectors_update;

@@ -210,12 +210,12 @@ fn json_has_the_field_names_of_the_contract() {
         text(&output.stdout).lines().map(|line| serde_json::from_str(line).expect("JSON on every line")).collect();
     assert_eq!(text(&output.stderr), "");
     let expected = serde_json::json!({
-        "type": "withdraw", "time": "2000-01-01T00:01:03Z", "neighbor": "192.0.2.1", "neighbor_asn": 64496,
+        "type": "withdraw", "time": "2000-01-01T00:02:07Z", "neighbor": "192.0.2.1", "remote_asn": 64496,
         "family": "ipv4-unicast", "prefix": "203.0.113.0/24",
     });
     assert_eq!(lines[0], expected);
     let expected = serde_json::json!({
-        "type": "announce", "time": "2000-01-01T00:01:03Z", "neighbor": "192.0.2.1", "neighbor_asn": 64496,
+        "type": "announce", "time": "2000-01-01T00:02:07Z", "neighbor": "192.0.2.1", "remote_asn": 64496,
         "family": "ipv4-unicast", "prefix": "203.0.113.0/24", "as_path": "64496", "origin_as": 64496,
         "next_hop": "192.0.2.1", "origin": "igp", "local_pref": null, "med": null, "communities": ["65000:100"],
         "large_communities": [], "ext_communities": [], "atomic_aggregate": false, "aggregator": null,

@@ -3,6 +3,7 @@
 mod captures;
 mod corpus;
 mod daemon;
+mod mrt;
 mod net;
 mod session;
 mod tidy;

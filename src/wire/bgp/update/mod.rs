@@ -18,7 +18,7 @@ mod encode;
 mod tests;
 mod walk;
 
-pub use decode::{Outcome, canonical_attributes, decode_rib_entry, decode_update};
+pub use decode::{Outcome, attribute_field, canonical_attributes, decode_rib_entry, decode_update};
 pub use encode::{EncodeContext, Packed, UpdateWriter, end_of_rib};
 pub use walk::Scratch;
 

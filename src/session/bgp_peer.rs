@@ -92,8 +92,6 @@ pub struct BgpPeer {
     /// The NOTIFICATION that ended the last session, in words: failed attempts afterwards do not hide it.
     ended_with: Option<String>,
     reported: State,
-    /// Octets behind a ROUTE-REFRESH that had to wait for the batch before it to be handed on.
-    held_back: Option<(ConnId, Vec<u8>)>,
 }
 
 impl BgpPeer {
@@ -112,7 +110,6 @@ impl BgpPeer {
             next_conn: 0,
             ended_with: None,
             reported: State::Idle,
-            held_back: None,
         }
     }
 
@@ -129,7 +126,7 @@ impl BgpPeer {
             Input::ConnectFailed { conn, reason } => self.on_connect_failed(now, conn, reason, out),
             Input::Received { conn, bytes } => self.on_received(now, conn, bytes, updates, out),
             Input::Closed { conn, reason } => self.on_closed(now, conn, reason, out),
-            Input::TimersDue => self.on_timers(now, updates, out),
+            Input::TimersDue => self.on_timers(now, out),
             Input::Wrote { conn, octets, pending } => self.on_wrote(now, conn, octets, pending),
             Input::Enable => self.on_enable(now, out),
             Input::Disable { text } => self.on_disable(now, &text, out),
@@ -148,8 +145,7 @@ impl BgpPeer {
             Attempt::Connect { retry_at, .. } => Some(retry_at),
             Attempt::Active { retry_at } => retry_at,
         };
-        let held_back = self.held_back.as_ref().map(|_| Timestamp::default());
-        self.conns.iter().filter_map(|fsm| fsm.next_deadline()).chain(attempt).chain(held_back).min()
+        self.conns.iter().filter_map(|fsm| fsm.next_deadline()).chain(attempt).min()
     }
 
     /// The state of the most advanced connection.
@@ -264,7 +260,6 @@ impl BgpPeer {
             fsm.close(&mut turn, notification);
             self.note_end(now, was, DownReason::Ours(notification.clone()), out);
         }
-        self.held_back = None;
     }
 
     fn forget_trouble(&mut self) {
@@ -389,59 +384,31 @@ impl BgpPeer {
         &mut self,
         now: Timestamp,
         conn: ConnId,
-        bytes: &[u8],
-        updates: &mut UpdateBatch,
-        out: &mut Vec<Action>,
-    ) {
-        if self.position(conn).is_none() {
-            return;
-        }
-        self.counters.octets_received += bytes.len() as u64;
-        match self.held_back.take() {
-            Some((held, mut earlier)) if held == conn => {
-                earlier.extend_from_slice(bytes);
-                self.digest(now, conn, &earlier, updates, out);
-            }
-            other => {
-                self.held_back = other;
-                self.digest(now, conn, bytes, updates, out);
-            }
-        }
-    }
-
-    /// Lets the connection work through `bytes`, and acts on what it finds, in order.
-    fn digest(
-        &mut self,
-        now: Timestamp,
-        conn: ConnId,
         mut bytes: &[u8],
         updates: &mut UpdateBatch,
         out: &mut Vec<Action>,
     ) {
+        if self.position(conn).is_some() {
+            self.counters.octets_received += bytes.len() as u64;
+        }
         while let Some(at) = self.position(conn) {
             let mark = out.len();
             let Some(fsm) = self.conns.get_mut(at) else { return };
             let mut turn = Turn { now, settings: &self.settings, counters: &mut self.counters, out };
             match fsm.receive(&mut turn, &mut bytes, updates) {
                 Progress::Drained => {
-                    deliver(updates, out);
+                    out.extend(take(updates));
                     return;
                 }
                 Progress::OpenAccepted => self.on_open_accepted(now, conn, out),
                 Progress::Up(negotiated) => self.on_up(now, conn, negotiated, out),
                 Progress::Refresh(refresh) => {
-                    let delivered = deliver(updates, out);
+                    out.extend(take(updates));
                     out.push(Action::Refresh(refresh));
-                    if delivered {
-                        self.held_back = (!bytes.is_empty()).then(|| (conn, bytes.to_vec()));
-                        return;
-                    }
                 }
                 Progress::Ended(reason) => {
                     // What was decoded came before the end, and the end has said its words already.
-                    if !updates.is_empty() {
-                        out.insert(mark, Action::Updates);
-                    }
+                    out.splice(mark..mark, take(updates));
                     self.forget(now, at, reason, out);
                 }
             }
@@ -536,9 +503,6 @@ impl BgpPeer {
         }
         let fsm = self.conns.swap_remove(at);
         let (was, age) = (fsm.state(), fsm.age(now));
-        if self.held_back.as_ref().is_some_and(|(conn, _)| *conn == fsm.conn) {
-            self.held_back = None;
-        }
         let after = self.after(&reason, was);
         if was == State::Established && age >= self.settings.idle_hold_max {
             self.idle_hold.reset();
@@ -623,10 +587,7 @@ impl BgpPeer {
 
     // ---- time ----
 
-    fn on_timers(&mut self, now: Timestamp, updates: &mut UpdateBatch, out: &mut Vec<Action>) {
-        if let Some((conn, bytes)) = self.held_back.take() {
-            self.digest(now, conn, &bytes, updates, out);
-        }
+    fn on_timers(&mut self, now: Timestamp, out: &mut Vec<Action>) {
         let mut at = 0;
         while let Some(fsm) = self.conns.get_mut(at) {
             let mut turn = Turn { now, settings: &self.settings, counters: &mut self.counters, out };
@@ -666,11 +627,7 @@ impl BgpPeer {
     }
 }
 
-/// Says that the lent batch holds something that happened before whatever comes next; false: it is empty.
-fn deliver(updates: &UpdateBatch, out: &mut Vec<Action>) -> bool {
-    let filled = !updates.is_empty();
-    if filled {
-        out.push(Action::Updates);
-    }
-    filled
+/// What the lent batch holds, to be handed on before whatever comes next.
+fn take(updates: &mut UpdateBatch) -> Option<Action> {
+    (!updates.is_empty()).then(|| Action::Updates(mem::take(updates)))
 }

@@ -85,17 +85,20 @@ fn a_length_beyond_what_was_announced_ends_the_session() {
 #[test]
 fn refreshes_that_were_not_agreed_on_are_ignored_and_logged() {
     let other_family = RouteRefresh { family: Family::EVPN, subtype: RefreshSubtype::Request }.encode();
-    let (mut desk, conn) = Desk::in_state(State::Established);
-    desk.receive(conn, &[other_family, refresh(RefreshSubtype::Unknown(9))].concat());
-    assert_eq!(
-        desk.warnings(),
-        [
-            "ROUTE-REFRESH for l2vpn-evpn ignored: the family was not negotiated",
-            "ROUTE-REFRESH for ipv4-unicast ignored: its subtype is unknown",
-        ]
-    );
-    assert_eq!(desk.peer.state(), State::Established);
+    for (message, line) in [
+        (other_family, "ROUTE-REFRESH for l2vpn-evpn ignored: the family was not negotiated"),
+        (refresh(RefreshSubtype::Unknown(9)), "ROUTE-REFRESH for ipv4-unicast ignored: its subtype is unknown"),
+    ] {
+        let (mut desk, conn) = Desk::in_state(State::Established);
+        desk.receive(conn, &message.repeat(1000));
+        assert_eq!(desk.warnings(), [line], "once, not a thousand times");
+        assert_eq!((desk.peer.state(), desk.peer.stats().received.refresh), (State::Established, 1000));
+    }
+}
 
+#[test]
+fn a_refresh_mark_of_the_wrong_length_ends_the_session() {
+    let (mut desk, conn) = Desk::in_state(State::Established);
     let mut mark = refresh(RefreshSubtype::BeginOfRefresh);
     mark.extend([0]);
     mark[17] += 1;

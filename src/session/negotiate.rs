@@ -5,9 +5,11 @@
 //! once both sides sent it; each capability's RFC says what "both" means for it.
 //!
 //! *What we do.* [`local_open`] says what we can; [`negotiate`] checks, in this order:
-//! 1. the AS (2/2; RFC 7607 forbids 0), 2. the BGP Identifier (2/3; equal to ours is legal on eBGP, RFC 6286 §2.1),
-//! 3. the hold time (2/6), 4. the role (2/11, RFC 9234 §4.2, eBGP only), 5. a common family (2/7, the data lists
-//! the families that we announced).
+//! 1. the AS (2/2; RFC 7607 forbids 0);
+//! 2. the BGP Identifier (2/3; equal to ours is legal on eBGP, RFC 6286 §2.1);
+//! 3. the hold time (2/6);
+//! 4. the role (2/11, RFC 9234 §4.2, eBGP only);
+//! 5. a common family (2/7, the data lists the families that we announced).
 //!
 //! A collector session (`monitor_only`) announces families, four-octet AS, extended messages, extended next hop,
 //! ADD-PATH receive, role, names. It leaves out route refresh, enhanced refresh, End-of-RIB and ADD-PATH send:

@@ -39,8 +39,8 @@ impl BgpPeer {
             out.push(Action::Close { conn });
             return;
         }
-        let stale = |fsm: &BgpFsm| fsm.direction == Direction::Inbound && fsm.state() != State::Established;
-        let stale = self.conns.iter().position(|fsm| stale(fsm));
+        let is_stale = |fsm: &BgpFsm| fsm.direction == Direction::Inbound && fsm.state() != State::Established;
+        let stale = self.conns.iter().position(is_stale);
         if !matches!(self.attempt, Attempt::Connect { .. }) {
             self.attempt = Attempt::Active { retry_at: None };
         }
@@ -57,7 +57,9 @@ impl BgpPeer {
         let speaks_first = self.conns.iter().all(|fsm| fsm.state() != State::Established);
         let manner = Manner { bare: self.bare, speaks_first };
         let fsm = BgpFsm::new(&mut turn, conn, direction, ends, manner, seed);
-        self.conns.push(Box::new(fsm));
+        // One place at a time: with thousands of neighbours the spare ones would add up.
+        self.conns.reserve_exact(1);
+        self.conns.push(fsm);
         self.report_state(out);
     }
 

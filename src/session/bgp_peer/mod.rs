@@ -85,7 +85,7 @@ pub struct BgpPeer {
     enabled: bool,
     attempt: Attempt,
     /// At most two, of them at most one established.
-    conns: Vec<Box<BgpFsm>>,
+    conns: Vec<BgpFsm>,
     connect_retry: Backoff,
     idle_hold: Backoff,
     /// Our OPENs go without capabilities: the neighbour refused them, or sessions come up only that way.
@@ -147,7 +147,7 @@ impl BgpPeer {
             Attempt::Connect { retry_at, .. } => Some(retry_at),
             Attempt::Active { retry_at } => retry_at,
         };
-        self.conns.iter().filter_map(|fsm| fsm.next_deadline()).chain(attempt).min()
+        self.conns.iter().filter_map(BgpFsm::next_deadline).chain(attempt).min()
     }
 
     /// The state of the most advanced connection.
@@ -157,7 +157,7 @@ impl BgpPeer {
             Attempt::Active { .. } if self.conns.is_empty() => State::Active,
             Attempt::Active { .. } | Attempt::Idle { .. } => State::Idle,
         };
-        self.conns.iter().map(|fsm| fsm.state()).chain([attempt]).max().unwrap_or_default()
+        self.conns.iter().map(BgpFsm::state).chain([attempt]).max().unwrap_or_default()
     }
 
     /// What is counted.

@@ -1,7 +1,12 @@
 //! The integration tests: one binary, one file per topic.
 
+mod captures;
 mod corpus;
 mod engine;
 mod lab;
+mod daemon;
+mod net;
+mod session;
 mod tidy;
 mod vectors;
+mod vectors_update;

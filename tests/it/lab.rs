@@ -199,7 +199,7 @@ impl Spec {
 pub type Who = usize;
 
 /// What a neighbour was told, as it would hold it.
-#[derive(Default, Debug)]
+#[derive(Clone, Default, Debug)]
 pub struct Heard {
     /// Routes it has from us, by family and prefix, as canonical octets.
     pub routes: BTreeMap<(Family, Prefix), Vec<u8>>,
@@ -306,6 +306,19 @@ impl Lab {
         self.handle(Input::PeerDown { peer });
     }
 
+    /// Everybody reads, and the engine comes to rest.
+    pub fn settle_reading(&mut self) {
+        for neighbor in &mut self.neighbors {
+            neighbor.reading = true;
+        }
+        self.settle();
+    }
+
+    /// The neighbour's address.
+    pub fn address(&self, who: Who) -> IpAddr {
+        self.neighbors[who].spec.negotiated.remote.ip()
+    }
+
     /// Whether the neighbour reads its socket.
     pub fn reads(&mut self, who: Who, reading: bool) {
         self.neighbors[who].reading = reading;
@@ -331,6 +344,13 @@ impl Lab {
         let octets = attrs.octets(family, self.neighbors[who].spec.negotiated.remote.ip());
         let mut batch = UpdateBatch::new();
         batch.push_prefixes(ItemKind::Announce, family, AttrSet::new(&octets), routes);
+        self.apply(who, &batch);
+    }
+
+    /// A route with these canonical octets.
+    pub fn announces_octets(&mut self, who: Who, route: (PathId, Prefix), octets: &[u8]) {
+        let mut batch = UpdateBatch::new();
+        batch.push_prefixes(ItemKind::Announce, family_of(route.1), AttrSet::new(octets), &[route]);
         self.apply(who, &batch);
     }
 
@@ -432,6 +452,14 @@ impl Lab {
     /// What the neighbour was told so far.
     pub fn heard(&self, who: Who) -> &Heard {
         &self.neighbors[who].heard
+    }
+
+    /// What the neighbour will have heard once it has read its queue.
+    pub fn handed(&self, who: Who) -> Heard {
+        let neighbor = &self.neighbors[who];
+        let mut heard = neighbor.heard.clone();
+        heard.take(&neighbor.queue, &neighbor.spec);
+        heard
     }
 
     /// The route that the neighbour has from us.

@@ -7,6 +7,7 @@ mod lab;
 mod daemon;
 mod net;
 mod session;
+mod simulation;
 mod tidy;
 mod vectors;
 mod vectors_update;

@@ -246,11 +246,24 @@ impl Run {
                 self.lab.flush();
             }
             98 => self.what_was_handed_out_is_known(),
-            99 => {
-                self.check_all();
-            }
+            99 if self.dice.roll(4) == 0 => self.storm(who),
+            99 => self.check_all(),
             _ => {}
         }
+    }
+
+    /// A neighbour stops reading while so much changes that its queue fills and the others go on without it.
+    fn storm(&mut self, slow: Who) {
+        self.lab.reads(slow, false);
+        for round in 0..1200 {
+            let prefix = *self.dice.pick(&self.prefixes);
+            self.originate(prefix); // what we originate is always best, so every change goes out
+            if round % 3 == 0 {
+                self.lab.now = self.lab.now + Duration::from_millis(10);
+                self.lab.flush();
+            }
+        }
+        self.what_was_handed_out_is_known();
     }
 
     /// The neighbour sends a part of its routes again between marks; the rest is gone.
@@ -276,7 +289,7 @@ impl Run {
 
     fn originate(&mut self, prefix: Prefix) {
         let family = family_of(prefix);
-        if self.dice.roll(2) == 0 {
+        if self.dice.roll(4) > 0 {
             let attrs = self.attrs(None);
             let octets = attrs.octets(family, "0.0.0.0".parse().unwrap());
             self.lab.originates(&prefix.to_string(), &attrs).expect("a good route");

@@ -131,7 +131,7 @@ impl Daemon {
         let config = self.lock_config();
         for neighbor in &config.neighbors {
             if let Err(refusal) = self.speaker.add(neighbor.settings(&config.router)) {
-                warn!("{} not added: {refusal:?}", neighbor.label());
+                warn!("{} not added: {refusal}", neighbor.label());
             }
         }
     }
@@ -226,7 +226,7 @@ impl Daemon {
     fn add(&self, settings: crate::io::bgp::NeighborSettings) {
         let label = settings.label(settings.remote);
         if let Err(refusal) = self.speaker.add(settings) {
-            warn!("{label} not added: {refusal:?}");
+            warn!("{label} not added: {refusal}");
         }
     }
 

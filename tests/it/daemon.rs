@@ -267,6 +267,32 @@ fn a_session_with_password_and_ttl_security_comes_up_and_a_wrong_password_is_tol
 }
 
 #[test]
+fn passwords_and_ttl_security_work_over_ipv6_and_for_ranges() {
+    let keys = format!("{OPEN_POLICY}password = \"s3cret\"\nttl_security = true\n");
+    let a = Router::start(
+        64496,
+        "[::1]:0",
+        &format!("[[neighbor]]\naddress = \"::1\"\nremote_asn = 64497\npassive = true\n{keys}"),
+    );
+    let to_a = format!("[[neighbor]]\naddress = \"::1\"\nport = {}\nremote_asn = 64496\n{keys}", a.port());
+    let b = Router::start(64497, "", &to_a);
+    b.await_state("::1", SessionState::Established);
+
+    let hub = Router::start(
+        64496,
+        "127.0.0.1:0",
+        "[[neighbor]]\nrange = \"127.0.1.0/24\"\nremote_asn = [64497, 64498]\npassword = \"s3cret\"\n",
+    );
+    let spoke = Router::start(
+        64497,
+        "",
+        &towards(hub.port(), &keys.replace("ttl_security = true\n", "")).replace("127.0.0.2", "127.0.1.7"),
+    );
+    spoke.await_state("127.0.0.1", SessionState::Established);
+    hub.await_state("127.0.1.7", SessionState::Established);
+}
+
+#[test]
 fn a_reload_resets_what_changed_and_leaves_the_rest_alone() {
     let hub = Router::start(
         64496,

@@ -60,6 +60,7 @@ pub struct Daemon {
 
 impl Daemon {
     /// Starts what `config` describes. Listeners are bound first, so that trouble shows before anything moves.
+    /// Brings its own runtimes, so it must not be called inside one.
     ///
     /// # Errors
     /// A sentence that names the fix: an address or port cannot be had, a thread cannot be made.

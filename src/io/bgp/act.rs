@@ -33,6 +33,7 @@ impl Task {
                 Action::Down { reason } => self.down(&reason),
                 Action::Updates => {
                     let batch = mem::take(&mut self.batch);
+                    self.batch_lent = false;
                     self.unfed.push_back(Feed::Updates { peer: self.neighbor.id, batch });
                 }
                 Action::Refresh(refresh) => {

@@ -106,6 +106,8 @@ pub(super) struct Task {
     pub(super) closing: JoinSet<()>,
     pub(super) live: Option<Live>,
     pub(super) batch: UpdateBatch,
+    /// `batch` came from the pool and goes back there when a read gave no UPDATE.
+    pub(super) batch_lent: bool,
     /// What waits for room in the feed, in order.
     pub(super) unfed: VecDeque<Feed>,
     pub(super) waiting: Option<Waiting>,
@@ -137,6 +139,7 @@ impl Task {
             closing: JoinSet::new(),
             live: None,
             batch: UpdateBatch::default(),
+            batch_lent: false,
             unfed: VecDeque::new(),
             waiting: None,
             permit: None,
@@ -324,8 +327,9 @@ impl Task {
 
     fn read(&mut self, conn: ConnId) {
         let Some(connection) = self.connections.iter().find(|connection| connection.id == conn) else { return };
-        if self.live.is_some() && self.batch.is_empty() {
+        if self.live.is_some() && !self.batch_lent {
             self.batch = self.shard.empty_batch();
+            self.batch_lent = true;
         }
         let mut actions = Vec::new();
         let outcome = connection.read(|bytes| {
@@ -338,7 +342,7 @@ impl Task {
             Read::Ended(Ok(())) => self.lost(conn, "connection closed by the peer".to_owned()),
             Read::Ended(Err(error)) => self.lost(conn, socket::explain_loss(&error)),
         }
-        if self.batch.is_empty() {
+        if std::mem::take(&mut self.batch_lent) {
             self.shard.give_back(std::mem::take(&mut self.batch));
         }
     }

@@ -127,6 +127,8 @@ export = ["{'accept-all' if n.receives else 'reject-all'}"]
 
 
 class Bird(Daemon):
+    """Next hops are looked up in an empty table: in its own, every route that covers one starts a new look-up."""
+
     name = "BIRD"
     program = "bird"
 
@@ -135,14 +137,14 @@ class Bird(Daemon):
         return output("bird", "--version").strip()
 
     def config(self, neighbors):
-        text = "router id 127.0.0.1;\nprotocol device { scan time 3600; }\n"
+        text = "router id 127.0.0.1;\nprotocol device { scan time 3600; }\nipv4 table igp4;\n"
         for i, n in enumerate(neighbors):
             text += f"""
 protocol bgp p{i} {{
   local 127.0.0.1 port {OWN_PORT} as {LOCAL_ASN};
   neighbor {n.address} port {PORT} as {n.asn};
   multihop; hold time 240; connect delay time 1;
-  ipv4 {{ import all; export {'all' if n.receives else 'none'}; }};
+  ipv4 {{ igp table igp4; import all; export {'all' if n.receives else 'none'}; }};
 }}
 """
         return text

@@ -3,8 +3,8 @@
 use std::{error::Error, io, time::Duration};
 
 use ribwatch_proto::v1::{
-    local_route_service_client::LocalRouteServiceClient,
-    neighbor_service_client::NeighborServiceClient, route_service_client::RouteServiceClient,
+    local_route_service_client::LocalRouteServiceClient, neighbor_service_client::NeighborServiceClient,
+    route_service_client::RouteServiceClient,
 };
 use tonic::{
     Code, Status,

@@ -21,8 +21,7 @@ pub(super) struct ExplainArgs {
 }
 
 pub(super) async fn run(args: ExplainArgs, client: Client, out: &mut Output<'_>) -> Result<(), Failure> {
-    let request =
-        v1::ExplainRouteRequest { prefix: args.prefix, family: args.family.unwrap_or_default() };
+    let request = v1::ExplainRouteRequest { prefix: args.prefix, family: args.family.unwrap_or_default() };
     let answer = client.routes().explain_route(request).await;
     let answer = answer.map_err(|status| client.refused(status))?.into_inner();
     if out.json() { print_json(&answer, out) } else { print_table(&answer, out) }

@@ -2,15 +2,18 @@
 //! inside; the others run by themselves. What all have in common stands here: the arguments, and the exit codes
 //! of the contract (0 done, 1 the answer is no, 2 wrong usage or configuration, 3 daemon not reachable).
 //!
-//! A verb is one module, one variant of `Verb` or `RemoteVerb`, and one arm in the match below it.
+//! A verb is one module, one variant of the enum it belongs to, and one arm in the match over that enum.
 
+pub mod check;
 mod client;
 mod explain;
 mod local;
+pub mod mrt;
 mod neighbor;
 mod output;
 mod rib;
 mod route;
+pub mod run;
 mod table;
 mod watch;
 
@@ -56,10 +59,24 @@ struct Arguments {
     verb: Verb,
 }
 
+/// Every verb. Those that run for long or print for themselves stand here, the others below.
 #[derive(Subcommand, Debug)]
 enum Verb {
+    /// Runs the daemon
+    Run(run::RunArgs),
+    /// Validates a configuration
+    Check(check::CheckArgs),
     #[command(flatten)]
-    Remote(RemoteVerb),
+    Asking(AskingVerb),
+    /// Prints MRT files, one line per route
+    Mrt(mrt::MrtArgs),
+    #[command(flatten)]
+    Printing(PrintingVerb),
+}
+
+/// Verbs that print a text of the program itself.
+#[derive(Subcommand, Debug)]
+enum PrintingVerb {
     /// Prints a completion script for a shell
     ///
     /// For bash: ribwatch completions bash > /etc/bash_completion.d/ribwatch
@@ -73,7 +90,7 @@ enum Verb {
 
 /// Verbs that ask a daemon.
 #[derive(Subcommand, Debug)]
-enum RemoteVerb {
+enum AskingVerb {
     /// Sessions: state, uptime, families, routes, last error; and what can be done to them
     #[command(visible_alias = "neighbour", args_conflicts_with_subcommands = true)]
     Neighbor(neighbor::NeighborArgs),
@@ -92,23 +109,30 @@ enum RemoteVerb {
 
 /// Runs the program; the exit code follows the contract.
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let Arguments { global, verb } = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         // Help and version are no errors; clap knows which stream and code each one has.
         Err(error) => error.exit(),
     };
-    let terminal = io::stdout().is_terminal();
-    // `BufWriter` makes a million lines cheap; `Output` flushes where a person waits.
-    let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
-    let code = run(arguments, terminal, &mut out, &mut io::stderr());
-    ExitCode::from(code)
+    match verb {
+        Verb::Run(args) => run::run(&args),
+        Verb::Check(args) => check::run(&args),
+        Verb::Mrt(args) => mrt::run(args),
+        Verb::Asking(_) | Verb::Printing(_) => {
+            let terminal = io::stdout().is_terminal();
+            // Makes a million lines cheap; `Output` flushes where a person waits.
+            let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+            ExitCode::from(print(verb, &global, terminal, &mut out, &mut io::stderr()))
+        }
+    }
 }
 
-/// Runs the program on `arguments` (the first is its name) for a test or another program: prints to `out` and
-/// `err` as if they were no terminal, and gives the exit code. Needs a thread without a tokio runtime.
+/// Runs a verb that asks or prints, for a test or another program: `arguments` begin with the program's name, `out`
+/// and `err` are written as if they were no terminal, and the result is the exit code. Needs a thread without a
+/// tokio runtime. A verb that owns its process (`run`, `check`, `mrt`) is refused as wrong usage.
 pub fn execute(arguments: &[&str], out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     match Arguments::try_parse_from(arguments.iter().map(OsString::from)) {
-        Ok(arguments) => run(arguments, false, out, err),
+        Ok(Arguments { global, verb }) => print(verb, &global, false, out, err),
         Err(error) => {
             let to: &mut dyn Write = if error.use_stderr() { err } else { out };
             // Nobody reads it: the code says it all.
@@ -118,46 +142,46 @@ pub fn execute(arguments: &[&str], out: &mut dyn Write, err: &mut dyn Write) -> 
     }
 }
 
-fn run(arguments: Arguments, terminal: bool, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
-    let Arguments { global, verb } = arguments;
+fn print(verb: Verb, global: &Global, terminal: bool, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     let done = match verb {
-        Verb::Remote(verb) => remote(verb, &global, terminal, out),
-        Verb::Completions { shell } => completions(shell, out),
-        Verb::Version => writeln!(out, "ribwatch {}", env!("CARGO_PKG_VERSION")).map_err(Failure::Output),
+        Verb::Asking(verb) => ask(verb, global, terminal, out),
+        Verb::Printing(PrintingVerb::Completions { shell }) => completions(shell, out),
+        Verb::Printing(PrintingVerb::Version) => version(out),
+        _ => Err(Failure::Usage("this verb needs a process of its own".into())),
     };
     let done = done.and_then(|()| out.flush().map_err(Failure::Output));
-    match done {
-        Ok(()) => 0,
-        Err(failure) => {
-            // What was printed before the failure comes first, on both streams.
-            let _ = out.flush();
-            if let Some(text) = failure.text() {
-                let _ = writeln!(err, "ribwatch: {text}");
-            }
-            failure.exit_code()
-        }
+    let Err(failure) = done else { return 0 };
+    // What was printed before the failure comes first, on both streams.
+    let _ = out.flush();
+    if let Some(text) = failure.text() {
+        let _ = writeln!(err, "ribwatch: {text}");
     }
+    failure.exit_code()
+}
+
+fn version(out: &mut dyn Write) -> Result<(), Failure> {
+    Ok(writeln!(out, "ribwatch {}", env!("CARGO_PKG_VERSION"))?)
 }
 
 fn completions(shell: clap_complete::Shell, out: &mut dyn Write) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "ribwatch", &mut script);
-    out.write_all(&script).map_err(Failure::Output)
+    Ok(out.write_all(&script)?)
 }
 
-fn remote(verb: RemoteVerb, global: &Global, terminal: bool, out: &mut dyn Write) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Output)?;
+fn ask(verb: AskingVerb, global: &Global, terminal: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let colour = terminal && !global.no_color && !global.json && output::colours_wanted();
     let mut output = Output::new(out, global.json, colour);
     runtime.block_on(async {
         let client = Client::connect(&global.api).await?;
         match verb {
-            RemoteVerb::Neighbor(args) => neighbor::run(args, client, &mut output).await,
-            RemoteVerb::Rib(args) => rib::run(args, client, &mut output).await,
-            RemoteVerb::Watch(args) => watch::run(args, client, &mut output).await,
-            RemoteVerb::Explain(args) => explain::run(args, client, &mut output).await,
-            RemoteVerb::Announce(args) => local::announce(args, client, &mut output).await,
-            RemoteVerb::Withdraw(args) => local::withdraw(args, client, &mut output).await,
+            AskingVerb::Neighbor(args) => neighbor::run(args, client, &mut output).await,
+            AskingVerb::Rib(args) => rib::run(args, client, &mut output).await,
+            AskingVerb::Watch(args) => watch::run(args, client, &mut output).await,
+            AskingVerb::Explain(args) => explain::run(args, client, &mut output).await,
+            AskingVerb::Announce(args) => local::announce(args, client, &mut output).await,
+            AskingVerb::Withdraw(args) => local::withdraw(args, client, &mut output).await,
         }
     })
 }

@@ -148,7 +148,9 @@ fn definition(args: &AddArgs) -> Result<String, Failure> {
     let mut lines = vec![format!("{kind} = {}", text(&args.remote)), format!("remote_asn = {asn}")];
     lines.extend(args.name.iter().map(|name| format!("name = {}", text(name))));
     let lists = [("families", &args.family), ("import", &args.import), ("export", &args.export)];
-    lines.extend(lists.iter().filter(|(_, items)| !items.is_empty()).map(|(key, items)| format!("{key} = {}", list(items))));
+    lines.extend(
+        lists.iter().filter(|(_, items)| !items.is_empty()).map(|(key, items)| format!("{key} = {}", list(items))),
+    );
     let flags = [("passive", args.passive), ("monitor_only", args.monitor_only)];
     lines.extend(flags.iter().filter(|(_, on)| *on).map(|(key, _)| format!("{key} = true")));
     lines.extend(args.set.iter().cloned());

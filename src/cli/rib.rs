@@ -99,8 +99,7 @@ impl Printer {
                 self.line.push(b'\n');
                 out.octets(&self.line)?;
             } else {
-                let notes =
-                    if self.detail { route::details(route, &attributes.message) } else { Vec::new() };
+                let notes = if self.detail { route::details(route, &attributes.message) } else { Vec::new() };
                 self.table.push_with_notes(route::cells(route, &attributes.message), notes);
             }
         }
@@ -115,8 +114,7 @@ async fn summary(client: &Client, out: &mut Output<'_>) -> Result<(), Failure> {
         return Ok(out.json_line(&json_summary(&summary))?);
     }
     let right = |title| (title, Align::Right);
-    let mut tables =
-        Table::new(&[("FAMILY", Align::Left), right("PREFIXES"), right("PATHS"), right("LOC-RIB")]);
+    let mut tables = Table::new(&[("FAMILY", Align::Left), right("PREFIXES"), right("PATHS"), right("LOC-RIB")]);
     for row in &summary.tables {
         tables.push(vec![(&row.family).into(), row.prefixes.into(), row.paths.into(), row.best.into()]);
     }

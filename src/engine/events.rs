@@ -42,8 +42,19 @@ pub struct Changed<'a> {
     pub path: &'a Path,
     /// Whether the path is the best of its prefix.
     pub best: bool,
-    /// Whether the path is gone.
-    pub withdrawn: bool,
+    /// What became of the route.
+    pub fate: Fate,
+}
+
+/// What became of a route.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fate {
+    /// There was none before.
+    New,
+    /// There was another one (Loc: the prefix had a best route).
+    Replaced,
+    /// It is gone.
+    Gone,
 }
 
 impl Events {
@@ -57,23 +68,23 @@ impl Events {
         self.seq
     }
 
-    /// Numbers a change, and tells it if anybody listens.
+    /// Numbers a change; true when it must be told with [`Self::tell`].
     #[inline]
-    pub fn note(&mut self, changed: Changed<'_>, store: &AttrStore, sessions: &Sessions) {
+    pub fn count(&mut self) -> bool {
         self.seq += 1;
-        if self.wanted {
-            self.tell(changed, store, sessions);
-        }
+        self.wanted
     }
 
-    fn tell(&mut self, changed: Changed<'_>, store: &AttrStore, sessions: &Sessions) {
-        let Changed { time, table, subject, path, best, withdrawn } = changed;
+    /// Tells the change that was counted last.
+    pub fn tell(&mut self, changed: Changed<'_>, store: &AttrStore, sessions: &Sessions) {
+        let Changed { time, table, subject, path, best, fate } = changed;
+        let withdrawn = fate == Fate::Gone;
         let attrs = if withdrawn { 0..0 } else { self.attrs.range(store, path.set) };
         let mut row = row(subject, path, best, attrs, store, sessions);
         if withdrawn {
             row.rejected_by = None;
         }
-        self.events.push(RibEvent { seq: self.seq, time, table, row, withdrawn });
+        self.events.push(RibEvent { seq: self.seq, time, table, row, withdrawn, replaced: fate != Fate::New });
         if self.events.len() >= BATCH_LEN_MAX {
             self.close_batch();
         }

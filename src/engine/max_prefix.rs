@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{
-    types::Family,
-    wire::bgp::notification::Notification,
-};
+use crate::{types::Family, wire::bgp::notification::Notification};
 
 use super::{MaxPrefix, sessions::Session};
 
@@ -49,11 +46,8 @@ pub fn check(session: &mut Session, family: Family) -> Option<Outcome> {
         };
         if !*warned && count >= threshold(limit) {
             *warned = true;
-            outcome = Some(Outcome::Warn(format!(
-                "{count} {} routes received, the limit is {}",
-                name(*scope),
-                limit.limit
-            )));
+            outcome =
+                Some(Outcome::Warn(format!("{count} {} routes received, the limit is {}", name(*scope), limit.limit)));
         }
     }
     outcome

@@ -58,7 +58,14 @@ pub struct Subject<'a> {
 }
 
 /// The row of a path as received.
-pub fn row(subject: Subject<'_>, path: &Path, best: bool, attrs: Range<u32>, store: &AttrStore, sessions: &Sessions) -> RouteRow {
+pub fn row(
+    subject: Subject<'_>,
+    path: &Path,
+    best: bool,
+    attrs: Range<u32>,
+    store: &AttrStore,
+    sessions: &Sessions,
+) -> RouteRow {
     RouteRow {
         family: subject.family,
         nlri: owned(subject.nlri),

@@ -6,14 +6,15 @@ use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     policy::PolicyChain,
+    rib::SessionSlot,
     session::negotiate::Negotiated,
-    types::{Family, PeerId, PeerKind, Timestamp},
+    types::{Family, PeerId, Timestamp},
 };
 
-use super::{PeerSettings, transform::SourceKind};
+use super::PeerSettings;
 
 /// A session's number in the tables. Slot 0 is this router itself.
-pub type Slot = u16;
+pub type Slot = SessionSlot;
 
 /// The slot of routes that this router originates.
 pub const LOCAL: Slot = 0;
@@ -99,14 +100,6 @@ impl Session {
         self.phase != Phase::Dead
     }
 
-    /// Where its routes come from, as far as export cares.
-    pub fn source_kind(&self) -> SourceKind {
-        match self.negotiated.kind {
-            PeerKind::External => SourceKind::External,
-            PeerKind::Internal => SourceKind::Internal,
-        }
-    }
-
     /// Paths of all families.
     pub fn received(&self) -> u64 {
         self.families.iter().map(|state| state.received).sum()
@@ -146,12 +139,7 @@ pub struct Sessions {
 
 impl Sessions {
     /// Takes the lowest free slot for a session; `None` when all 65,535 are taken (purges not done yet).
-    pub fn open(
-        &mut self,
-        peer: PeerId,
-        settings: Arc<PeerSettings>,
-        negotiated: Arc<Negotiated>,
-    ) -> Option<Slot> {
+    pub fn open(&mut self, peer: PeerId, settings: Arc<PeerSettings>, negotiated: Arc<Negotiated>) -> Option<Slot> {
         let at = match self.slots.iter().position(Option::is_none) {
             Some(at) => at,
             None => {

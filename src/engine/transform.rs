@@ -23,6 +23,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::{
+    rib::Source,
     types::{Asn, Family, PeerKind},
     wire::bgp::attribute::{self, AttrSet, code, flag},
 };
@@ -33,18 +34,6 @@ pub const DEFAULT_LOCAL_PREF: u32 = 100;
 const NO_EXPORT: u32 = 0xffff_ff01;
 const NO_ADVERTISE: u32 = 0xffff_ff02;
 const NO_EXPORT_SUBCONFED: u32 = 0xffff_ff03;
-
-/// Where a route came from, as far as what is sent depends on it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-#[repr(u8)]
-pub enum SourceKind {
-    /// This router originates it.
-    Local,
-    /// An EBGP neighbour.
-    External,
-    /// An IBGP neighbour.
-    Internal,
-}
 
 /// What an update group's members have in common that decides over attributes.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -83,12 +72,12 @@ pub enum Withheld {
 pub fn transform(
     set: AttrSet<'_>,
     family: Family,
-    source: SourceKind,
+    source: Source,
     rules: &ExportRules,
     out: &mut Vec<u8>,
 ) -> Result<(), Withheld> {
     out.clear();
-    if source == SourceKind::Internal && rules.kind == PeerKind::Internal {
+    if source == Source::Internal && rules.kind == PeerKind::Internal {
         return Err(Withheld::InternalToInternal);
     }
     if kept_by_community(set, rules.kind) {
@@ -99,7 +88,7 @@ pub fn transform(
     if family.is_plain_prefix() {
         let next_hop = next_hop(set, family, source, rules).ok_or(Withheld::NoNextHop)?;
         let next_hop = Own::NextHop(next_hop);
-        // Ascending by code: NEXT_HOP 3, LOCAL_PREF 5, MP_REACH_NLRI 14.
+        // Ascending by code: NEXT_HOP 3, LOCAL_PREF 5, MP_REACH 14.
         let first = next_hop.code(family) < code::LOCAL_PREF;
         let (second, third) = if first { (Some(next_hop), local_pref) } else { (local_pref, Some(next_hop)) };
         own[1] = second;
@@ -135,7 +124,7 @@ impl Own {
         match self {
             Self::AsPath => code::AS_PATH,
             Self::NextHop(IpAddr::V4(_)) if family == Family::IPV4_UNICAST => code::NEXT_HOP,
-            Self::NextHop(_) => code::MP_REACH_NLRI,
+            Self::NextHop(_) => code::MP_REACH,
             Self::LocalPref => code::LOCAL_PREF,
         }
     }
@@ -167,7 +156,7 @@ fn copy(set: AttrSet<'_>, family: Family, to: PeerKind, attribute: (u8, u8, &[u8
     let external = to == PeerKind::External;
     match code {
         // Plain families: the next hop was written anew, whichever of the two attributes held it before.
-        code::NEXT_HOP | code::MP_REACH_NLRI if family.is_plain_prefix() => {}
+        code::NEXT_HOP | code::MP_REACH if family.is_plain_prefix() => {}
         code::MED if external && set.as_path().path_length() > 0 => {}
         code::LOCAL_PREF | code::AIGP if external => {}
         code::ORIGINATOR_ID | code::CLUSTER_LIST => {}
@@ -241,7 +230,7 @@ fn put_next_hop(next_hop: IpAddr, family: Family, out: &mut Vec<u8>) {
 }
 
 fn put_mp_next_hop(octets: &[u8], family: Family, out: &mut Vec<u8>) {
-    put_header(flag::OPTIONAL, code::MP_REACH_NLRI, 4 + octets.len(), out);
+    put_header(flag::OPTIONAL, code::MP_REACH, 4 + octets.len(), out);
     out.extend_from_slice(&family.afi.to_be_bytes());
     out.push(family.safi);
     out.push(octets.len() as u8); // 4 or 16
@@ -249,9 +238,9 @@ fn put_mp_next_hop(octets: &[u8], family: Family, out: &mut Vec<u8>) {
 }
 
 /// The next hop to send, for a plain-prefix family; `None` when the group can use none that we have.
-fn next_hop(set: AttrSet<'_>, family: Family, source: SourceKind, rules: &ExportRules) -> Option<IpAddr> {
+fn next_hop(set: AttrSet<'_>, family: Family, source: Source, rules: &ExportRules) -> Option<IpAddr> {
     let received = set.next_hop().map(|next_hop| next_hop.global).filter(|address| !address.is_unspecified());
-    let keep = rules.kind == PeerKind::Internal && !rules.next_hop_self && source != SourceKind::Internal;
+    let keep = rules.kind == PeerKind::Internal && !rules.next_hop_self && source != Source::Internal;
     let next_hop = match received {
         Some(address) if keep => address,
         _ => rules.local_address.to_canonical(),

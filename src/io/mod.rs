@@ -1,1 +1,3 @@
 //! Skeleton: to be written.
+
+pub mod mrt;

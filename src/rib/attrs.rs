@@ -9,7 +9,10 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
 
-use crate::{rib::arena::SlotArena, types::Asn, wire::bgp::attribute::AttrSet};
+use crate::{
+    rib::{arena::SlotArena, set_facts::SetFacts},
+    wire::bgp::attribute::AttrSet,
+};
 
 /// A handle of an interned attribute set. Means nothing once the last reference to the set was released.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
@@ -19,95 +22,6 @@ impl SetId {
     /// The handle as a number: dense, small, good as a key of a side table.
     pub fn index(self) -> u32 {
         self.0
-    }
-}
-
-/// What is asked about a set again and again: 20 octets, read from its octets once.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct SetFacts {
-    origin_asn: u32,
-    neighbor_asn: u32,
-    med: u32,
-    local_pref: u32,
-    /// Path length in the low 14 bits (64 KiB of AS_PATH hold fewer than 2^14 ASNs), ORIGIN in the high 2.
-    path: u16,
-    marks: u16,
-}
-
-/// Most ASNs that fit an AS_PATH attribute of 65,535 octets.
-const PATH_LENGTH_MAX: u16 = (1 << 14) - 1;
-
-impl SetFacts {
-    const ORIGIN_ASN: u16 = 1;
-    const NEIGHBOR_ASN: u16 = 1 << 1;
-    const MED: u16 = 1 << 2;
-    const LOCAL_PREF: u16 = 1 << 3;
-    const AS_SET: u16 = 1 << 4;
-    const ORIGINATOR_ID: u16 = 1 << 5;
-    const CLUSTER_LIST: u16 = 1 << 6;
-    const AIGP: u16 = 1 << 7;
-
-    /// Reads the facts of a set.
-    pub fn of(set: AttrSet<'_>) -> Self {
-        let _ = set;
-        Self::default()
-    }
-
-    fn has(&self, mark: u16) -> bool {
-        self.marks & mark != 0
-    }
-
-    /// AS that originated the route: the last ASN of the last AS_SEQUENCE; `None` for an empty path or one that ends
-    /// in an AS_SET (RFC 6811 §2).
-    pub fn origin_asn(&self) -> Option<Asn> {
-        self.has(Self::ORIGIN_ASN).then_some(Asn(self.origin_asn))
-    }
-
-    /// First ASN of the path outside a confederation: whose MEDs compare (RFC 4271 §9.1.2.2 c); `None` for a route
-    /// from inside the AS.
-    pub fn neighbor_asn(&self) -> Option<Asn> {
-        self.has(Self::NEIGHBOR_ASN).then_some(Asn(self.neighbor_asn))
-    }
-
-    /// MULTI_EXIT_DISC (RFC 4271 §5.1.4).
-    pub fn med(&self) -> Option<u32> {
-        self.has(Self::MED).then_some(self.med)
-    }
-
-    /// LOCAL_PREF (RFC 4271 §5.1.5).
-    pub fn local_pref(&self) -> Option<u32> {
-        self.has(Self::LOCAL_PREF).then_some(self.local_pref)
-    }
-
-    /// Number of ASes as the decision process counts: an AS_SET is one, confederation segments none
-    /// (RFC 4271 §9.1.2.2 a, RFC 5065 §5.3).
-    pub fn path_length(&self) -> u16 {
-        self.path & PATH_LENGTH_MAX
-    }
-
-    /// ORIGIN as its code: 0 IGP, 1 EGP, 2 INCOMPLETE (RFC 4271 §5.1.1).
-    pub fn origin_code(&self) -> u8 {
-        (self.path >> 14) as u8
-    }
-
-    /// Whether the path holds an AS_SET (RFC 9774).
-    pub fn has_as_set(&self) -> bool {
-        self.has(Self::AS_SET)
-    }
-
-    /// Whether the set has an ORIGINATOR_ID (RFC 4456 §8).
-    pub fn has_originator_id(&self) -> bool {
-        self.has(Self::ORIGINATOR_ID)
-    }
-
-    /// Whether the set has a CLUSTER_LIST (RFC 4456 §8).
-    pub fn has_cluster_list(&self) -> bool {
-        self.has(Self::CLUSTER_LIST)
-    }
-
-    /// Whether the set has an AIGP attribute (RFC 7311).
-    pub fn has_aigp(&self) -> bool {
-        self.has(Self::AIGP)
     }
 }
 

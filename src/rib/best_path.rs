@@ -24,8 +24,9 @@ use std::{
 
 use crate::{
     rib::{
-        attrs::{AttrStore, SetFacts},
-        paths::{Path, SessionSlot},
+        attrs::AttrStore,
+        paths::{Path, PathFlags, SessionSlot},
+        set_facts::SetFacts,
     },
     types::RouterId,
 };
@@ -373,17 +374,18 @@ impl<'a> Decision<'a> {
 
     /// AIGP metric; a path without one counts as the worst of all (RFC 7311 §4.1).
     fn aigp(&self, candidate: &Candidate<'_>) -> u128 {
-        let _ = candidate.facts.has_aigp();
-        u128::MAX
+        let metric = if candidate.facts.has_aigp() { self.attrs.get(candidate.path.set).aigp() } else { None };
+        metric.map_or(u128::MAX, u128::from)
     }
 
     fn router_id(&self, candidate: &Candidate<'_>) -> RouterId {
-        candidate.session.router_id
+        let originator =
+            if candidate.facts.has_originator_id() { self.attrs.get(candidate.path.set).originator_id() } else { None };
+        originator.unwrap_or(candidate.session.router_id)
     }
 
     fn cluster_list_len(&self, candidate: &Candidate<'_>) -> usize {
-        let _ = candidate.facts.has_cluster_list();
-        0
+        if candidate.facts.has_cluster_list() { self.attrs.get(candidate.path.set).cluster_list().len() } else { 0 }
     }
 }
 
@@ -404,7 +406,7 @@ fn first_difference<const N: usize>(steps: [Comparison<'_>; N]) -> (Ordering, St
 }
 
 fn is_llgr_stale(candidate: &Candidate<'_>) -> bool {
-    candidate.path.flags.has(crate::rib::paths::PathFlags::LLGR_STALE)
+    candidate.path.flags.has(PathFlags::LLGR_STALE)
 }
 
 fn local_pref(candidate: &Candidate<'_>) -> u32 {
@@ -418,3 +420,6 @@ fn is_local(candidate: &Candidate<'_>) -> bool {
 fn is_internal(candidate: &Candidate<'_>) -> bool {
     candidate.session.source == Source::Internal
 }
+
+#[cfg(test)]
+mod tests;

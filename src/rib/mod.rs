@@ -29,15 +29,17 @@ pub mod best_path;
 mod index;
 pub mod paths;
 mod prefix_map;
+pub mod set_facts;
 pub mod table;
 
 use crate::types::Family;
 
 pub use adj_rib_out::{AdjRibOut, Sent};
-pub use attrs::{AttrStore, SetFacts, SetId};
-pub use best_path::{Change, Decision, SessionFacts, Step};
+pub use attrs::{AttrStore, SetId};
+pub use best_path::{Change, Decision, SessionFacts, Source, Step};
 pub use index::{NlriRef, PrefixId};
 pub use paths::{Full, Path, PathFlags, SessionSlot, Upserted};
+pub use set_facts::SetFacts;
 pub use table::{Counts, Table};
 
 /// The tables of all families and the attribute sets they share.

@@ -155,9 +155,9 @@ impl BgpPeer {
     /// The state of the most advanced connection.
     pub fn state(&self) -> State {
         let attempt = match self.attempt {
-            Attempt::Idle { .. } => State::Idle,
             Attempt::Connect { .. } => State::Connect,
-            Attempt::Active { .. } => State::Active,
+            Attempt::Active { .. } if self.conns.is_empty() => State::Active,
+            Attempt::Active { .. } | Attempt::Idle { .. } => State::Idle,
         };
         self.conns.iter().map(|fsm| fsm.state()).chain([attempt]).max().unwrap_or_default()
     }
@@ -423,6 +423,7 @@ impl BgpPeer {
         out: &mut Vec<Action>,
     ) {
         while let Some(at) = self.position(conn) {
+            let mark = out.len();
             let Some(fsm) = self.conns.get_mut(at) else { return };
             let mut turn = Turn { now, settings: &self.settings, counters: &mut self.counters, out };
             match fsm.receive(&mut turn, &mut bytes, updates) {
@@ -441,7 +442,10 @@ impl BgpPeer {
                     }
                 }
                 Progress::Ended(reason) => {
-                    deliver(updates, out);
+                    // What was decoded came before the end, and the end has said its words already.
+                    if !updates.is_empty() {
+                        out.insert(mark, Action::Updates);
+                    }
                     self.forget(now, at, reason, out);
                 }
             }

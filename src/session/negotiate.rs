@@ -361,11 +361,13 @@ fn software(open: &Open) -> Option<String> {
 /// How the neighbour's UPDATEs are read: what was agreed on, and the operator's rules.
 pub(super) fn decode_context(negotiated: &Negotiated, settings: &PeerSettings) -> DecodeContext {
     let first_as = settings.enforce_first_as.then_some(negotiated.peer_asn).or(settings.rules.first_as);
+    // A neighbour that is reached over loopback has no other address to name as next hop.
+    let loopback_next_hop = settings.rules.loopback_next_hop || negotiated.remote.ip().is_loopback();
     DecodeContext {
         four_octet_as: negotiated.four_octet_as,
         kind: negotiated.kind,
         add_path: negotiated.add_path_receive.iter().copied().collect(),
         families: negotiated.families.iter().copied().collect(),
-        rules: Rules { first_as, ..settings.rules },
+        rules: Rules { first_as, loopback_next_hop, ..settings.rules },
     }
 }

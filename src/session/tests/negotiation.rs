@@ -30,6 +30,11 @@ fn agreed(settings: &PeerSettings, capabilities: Vec<Capability>) -> Negotiated 
     meet(settings, &Open { capabilities, ..their_open() }).expect("acceptable")
 }
 
+/// What a neighbour with our settings and its own AS would announce.
+fn mirrored(settings: &PeerSettings) -> Vec<Capability> {
+    announced(&PeerSettings { local_asn: THEM, ..settings.clone() }, "192.0.2.1:179")
+}
+
 fn announced(settings: &PeerSettings, remote: &str) -> Vec<Capability> {
     local_open(settings, ends(remote), false).capabilities
 }
@@ -116,7 +121,7 @@ fn legal_but_unusual_opens_are_accepted() {
 
 #[test]
 fn a_capability_holds_once_both_said_it() {
-    let all = agreed(&settings(), announced(&settings(), "192.0.2.1:179"));
+    let all = agreed(&settings(), mirrored(&settings()));
     assert!(all.four_octet_as && all.route_refresh && all.enhanced_refresh && all.extended_message);
     assert!(all.graceful_restart.is_some());
     assert_eq!(all.families, [V4, V6]);
@@ -132,7 +137,7 @@ fn a_capability_holds_once_both_said_it() {
         end_of_rib: false,
         ..settings()
     };
-    let theirs_alone = agreed(&quiet, announced(&settings(), "192.0.2.1:179"));
+    let theirs_alone = agreed(&quiet, mirrored(&settings()));
     assert!(!theirs_alone.enhanced_refresh && !theirs_alone.extended_message);
     assert!(theirs_alone.route_refresh, "RFC 2918 §4: we may ask whoever announced it");
     assert_eq!(theirs_alone.graceful_restart, None);
@@ -248,7 +253,7 @@ fn of_several_graceful_restart_capabilities_the_last_one_counts() {
 #[test]
 fn what_was_agreed_reads_well() {
     let settings = PeerSettings { add_path_receive: vec![V4], local_role: Some(Role::Customer), ..settings() };
-    let mut theirs = announced(&self::settings(), "192.0.2.1:179");
+    let mut theirs = mirrored(&self::settings());
     theirs.extend([Capability::AddPath(vec![(V4, AddPathMode::Both)]), Capability::Role(0)]);
     assert_eq!(
         agreed(&settings, theirs).describe(),
@@ -290,7 +295,7 @@ fn a_neighbour_that_refuses_capabilities_gets_one_attempt_without() {
         assert_eq!(desk.sent_open().capabilities, []);
         desk.out.clear();
         desk.receive(third, &complaint);
-        assert_eq!(desk.said(), "close", "no third way: idle hold");
+        assert_eq!(desk.said(), "close out2", "no third way: idle hold");
         desk.wait_for_deadline();
         desk.connect(ConnId::outbound(3));
         assert_ne!(desk.sent_open().capabilities, []);

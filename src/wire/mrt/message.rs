@@ -5,11 +5,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Malformed, Record};
 use crate::{
-    types::Asn,
+    types::{Asn, FamilySet, PeerKind},
     wire::{
-        bgp::{Frame, MAX_EXTENDED_LEN, MessageType, begin_message, end_message, frame},
+        bgp::{
+            Frame, MAX_EXTENDED_LEN, MessageType, begin_message, end_message, frame,
+            update::{DecodeContext, Rules},
+        },
         cursor::Reader,
-        error::Fault,
+        error::{Fault, NotificationCode},
     },
 };
 
@@ -53,7 +56,7 @@ impl Message<'_> {
     ///
     /// # Errors
     /// The header faults of RFC 4271 §6.1, and a message that is longer than its record.
-    pub fn frame<'b>(&'b self, scratch: &'b mut Vec<u8>) -> Result<Frame<'b>, Malformed> {
+    pub fn frame<'b>(&'b self, scratch: &'b mut Vec<u8>) -> Result<Frame<'b>, Fault> {
         let whole = match self.octets {
             Octets::Whole(octets) => octets,
             Octets::Body(kind, body) => {
@@ -64,11 +67,18 @@ impl Message<'_> {
                 scratch
             }
         };
-        match frame(whole, MAX_EXTENDED_LEN) {
-            Ok(Some(frame)) => Ok(frame),
-            Ok(None) => Err(Malformed { at: whole.len(), what: "the record ends inside its BGP message" }),
-            Err(Fault { at, .. }) => Err(Malformed { at, what: "the BGP message in the record has a bad header" }),
-        }
+        let cut_off = || {
+            let what = "the record ends inside its BGP message";
+            Fault::reset(NotificationCode::BAD_MESSAGE_LENGTH, whole.len(), "RFC 6396 §4.4.2", what)
+        };
+        frame(whole, MAX_EXTENDED_LEN)?.ok_or_else(cut_off)
+    }
+
+    /// What to know for decoding the UPDATE: what the record says, and rules that show what was recorded. The
+    /// session counts as internal, because an archive keeps LOCAL_PREF and its like where somebody sent them.
+    pub fn decode_context(&self) -> DecodeContext {
+        let add_path = if self.add_path { FamilySet::ALL } else { FamilySet::EMPTY };
+        DecodeContext { four_octet_as: self.four_octet_as, add_path, ..archive_context() }
     }
 
     /// Whether the lengths of the message come out even: a header that is one, and for an UPDATE fields that fit.
@@ -76,6 +86,11 @@ impl Message<'_> {
         let mut scratch = Vec::new();
         self.frame(&mut scratch).is_ok_and(|frame| frame.kind != MessageType::Update || update_fits(frame.body()))
     }
+}
+
+/// What is common to all decoding of archives.
+pub(super) fn archive_context() -> DecodeContext {
+    DecodeContext { rules: Rules::lenient(), ..DecodeContext::new(PeerKind::Internal) }
 }
 
 fn update_fits(body: &[u8]) -> bool {

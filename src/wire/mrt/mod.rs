@@ -3,12 +3,12 @@
 //!
 //! A file is a chain of records: time, type, subtype, length, body. [`Framer`] cuts it into [`RawRecord`]s and
 //! finds the chain again behind damage; [`RawRecord::decode`] says what a record holds; [`Interpreter`] turns BGP
-//! messages and table entries into an [`UpdateBatch`](crate::wire::bgp::batch::UpdateBatch), through the same
-//! decoder that sessions use.
+//! messages and table entries into routes, through the same decoder that sessions use.
 //!
 //! Read: TABLE_DUMP, TABLE_DUMP_V2 with ADD-PATH and RIB_GENERIC, BGP4MP and BGP4MP_ET with the LOCAL and ADD-PATH
 //! subtypes, and the deprecated type 5 "BGP" of the first archives. Every other type is passed over and counted.
 
+mod event;
 mod framing;
 mod message;
 mod rib;
@@ -17,6 +17,7 @@ mod tests;
 
 use std::fmt;
 
+pub use event::{Event, Interpreter, RecordFault, Routes};
 pub use framing::{Damage, Framer, RECORD_LEN_MAX, Step};
 pub use message::{Direction, Message, StateChange};
 pub use rib::{Peer, PeerIndex, Rib, RibEntries, RibEntry, RibPeer};
@@ -48,16 +49,21 @@ pub struct Header {
 }
 
 impl Header {
-    /// Name of the type, such as `TABLE_DUMP_V2`; the number where it has none here.
-    pub fn kind_name(&self) -> String {
-        match self.kind {
-            kind::BGP => "BGP".into(),
-            kind::TABLE_DUMP => "TABLE_DUMP".into(),
-            kind::TABLE_DUMP_V2 => "TABLE_DUMP_V2".into(),
-            kind::BGP4MP => "BGP4MP".into(),
-            kind::BGP4MP_ET => "BGP4MP_ET".into(),
-            other => other.to_string(),
-        }
+    /// Name of the type, such as `TABLE_DUMP_V2`; `None` for types that are not read here.
+    pub fn kind_name(&self) -> Option<&'static str> {
+        Some(match self.kind {
+            kind::BGP => "BGP",
+            kind::TABLE_DUMP => "TABLE_DUMP",
+            kind::TABLE_DUMP_V2 => "TABLE_DUMP_V2",
+            kind::BGP4MP => "BGP4MP",
+            kind::BGP4MP_ET => "BGP4MP_ET",
+            _ => return None,
+        })
+    }
+
+    /// Whether the time is exact to the microsecond: BGP4MP_ET (RFC 6396 §3).
+    pub fn has_micros(&self) -> bool {
+        self.kind == kind::BGP4MP_ET
     }
 }
 

@@ -244,7 +244,9 @@ pub(super) fn decode_table_dump(subtype: u16, mut r: Reader<'_>) -> Result<Recor
         _ => return Ok(Record::Other),
     };
     let address_len = if family == Family::IPV4_UNICAST { 4 } else { 16 };
-    let route = r.skip(4).and_then(|()| Some((r.bytes(address_len)?, r.u8()?, read_table_dump(&mut r, family, four_octet_as)?)));
+    let route = r
+        .skip(4)
+        .and_then(|()| Some((r.bytes(address_len)?, r.u8()?, read_table_dump(&mut r, family, four_octet_as)?)));
     let Some((address, bits, entry)) = route else { return Err(ends_early(&r)) };
     if usize::from(bits) > address_len * 8 {
         return Err(Malformed { at: 4 + address_len, what: "the prefix is longer than an address" });

@@ -13,7 +13,7 @@ mod wire;
 
 pub(super) use text::hex;
 pub use text::{RouteDistinguisher, display};
-pub(super) use wire::{FieldFacts, append, check, push_prefix_wire};
+pub(super) use wire::{FieldFacts, append, check, push_opaque_wire, push_prefix_wire};
 
 use crate::{
     types::{Family, PathId, Prefix},
@@ -57,6 +57,11 @@ pub(super) fn framing(family: Family) -> Framing {
         Family::BGP_LS => Framing::TypeLength16,
         _ => Framing::Whole,
     }
+}
+
+/// Whether routes of `family` carry labels (RFC 8277).
+pub(super) fn is_labelled(family: Family) -> bool {
+    matches!(framing(family), Framing::Labelled { .. })
 }
 
 /// Octets that hold `bits` bits.

@@ -50,7 +50,7 @@ fn the_shutdown_text_travels() {
         assert_eq!(notification.shutdown_text().as_deref(), Some(text));
         assert_eq!(notification.clone().into_hard_reset().shutdown_text().as_deref(), Some(text));
     }
-    assert_eq!(Notification::administrative_shutdown("").data, []);
+    assert_eq!(Notification::administrative_shutdown("").data, Vec::<u8>::new());
     assert_eq!(Notification::cease(3).shutdown_text(), None);
 }
 

@@ -13,9 +13,13 @@
 //! 3. NLRI are checked per family in `nlri` and handed on as octets.
 
 mod decode;
+mod encode;
+#[cfg(test)]
+mod tests;
 mod walk;
 
-pub use decode::{Outcome, canonical_attributes, decode_update};
+pub use decode::{Outcome, canonical_attributes, decode_rib_entry, decode_update};
+pub use encode::{EncodeContext, Packed, UpdateWriter, end_of_rib};
 pub use walk::Scratch;
 
 use super::as_path::AsWidth;

@@ -1,6 +1,9 @@
 //! One file per verb of the command line.
 
+pub mod check;
+pub mod demo;
 pub mod mrt;
+pub mod run;
 
 use clap::{Parser, Subcommand};
 
@@ -13,6 +16,12 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Runs the daemon
+    Run(run::RunArgs),
+    /// Validates a configuration
+    Check(check::CheckArgs),
+    /// Plays the whole product on this machine, as a story that checks itself
+    Demo(demo::DemoArgs),
     /// Prints MRT files, one line per route
     Mrt(mrt::MrtArgs),
 }
@@ -20,6 +29,9 @@ enum Verb {
 /// Runs the program; the exit code follows the contract (0 done, 1 no, 2 usage, 3 unreachable).
 pub fn main() -> std::process::ExitCode {
     match Arguments::parse().verb {
+        Verb::Run(args) => run::run(&args),
+        Verb::Check(args) => check::run(&args),
+        Verb::Demo(args) => demo::run(&args, false),
         Verb::Mrt(args) => mrt::run(args),
     }
 }

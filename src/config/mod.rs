@@ -15,7 +15,7 @@ mod value;
 
 use std::path::Path;
 
-pub use neighbor::{Distance, Neighbor, Password, Remote, RemoteAsn};
+pub use neighbor::Neighbor;
 pub use reload::{Change, diff};
 pub use sections::{Config, Listener, Log, LogFormat, Rib, Router, RpkiCache, State, WatchPrefix};
 pub use source::{ConfigError, Problem};
@@ -75,7 +75,7 @@ impl Config {
             }
         }
         for neighbor in &self.neighbors {
-            let external = !neighbor.remote_asn.is_exactly(self.router.asn);
+            let external = neighbor.remote_asn.known() != Some(self.router.asn);
             if external && neighbor.import.is_empty() && !neighbor.monitor_only {
                 notes.push(format!(
                     "{}: no import policy, so its routes are kept but none is used (RFC 8212); \

@@ -1,85 +1,24 @@
 //! `[[neighbor]]`: its keys, their defaults and units, and which of them contradict each other.
 
-use std::{fmt, net::IpAddr, ops::Range, path::Path, time::Duration};
+use std::{net::IpAddr, ops::Range, path::Path, sync::Arc, time::Duration};
 
 use toml::de::DeValue;
 
 use super::{
     read::{Misfit, Table, Value},
-    sections::HOLD_TIME_MAX,
+    sections::{HOLD_TIME_MAX, Router},
     value,
 };
 use crate::{
-    engine::MaxPrefix,
-    types::{Asn, Family, Prefix, Role},
+    engine::{self, MaxPrefix},
+    io::{
+        bgp::{Distance, NeighborSettings, Password, Remote, label},
+        sockopt::MD5_KEY_LEN_MAX,
+    },
+    session::{self, RemoteAsn},
+    types::{Family, Role},
+    wire::bgp::update::Rules,
 };
-
-/// Whom a `[[neighbor]]` is about.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Remote {
-    /// `address`: one speaker.
-    Address(IpAddr),
-    /// `range`: any speaker in it that connects to us; the longest range that holds an address wins.
-    Range(Prefix),
-}
-
-impl Remote {
-    /// The key that names it.
-    pub fn key(&self) -> &'static str {
-        match self {
-            Self::Address(_) => "address",
-            Self::Range(_) => "range",
-        }
-    }
-}
-
-impl fmt::Display for Remote {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Address(address) => address.fmt(f),
-            Self::Range(range) => range.fmt(f),
-        }
-    }
-}
-
-/// `remote_asn`: which ASes may answer.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum RemoteAsn {
-    /// This one.
-    Exact(Asn),
-    /// Any; for a range.
-    Any,
-    /// One of these; for a range.
-    OneOf(Vec<Asn>),
-}
-
-impl RemoteAsn {
-    /// Whether `asn` is the only one that may answer.
-    pub fn is_exactly(&self, asn: Asn) -> bool {
-        matches!(self, Self::Exact(exact) if *exact == asn)
-    }
-}
-
-/// A TCP-MD5 password (RFC 2385); never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Password(pub String);
-
-impl fmt::Debug for Password {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
-    }
-}
-
-/// How far away the neighbour may be.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Distance {
-    /// Nothing said: one hop on eBGP, any on iBGP.
-    Default,
-    /// `multihop`: packets are sent with this TTL.
-    Multihop(u8),
-    /// `ttl_security` (RFC 5082): sent with TTL 255, and what took more than this many hops is dropped.
-    Security(u8),
-}
 
 /// One `[[neighbor]]`.
 #[derive(Clone, PartialEq, Debug)]
@@ -139,9 +78,49 @@ pub struct Neighbor {
 impl Neighbor {
     /// How messages call it: `neighbor edge-1 (192.0.2.1)`, or without a name `neighbor 192.0.2.1`.
     pub fn label(&self) -> String {
-        match &self.name {
-            Some(name) => format!("neighbor {name} ({})", self.remote),
-            None => format!("neighbor {}", self.remote),
+        label(self.name.as_deref(), self.remote)
+    }
+
+    /// The settings that the session's driver, the session and the engine want.
+    pub fn settings(&self, router: &Router) -> NeighborSettings {
+        let mut rules = Rules::default();
+        // Neighbours on this machine have no other addresses to name as next hop.
+        rules.loopback_next_hop = self.remote.prefix().addr().is_loopback();
+        let session = session::PeerSettings {
+            rules,
+            passive: self.passive,
+            enabled: self.enabled,
+            monitor_only: self.monitor_only,
+            families: self.families.clone(),
+            add_path_receive: self.add_path.clone(),
+            hold_time: self.hold_time,
+            min_hold_time: self.min_hold_time,
+            connect_retry: self.connect_retry,
+            local_role: self.local_role,
+            strict_role: self.strict_role,
+            hostname: router.hostname.clone(),
+            software_version: self.software_version.then(|| format!("ribwatch/{}", env!("CARGO_PKG_VERSION"))),
+            extended_message: self.extended_message,
+            ..session::PeerSettings::new(router.asn, router.router_id, self.remote_asn.clone())
+        };
+        let engine = engine::PeerSettings {
+            name: self.label().into(),
+            import: self.import.iter().map(|name| name.as_str().into()).collect(),
+            export: self.export.iter().map(|name| name.as_str().into()).collect(),
+            monitor_only: self.monitor_only,
+            max_prefix: self.max_prefix.clone(),
+            next_hop_self: self.next_hop_self,
+        };
+        NeighborSettings {
+            name: self.name.clone(),
+            remote: self.remote,
+            port: self.port,
+            local_address: self.local_address,
+            password: self.password.clone(),
+            distance: self.distance,
+            limit: self.limit,
+            session: Arc::new(session),
+            engine: Arc::new(engine),
         }
     }
 }
@@ -189,7 +168,7 @@ pub(super) fn read(mut table: Table<'_>) -> Option<Placed> {
     let software_version = table.or("software_version", false, value::boolean);
 
     let placed = remote.zip(remote_asn).map(|(remote, remote_asn)| Placed {
-        remote_span: table.span_of(remote.key()),
+        remote_span: table.span_of(remote_key(&remote)),
         name_span: table.span_of("name"),
         passive_span: table.span_of("passive"),
         role_span: table.span_of("local_role"),
@@ -226,6 +205,14 @@ pub(super) fn read(mut table: Table<'_>) -> Option<Placed> {
     }
     table.finish();
     placed
+}
+
+/// The key that names whom a neighbour is about.
+pub(super) fn remote_key(remote: &Remote) -> &'static str {
+    match remote {
+        Remote::Address(_) => "address",
+        Remote::Range(_) => "range",
+    }
 }
 
 fn read_remote(table: &mut Table<'_>) -> Option<Remote> {
@@ -270,9 +257,6 @@ fn read_hold_time(value: &Value<'_>) -> Result<Duration, Misfit> {
     Ok(hold_time)
 }
 
-/// Longest key that Linux takes (`TCP_MD5SIG_MAXKEYLEN`).
-const PASSWORD_LEN_MAX: usize = 80;
-
 fn read_password(table: &mut Table<'_>) -> Option<Password> {
     let inline = table.opt("password", value::text);
     let file = table.opt("password_file", |v| value::text(v).and_then(|path| password_from(v, Path::new(&path))));
@@ -280,13 +264,13 @@ fn read_password(table: &mut Table<'_>) -> Option<Password> {
         table.fault(table.span_of("password_file"), "`password_file` contradicts `password`", "remove one of them");
     }
     let password = inline.or(file)?;
-    if password.len() > PASSWORD_LEN_MAX {
+    if password.len() > MD5_KEY_LEN_MAX {
         let key = if table.has("password") { "password" } else { "password_file" };
         let what = format!("the password is {} octets long", password.len());
         table.fault(
             table.span_of(key),
             what,
-            format!("accepted: at most {PASSWORD_LEN_MAX} octets (TCP-MD5, RFC 2385)"),
+            format!("accepted: at most {MD5_KEY_LEN_MAX} octets (TCP-MD5, RFC 2385)"),
         );
         return None;
     }
@@ -397,7 +381,7 @@ fn check(table: &Table<'_>, neighbor: &Neighbor) {
         }
     }
     if let Some(local) = neighbor.local_address
-        && local.is_ipv4() != neighbor.remote.is_v4()
+        && local.is_ipv4() != neighbor.remote.prefix().is_v4()
     {
         let what = format!("`local_address` {local} and {} are of different address families", neighbor.remote);
         fault("local_address", what, "give both as IPv4 or both as IPv6");
@@ -429,15 +413,6 @@ fn check(table: &Table<'_>, neighbor: &Neighbor) {
         if let Some(family) = family.filter(|family| !neighbor.families.contains(family)) {
             let what = format!("`max_prefix` limits {family}, which is not in `families`");
             fault("max_prefix", what, "add it to `families` or remove it here");
-        }
-    }
-}
-
-impl Remote {
-    fn is_v4(&self) -> bool {
-        match self {
-            Self::Address(address) => address.is_ipv4(),
-            Self::Range(range) => range.is_v4(),
         }
     }
 }

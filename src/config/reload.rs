@@ -2,10 +2,8 @@
 
 use std::fmt;
 
-use super::{
-    neighbor::{Neighbor, Remote},
-    sections::Config,
-};
+use super::{neighbor::Neighbor, sections::Config};
+use crate::io::bgp::Remote;
 
 /// One difference between two configurations.
 #[derive(Clone, PartialEq, Debug)]

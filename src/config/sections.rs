@@ -253,7 +253,8 @@ fn check_neighbors(file: &Table<'_>, router: Option<&Router>, neighbors: &[Place
         let neighbor = &placed.neighbor;
         let earlier = neighbors.get(..index).unwrap_or_default();
         if earlier.iter().any(|other| other.neighbor.remote == neighbor.remote) {
-            let what = format!("a second [[neighbor]] has the {} {}", neighbor.remote.key(), neighbor.remote);
+            let what =
+                format!("a second [[neighbor]] has the {} {}", neighbor::remote_key(&neighbor.remote), neighbor.remote);
             file.fault(placed.remote_span.clone(), what, "keep one of them");
         }
         if neighbor.name.is_some() && earlier.iter().any(|other| other.neighbor.name == neighbor.name) {
@@ -273,7 +274,7 @@ fn check_against_router(file: &Table<'_>, router: &Router, placed: &Placed) {
         let help = "add listen = [\"0.0.0.0:179\", \"[::]:179\"] to [router], or set passive = false";
         file.fault(placed.passive_span.clone(), what, help);
     }
-    if neighbor.local_role.is_some() && neighbor.remote_asn.is_exactly(router.asn) {
+    if neighbor.local_role.is_some() && neighbor.remote_asn.known() == Some(router.asn) {
         let what = format!("{} is in our own AS, and roles are between ASes (RFC 9234 §4.1)", neighbor.label());
         file.fault(placed.role_span.clone(), what, "remove `local_role`");
     }

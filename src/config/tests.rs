@@ -3,7 +3,11 @@
 use std::{path::Path, time::Duration};
 
 use super::*;
-use crate::types::{Asn, Family, Role};
+use crate::{
+    io::bgp::Distance,
+    session::RemoteAsn,
+    types::{Asn, Family, Role},
+};
 
 const ROUTER: &str = "[router]\nasn = 64512\nrouter_id = \"198.51.100.1\"\n";
 

@@ -3,11 +3,13 @@
 //! connect, when to wait) and which of two connections stays is decided in `bgp_peer`, one level up.
 //!
 //! ```text
-//! Delayed      TCP is up, DelayOpen runs; shown as Connect (ours) or Active (theirs)
+//! Delayed      TCP is up, DelayOpen runs, or a session is established and the newcomer (hold: 4 min) has to
+//!              speak first; shown as Connect (ours) or Active (theirs)
 //!  + DelayOpenDue              send OPEN, arm hold (4 min)                           -> OpenSent
 //!  + Open (acceptable)         ask the neighbour's other connection (§6.8), then
 //!                              send OPEN, KEEPALIVE, arm hold + keepalive            -> OpenConfirm
 //!  + Open (unacceptable)       send NOTIFICATION 2/x, close                          -> closed
+//!  + HoldDue                   send NOTIFICATION 4/0, close                          -> closed
 //!  + Notification              close                                                 -> closed
 //!  + anything else received    send NOTIFICATION 5/0, close                          -> closed
 //! OpenSent
@@ -87,6 +89,15 @@ pub(super) struct Turn<'a> {
     pub(super) out: &'a mut Vec<Action>,
 }
 
+/// How a connection begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Manner {
+    /// Our OPEN leaves every capability out.
+    pub(super) bare: bool,
+    /// Else the neighbour's OPEN must come before ours.
+    pub(super) speaks_first: bool,
+}
+
 /// Why [`BgpFsm::receive`] came back.
 #[derive(Debug)]
 pub(super) enum Progress {
@@ -146,24 +157,24 @@ fn is_due(deadline: Option<Timestamp>, now: Timestamp) -> bool {
 }
 
 impl BgpFsm {
-    /// A connection that has just come up. Sends OPEN unless DelayOpen is configured. `bare`: without
-    /// capabilities.
+    /// A connection that has just come up. Sends OPEN, unless DelayOpen is configured or the neighbour has to
+    /// speak first.
     pub(super) fn new(
         turn: &mut Turn<'_>,
         conn: ConnId,
         direction: Direction,
         ends: Endpoints,
-        bare: bool,
+        manner: Manner,
         seed: u64,
     ) -> Self {
-        let receive_len_max = if turn.settings.extended_message && !bare { MAX_EXTENDED_LEN } else { MAX_LEN };
+        let receive_len_max = if turn.settings.extended_message && !manner.bare { MAX_EXTENDED_LEN } else { MAX_LEN };
         let mut fsm = Self {
             conn,
             direction,
             ends,
             phase: Phase::Delayed,
             since: turn.now,
-            our_open: local_open(turn.settings, ends, bare),
+            our_open: local_open(turn.settings, ends, manner.bare),
             negotiated: None,
             decoding: DecodeContext::new(PeerKind::External),
             receive_len_max,
@@ -174,6 +185,7 @@ impl BgpFsm {
             faults: Vec::new(),
         };
         match turn.settings.delay_open {
+            _ if !manner.speaks_first => fsm.arm_hold(turn.now),
             Some(delay) => fsm.timers.delay_open = Some(turn.now + delay),
             None => fsm.send_open(turn),
         }

@@ -42,7 +42,7 @@ use std::{mem, sync::Arc, time::Duration};
 use super::{
     Action, ConnId, Direction, DownReason, Input, PeerSettings, State,
     backoff::{Backoff, Jitter},
-    bgp_fsm::{BgpFsm, Progress, Turn},
+    bgp_fsm::{BgpFsm, Manner, Progress, Turn},
     collision::{Collision, Rival, Verdict, decide},
     counters::SessionCounters,
     negotiate::{Endpoints, Negotiated},
@@ -89,7 +89,7 @@ pub struct BgpPeer {
     /// Our OPENs go without capabilities: the neighbour refused them, or sessions come up only that way.
     bare: bool,
     next_conn: u64,
-    /// The NOTIFICATION that ended the last session, in words: a refused connection afterwards does not hide it.
+    /// The NOTIFICATION that ended the last session, in words: failed attempts afterwards do not hide it.
     ended_with: Option<String>,
     reported: State,
     /// Octets behind a ROUTE-REFRESH that had to wait for the batch before it to be handed on.
@@ -329,19 +329,12 @@ impl BgpPeer {
             return;
         }
         self.attempt = Attempt::Active { retry_at: None };
-        // The neighbour's identifier may be known already. Deciding before our OPEN leaves means that the
-        // neighbour never sees an OPEN on a connection that we are about to give up.
-        let confirmed = self.conns.iter().position(|fsm| fsm.state() == State::OpenConfirm);
-        if let Some(collision) = confirmed.and_then(|at| self.collision(at))
-            && collision.winner() != Direction::Outbound
-        {
+        if self.conns.iter().any(|fsm| fsm.state() == State::OpenConfirm) {
+            // `collision`, 4.
             out.push(Action::Close { conn });
             return;
         }
         self.track(now, conn, Direction::Outbound, ends, out);
-        if let Some(at) = confirmed {
-            self.end(now, at, DownReason::Collision, Some(&Notification::cease(7)), out);
-        }
     }
 
     fn on_connected_in(&mut self, now: Timestamp, conn: ConnId, ends: Endpoints, out: &mut Vec<Action>) {
@@ -368,7 +361,10 @@ impl BgpPeer {
     fn track(&mut self, now: Timestamp, conn: ConnId, direction: Direction, ends: Endpoints, out: &mut Vec<Action>) {
         let seed = self.jitter.bits();
         let mut turn = Turn { now, settings: &self.settings, counters: &mut self.counters, out };
-        let fsm = BgpFsm::new(&mut turn, conn, direction, ends, self.bare, seed);
+        // `collision`, 6.
+        let speaks_first = self.conns.iter().all(|fsm| fsm.state() != State::Established);
+        let manner = Manner { bare: self.bare, speaks_first };
+        let fsm = BgpFsm::new(&mut turn, conn, direction, ends, manner, seed);
         self.conns.push(Box::new(fsm));
         self.report_state(out);
     }
@@ -455,15 +451,16 @@ impl BgpPeer {
 
     /// RFC 4271 §6.8, for the connection on which an OPEN was just accepted.
     fn on_open_accepted(&mut self, now: Timestamp, conn: ConnId, out: &mut Vec<Action>) {
-        while let Some(rival_at) = self.conns.iter().position(|fsm| fsm.conn != conn) {
-            let Some(at) = self.position(conn) else { return };
+        // At most one other connection: there are two at most.
+        let rival_at = self.conns.iter().position(|fsm| fsm.conn != conn);
+        if let (Some(at), Some(rival_at)) = (self.position(conn), rival_at) {
+            let lost = Notification::cease(7);
             match self.judge(now, at, rival_at) {
+                Verdict::BothStay => {}
+                Verdict::RivalGoes => self.end(now, rival_at, DownReason::Collision, Some(&lost), out),
                 Verdict::NewGoes => {
-                    self.end(now, at, DownReason::Collision, Some(&Notification::cease(7)), out);
+                    self.end(now, at, DownReason::Collision, Some(&lost), out);
                     return;
-                }
-                Verdict::RivalGoes => {
-                    self.end(now, rival_at, DownReason::Collision, Some(&Notification::cease(7)), out);
                 }
                 Verdict::RivalIsDead => {
                     // RFC 4724 §4.2: without a NOTIFICATION, which would cancel the graceful restart.
@@ -614,9 +611,9 @@ impl BgpPeer {
 
     /// Keeps why an attempt failed, and says it in the log when it is not what was said last.
     fn note_trouble(&mut self, now: Timestamp, reason: &DownReason, out: &mut Vec<Action>) {
-        let text = match (reason, &self.ended_with) {
-            (DownReason::ConnectFailed(text), Some(before)) => format!("{text}; before that {before}"),
-            _ => reason.to_string(),
+        let text = match &self.ended_with {
+            Some(before) => format!("{reason}; before that {before}"),
+            None => reason.to_string(),
         };
         if self.counters.last_error.as_deref() != Some(&text) {
             out.push(Action::Warn(text.clone()));

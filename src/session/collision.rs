@@ -8,8 +8,16 @@
 //!    that the speaker with the greater BGP Identifier opened; of equal identifiers the greater AS decides
 //!    (RFC 6286 §2.3).
 //!
-//! *What we do.* Just that, and the identifier is always known by then, for the OPEN came from this very
-//! neighbour: so OpenSent counts as well, and both ends come to the same answer whichever OPEN arrives first.
+//! *What we do.* Just that, and close one hole in it. A speaker in OpenConfirm has sent its KEEPALIVE, so the other
+//! end may be Established already; if one end then chooses by identifier and the other by "Established stays",
+//! both connections are lost. So a speaker commits itself to a connection of its own when it sends OPEN on it, and
+//! the other end waits for that OPEN:
+//! 3. their OPEN arrives on their connection while ours, the winner, has our OPEN out: theirs goes, although ours
+//!    is only in OpenSent (we know the identifier: it is this very neighbour);
+//! 4. an attempt of ours that succeeds while theirs is in OpenConfirm is dropped before our OPEN leaves;
+//! 5. their connection, the winner, on which their OPEN has not arrived does not count yet: both stay;
+//! 6. while a session is established, a newcomer has to speak first.
+//!
 //! A collision is young by nature. Where it is not, the other connection is a leftover of a neighbour that died:
 //! one that waits for OPEN or KEEPALIVE longer than [`COLLISION_WINDOW`] loses; an established session gives way
 //! to a restarted neighbour only when older than that, so that two honest starters never both give up.
@@ -63,6 +71,8 @@ pub(super) enum Verdict {
     RivalGoes,
     /// The other one: the neighbour restarted, nobody is left at its far end.
     RivalIsDead,
+    /// Neither, yet.
+    BothStay,
 }
 
 /// Decides when an OPEN arrived on the connection that `new` opened and `rival` exists.
@@ -72,7 +82,11 @@ pub(super) fn decide(collision: Collision, new: Direction, rival: Rival) -> Verd
         State::Established if rival.graceful_restart && old => Verdict::RivalIsDead,
         State::Established => Verdict::NewGoes,
         _ if old || new == collision.winner() => Verdict::RivalGoes,
-        _ => Verdict::NewGoes,
+        State::OpenConfirm => Verdict::NewGoes,
+        State::OpenSent if rival.direction == Direction::Outbound => Verdict::NewGoes,
+        State::OpenSent => Verdict::BothStay,
+        // DelayOpen: nothing was said on it.
+        State::Idle | State::Connect | State::Active => Verdict::RivalGoes,
     }
 }
 
@@ -114,25 +128,29 @@ mod tests {
     #[test]
     fn what_the_other_connection_is_decides_first() {
         use Direction::{Inbound, Outbound};
-        use Verdict::{NewGoes, RivalGoes, RivalIsDead};
-        let outbound_wins = us_and_them((2, 64496), (1, 64497));
-        // state of the rival, its age, graceful restart, who opened the new one, what goes
-        for (state, age, graceful_restart, new, verdict) in [
-            (State::Established, YOUNG, false, Outbound, NewGoes), // §6.8, last but one paragraph
-            (State::Established, OLD, false, Outbound, NewGoes),
-            (State::Established, YOUNG, true, Outbound, NewGoes), // a late collision, not a restart
-            (State::Established, OLD, true, Inbound, RivalIsDead), // RFC 4724 §5
-            (State::OpenConfirm, YOUNG, false, Outbound, RivalGoes),
-            (State::OpenConfirm, YOUNG, false, Inbound, NewGoes),
-            (State::OpenConfirm, OLD, false, Inbound, RivalGoes), // a leftover
-            (State::OpenSent, YOUNG, false, Outbound, RivalGoes),
-            (State::OpenSent, YOUNG, false, Inbound, NewGoes),
-            (State::OpenSent, OLD, false, Inbound, RivalGoes), // a leftover
-            (State::Connect, YOUNG, false, Inbound, NewGoes),  // DelayOpen runs
+        use Verdict::{BothStay, NewGoes, RivalGoes, RivalIsDead};
+        let ours_wins = us_and_them((2, 64496), (1, 64497));
+        let theirs_wins = us_and_them((1, 64496), (2, 64497));
+        // who wins, state of the rival, its age, graceful restart, who opened the new one, what goes
+        for (collision, state, age, graceful_restart, new, verdict) in [
+            (ours_wins, State::Established, YOUNG, false, Outbound, NewGoes), // 1
+            (ours_wins, State::Established, OLD, false, Outbound, NewGoes),   // 1
+            (ours_wins, State::Established, YOUNG, true, Outbound, NewGoes),  // a late collision, not a restart
+            (ours_wins, State::Established, OLD, true, Inbound, RivalIsDead), // 1, RFC 4724 §5
+            (ours_wins, State::OpenConfirm, YOUNG, false, Outbound, RivalGoes), // 2
+            (ours_wins, State::OpenConfirm, YOUNG, false, Inbound, NewGoes),  // 2
+            (ours_wins, State::OpenConfirm, OLD, false, Inbound, RivalGoes),  // a leftover
+            (ours_wins, State::OpenSent, YOUNG, false, Outbound, RivalGoes),  // 2
+            (ours_wins, State::OpenSent, YOUNG, false, Inbound, NewGoes),     // 3
+            (ours_wins, State::OpenSent, OLD, false, Inbound, RivalGoes),     // a leftover
+            (ours_wins, State::Connect, YOUNG, false, Inbound, RivalGoes),    // DelayOpen runs
+            (theirs_wins, State::OpenConfirm, YOUNG, false, Outbound, NewGoes), // 2
+            (theirs_wins, State::OpenSent, YOUNG, false, Outbound, BothStay), // 5
+            (theirs_wins, State::OpenSent, YOUNG, false, Inbound, RivalGoes), // 2
         ] {
             let direction = if new == Inbound { Outbound } else { Inbound };
             let rival = Rival { direction, state, age, graceful_restart };
-            assert_eq!(decide(outbound_wins, new, rival), verdict, "{rival:?}");
+            assert_eq!(decide(collision, new, rival), verdict, "{rival:?}");
         }
     }
 }

@@ -79,7 +79,7 @@ const ROWS: &[(&str, &str, &str, State)] = &[
     ("established", "update", "updates", State::Established),         // event 27
     ("established", "bad update", "notification 3/1, close, down", State::Idle), // event 28
     ("established", "refresh", "refresh Request", State::Established),// RFC 2918
-    ("established", "accept", "open in0", State::Established),        // §6.8: until its OPEN decides
+    ("established", "accept", "", State::Established),                // §6.8: until its OPEN decides
 ];
 
 fn arrange(state: &str) -> Desk {

@@ -153,7 +153,7 @@ static ROWS: &[Row] = &[
     // code, name, category, who may send it, price and clause of a malformed one, check
     row_of(code::ORIGIN, "ORIGIN", WellKnown, Anyone, (WITHDRAW, "RFC 7606 §7.1"), origin),
     row_of(code::AS_PATH, "AS_PATH", WellKnown, Anyone, (WITHDRAW, "RFC 7606 §7.2"), as_path),
-    row_of(code::NEXT_HOP, "NEXT_HOP", WellKnown, Anyone, (WITHDRAW, "RFC 7606 §7.3"), next_hop),
+    row_of(code::NEXT_HOP, "NEXT_HOP", WellKnown, Anyone, (WITHDRAW, "RFC 7606 §7.3"), four_octets),
     row_of(code::MED, "MULTI_EXIT_DISC", NonTransitive, Anyone, (WITHDRAW, "RFC 7606 §7.4"), four_octets),
     row_of(code::LOCAL_PREF, "LOCAL_PREF", WellKnown, Internal(never, "RFC 7606 §7.5"), (WITHDRAW, "RFC 7606 §7.5"), four_octets),
     with_flags(row_of(code::ATOMIC_AGGREGATE, "ATOMIC_AGGREGATE", WellKnown, Anyone, (DISCARD, "RFC 7606 §7.6"), empty), FLAGS_DISCARD),
@@ -235,12 +235,7 @@ fn as_path(value: &[u8], ctx: &DecodeContext) -> Result<(), Problem> {
     Ok(())
 }
 
-fn next_hop(value: &[u8], ctx: &DecodeContext) -> Result<(), Problem> {
-    let octets: [u8; 4] = value.try_into().map_err(|_| length("length is not 4"))?;
-    if is_host_v4(Ipv4Addr::from(octets), &ctx.rules) { Ok(()) } else { Err(NOT_A_HOST) }
-}
-
-/// A next hop that no host can have.
+/// A next hop that no host can have. Checked only where routes use it: see `update::decode`.
 pub(in crate::wire::bgp) const NOT_A_HOST: Problem =
     Problem::new(subcode::NEXT_HOP, "next hop is no host address").by("RFC 4271 §6.3");
 

@@ -54,6 +54,8 @@ pub(super) fn framing(family: Family) -> Framing {
         Family::VPNV4_FLOWSPEC | Family::VPNV6_FLOWSPEC => Framing::Flowspec { body_min: 8 },
         // Last assigned route type: Leaf A-D (RFC 9572 §3.3).
         Family::EVPN => Framing::TypeLength8 { type_max: 11 },
+        // MCAST-VPN: types 1 to 7 (RFC 6514 §4).
+        Family { afi: 1 | 2, safi: 5 } => Framing::TypeLength8 { type_max: 7 },
         Family::BGP_LS => Framing::TypeLength16,
         _ => Framing::Whole,
     }

@@ -46,7 +46,7 @@ fn decoded(family: Family, key: &[u8]) -> Option<String> {
                 prefix(family, bits, r.rest()).map(|prefix| prefix.to_string())
             }
         }
-        Framing::TypeLength8 { .. } => {
+        Framing::TypeLength8 { .. } if family == Family::EVPN => {
             let kind = r.u8()?;
             r.u8()?;
             Some(format!("[evpn type {kind} {}]", hex(r.rest())))

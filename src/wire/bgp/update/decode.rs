@@ -286,6 +286,9 @@ fn check_mandatory(walker: &mut Walker<'_, '_>, classic: bool) {
             walker.record(action, Some(*code), at, "RFC 7606 §3 d", "missing", subcode::MISSING_WELL_KNOWN);
         }
     }
+    if classic {
+        walker.check_next_hop();
+    }
 }
 
 #[inline]

@@ -85,6 +85,9 @@ pub struct Rules {
     pub confederation: bool,
     /// Next hops in 127/8 and ::1 are taken: for laboratories on one machine. Default: no.
     pub loopback_next_hop: bool,
+    /// IPv6 routes may have an IPv4 next hop. RFC 2545 §3 does not know that, and RFC 8950 §4 leaves it out of the
+    /// Extended Next Hop capability; there are speakers that negotiate and send it. Default: no.
+    pub ipv4_next_hop_for_ipv6: bool,
     /// AIGP is taken from another AS (RFC 7311 §3.3). Default: no.
     pub aigp_external: bool,
     /// Prefix-SID is taken from another AS (RFC 8669 §4). Default: no.
@@ -107,6 +110,7 @@ impl Default for Rules {
             as_sets: AsSets::Accept,
             confederation: false,
             loopback_next_hop: false,
+            ipv4_next_hop_for_ipv6: false,
             aigp_external: false,
             prefix_sid_external: false,
             unknown_well_known: ErrorAction::TreatAsWithdraw,
@@ -128,6 +132,7 @@ impl Rules {
         Self {
             confederation: true,
             loopback_next_hop: true,
+            ipv4_next_hop_for_ipv6: true,
             aigp_external: true,
             prefix_sid_external: true,
             ..Self::default()

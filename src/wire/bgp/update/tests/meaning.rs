@@ -212,6 +212,18 @@ fn unrecognised_evpn_types_are_left_out() {
 }
 
 #[test]
+fn a_next_hop_that_nobody_uses_is_ignored() {
+    // RFC 4760 §3: "the BGP speaker that receives the message SHOULD ignore this attribute".
+    let unused: &[u8] = &[0x40, 3, 4, 0, 0, 0, 0];
+    let decoded = decode(&update(&[], &[&mp_reach(&[0]), ORIGIN, AS_PATH, unused], &[]), &external());
+    assert_eq!((decoded.result.clone(), decoded.lines()), (Ok(Outcome::Ok), vec!["announce ::/0".to_owned()]));
+    assert_eq!(decoded.attrs().get(3), None);
+    // Its syntax is still checked (RFC 7606 §7.3).
+    let decoded = decode(&update(&[], &[&mp_reach(&[0]), ORIGIN, AS_PATH, &[0x40, 3, 1, 9]], &[]), &external());
+    assert_eq!(decoded.result, Ok(Outcome::Withdraw));
+}
+
+#[test]
 fn a_warm_batch_takes_more_messages_without_growing() {
     let messages = [
         with(&attribute(0xc0, 8, &[0; 40])),

@@ -1,6 +1,7 @@
 //! One file per verb of the command line.
 
 pub mod check;
+pub mod decode;
 pub mod demo;
 pub mod mrt;
 pub mod run;
@@ -22,6 +23,8 @@ enum Verb {
     Check(check::CheckArgs),
     /// Plays the whole product on this machine, as a story that checks itself
     Demo(demo::DemoArgs),
+    /// Prints BGP messages given in hex as JSON
+    Decode(decode::DecodeArgs),
     /// Prints MRT files, one line per route
     Mrt(mrt::MrtArgs),
 }
@@ -32,6 +35,7 @@ pub fn main() -> std::process::ExitCode {
         Verb::Run(args) => run::run(&args),
         Verb::Check(args) => check::run(&args),
         Verb::Demo(args) => demo::run(&args, false),
+        Verb::Decode(args) => decode::run(args),
         Verb::Mrt(args) => mrt::run(args),
     }
 }

@@ -1,4 +1,7 @@
 //! Generated messages, clients and servers of the gRPC package `ribwatch.v1`.
+//!
+//! One deviation from the `.proto` files, invisible on the wire: `v1::Route::attributes` holds the *encoded*
+//! `v1::PathAttributes`, so that an attribute set shared by many routes is encoded and decoded once.
 #![allow(missing_docs, reason = "generated code; the documentation stands in the .proto files")]
 #![allow(clippy::all, reason = "generated code")]
 

@@ -1,1 +1,253 @@
-//! Skeleton: to be written.
+//! Prometheus text (exposition format 0.0.4) from `view`: names, units and help in one table each. Everything is
+//! read from counters that are kept as things happen; a scrape walks no table and asks the engine nothing.
+//!
+//! `bgp_*` are GoBGP's names and labels, so that dashboards made for it work here; `ribwatch_*` are ours.
+
+use std::fmt::{Display, Write as _};
+
+use crate::{
+    types::Timestamp,
+    view::{Backend, FamilyCounts, MessageCounts, NeighborView, SessionState, Summary},
+};
+
+/// The content type of the text.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// A metric about one neighbour: name, type, help and value.
+type PeerMetric = (&'static str, Kind, &'static str, fn(&NeighborView, Timestamp) -> u64);
+
+const PEER: &[PeerMetric] = &[
+    ("bgp_peer_uptime", Kind::Gauge, "Seconds since the session was established; 0 while it is not.", uptime),
+    ("bgp_peer_flop_count", Kind::Counter, "Times the session left the established state.", |view, _| view.flaps),
+    ("ribwatch_peer_established", Kind::Gauge, "1 while the session is established, else 0.", |view, _| {
+        u64::from(view.state == SessionState::Established)
+    }),
+    ("ribwatch_peer_send_queue_octets", Kind::Gauge, "Octets waiting to be written to the neighbour.", |view, _| {
+        view.send_queue
+    }),
+];
+
+/// A metric about messages of one neighbour in one direction.
+type MessageMetric = (&'static str, &'static str, fn(&MessageCounts) -> u64);
+
+const MESSAGES: &[MessageMetric] = &[
+    ("open", "OPEN messages", |counts| counts.open),
+    ("update", "UPDATE messages", |counts| counts.update),
+    ("notification", "NOTIFICATION messages", |counts| counts.notification),
+    ("keepalive", "KEEPALIVE messages", |counts| counts.keepalive),
+    ("refresh", "ROUTE-REFRESH messages", |counts| counts.refresh),
+    ("message", "BGP messages of all types", |counts| {
+        counts.open + counts.update + counts.notification + counts.keepalive + counts.refresh
+    }),
+];
+
+/// A metric about one neighbour and family.
+type RouteMetric = (&'static str, &'static str, fn(&FamilyCounts) -> u64);
+
+const ROUTES: &[RouteMetric] = &[
+    ("bgp_routes_received", "Paths in Adj-RIB-In.", |counts| counts.received),
+    ("bgp_routes_accepted", "Paths that import policy accepted.", |counts| counts.accepted),
+    ("bgp_routes_advertised", "Routes in Adj-RIB-Out.", |counts| counts.advertised),
+    ("ribwatch_peer_end_of_rib", "1 once End-of-RIB was received, else 0.", |counts| counts.end_of_rib.into()),
+];
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Counter,
+    Gauge,
+}
+
+/// Everything, as one text.
+pub fn text(backend: &dyn Backend) -> String {
+    let mut out = Text::default();
+    daemon(backend, &mut out);
+    tables(&backend.summary(), &mut out);
+    let mut views = backend.neighbors();
+    views.sort_by_key(|view| view.address);
+    neighbors(&views, backend.now(), &mut out);
+    process(&mut out);
+    out.0
+}
+
+fn daemon(backend: &dyn Backend, out: &mut Text) {
+    let info = backend.info();
+    out.head("ribwatch_build_info", Kind::Gauge, "Version of the program; always 1.");
+    out.row("ribwatch_build_info", &[("version", &info.version)], 1);
+    out.head("ribwatch_router_info", Kind::Gauge, "AS and BGP Identifier of this router; always 1.");
+    out.row("ribwatch_router_info", &[("asn", &info.asn), ("router_id", &info.router_id)], 1);
+    out.single("ribwatch_ready", Kind::Gauge, "1 when ready to serve, else 0.", backend.is_ready().into());
+    let start = info.started_at.secs().into();
+    out.single("process_start_time_seconds", Kind::Gauge, "Start of the process, seconds since the Unix epoch.", start);
+}
+
+fn tables(summary: &Summary, out: &mut Text) {
+    out.head("ribwatch_rib_prefixes", Kind::Gauge, "Prefixes with at least one path.");
+    for counts in &summary.tables {
+        out.row("ribwatch_rib_prefixes", &[("family", &counts.family)], counts.prefixes);
+    }
+    out.head("ribwatch_rib_paths", Kind::Gauge, "Paths in all Adj-RIB-Ins.");
+    for counts in &summary.tables {
+        out.row("ribwatch_rib_paths", &[("family", &counts.family)], counts.paths);
+    }
+    out.head("ribwatch_rib_best", Kind::Gauge, "Prefixes with a best route: the size of the Loc-RIB.");
+    for counts in &summary.tables {
+        out.row("ribwatch_rib_best", &[("family", &counts.family)], counts.best);
+    }
+    let (sets, octets) = (summary.attribute_sets, summary.attribute_octets);
+    out.single("ribwatch_attribute_sets", Kind::Gauge, "Distinct attribute sets held.", sets);
+    out.single("ribwatch_attribute_octets", Kind::Gauge, "Octets of attribute sets held.", octets);
+    out.single("ribwatch_rib_changes_total", Kind::Counter, "Changes of the tables since the start.", summary.seq);
+}
+
+fn neighbors(views: &[NeighborView], now: Timestamp, out: &mut Text) {
+    out.head("bgp_peer_state", Kind::Gauge, "State of the session and what the operator asked for; always 1.");
+    for view in views {
+        let admin = if view.enabled { "UP" } else { "DOWN" };
+        let labels: [(&str, &dyn Display); 3] =
+            [("peer", &view.address), ("session_state", &gobgp_state(view.state)), ("admin_state", &admin)];
+        out.row("bgp_peer_state", &labels, 1);
+    }
+    out.head("bgp_peer_asn", Kind::Gauge, "AS of the neighbour; 0 before it is known.");
+    for view in views {
+        let router_id = view.router_id.map(|id| id.to_string()).unwrap_or_default();
+        let asn = view.remote_asn.map_or(0, |asn| asn.0.into());
+        out.row("bgp_peer_asn", &[("peer", &view.address), ("router_id", &router_id)], asn);
+    }
+    out.head("ribwatch_peer_info", Kind::Gauge, "Configured name of the neighbour; always 1.");
+    for view in views {
+        let name = view.name.as_deref().unwrap_or_default();
+        out.row("ribwatch_peer_info", &[("peer", &view.address), ("name", &name)], 1);
+    }
+    for (name, kind, help, value) in PEER {
+        out.head(name, *kind, help);
+        views.iter().for_each(|view| out.row(name, &[("peer", &view.address)], value(view, now)));
+    }
+    routes(views, out);
+    messages(views, out);
+    faults(views, out);
+}
+
+fn routes(views: &[NeighborView], out: &mut Text) {
+    for (name, help, value) in ROUTES {
+        out.head(name, Kind::Gauge, help);
+        for view in views {
+            for counts in &view.counts {
+                out.row(name, &[("peer", &view.address), ("route_family", &counts.family)], value(counts));
+            }
+        }
+    }
+}
+
+fn messages(views: &[NeighborView], out: &mut Text) {
+    type Direction = (&'static str, fn(&NeighborView) -> &MessageCounts);
+    let directions: [Direction; 2] = [("received", |view| &view.received), ("sent", |view| &view.sent)];
+    for (direction, counts) in directions {
+        for (kind, help, value) in MESSAGES {
+            let name = format!("bgp_{direction}_{kind}_total");
+            out.head(&name, Kind::Counter, &format!("{help} {direction}."));
+            views.iter().for_each(|view| out.row(&name, &[("peer", &view.address)], value(counts(view))));
+        }
+    }
+}
+
+fn faults(views: &[NeighborView], out: &mut Text) {
+    let name = "ribwatch_update_faults_total";
+    out.head(name, Kind::Counter, "Faults in received messages by attribute and what they cost (RFC 7606).");
+    for view in views {
+        for fault in &view.faults {
+            let attribute = fault.attribute.map_or_else(|| "none".to_owned(), |code| code.to_string());
+            let labels: [(&str, &dyn Display); 3] =
+                [("peer", &view.address), ("attribute", &attribute), ("outcome", &fault.outcome)];
+            out.row(name, &labels, fault.count);
+        }
+    }
+}
+
+fn uptime(view: &NeighborView, now: Timestamp) -> u64 {
+    let since = view.established_at.filter(|_| view.state == SessionState::Established);
+    since.map_or(0, |since| now.since(since).as_secs())
+}
+
+/// The state as GoBGP writes it.
+fn gobgp_state(state: SessionState) -> &'static str {
+    match state {
+        SessionState::Idle => "IDLE",
+        SessionState::Connect => "CONNECT",
+        SessionState::Active => "ACTIVE",
+        SessionState::OpenSent => "OPENSENT",
+        SessionState::OpenConfirm => "OPENCONFIRM",
+        SessionState::Established => "ESTABLISHED",
+    }
+}
+
+/// CPU time and memory as the kernel counts them; left out where there is no `/proc`.
+fn process(out: &mut Text) {
+    if let Some(micros) = cpu_micros() {
+        out.head("process_cpu_seconds_total", Kind::Counter, "CPU time used, user and system.");
+        // Whole microseconds, printed as seconds.
+        let _ = writeln!(out.0, "process_cpu_seconds_total {}.{:06}", micros / 1_000_000, micros % 1_000_000);
+    }
+    if let Some(octets) = resident_octets() {
+        out.single("process_resident_memory_bytes", Kind::Gauge, "Resident memory.", octets);
+    }
+}
+
+/// `utime` and `stime` of `/proc/self/stat` (proc(5), fields 14 and 15), in clock ticks of which Linux has 100 a
+/// second on every platform.
+fn cpu_micros() -> Option<u64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The second field is the name of the program in parentheses and may hold spaces.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let ticks = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
+    Some(ticks * 10_000)
+}
+
+/// `VmRSS` of `/proc/self/status` (proc(5)), which is in kibibytes.
+fn resident_octets() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+}
+
+/// The text being written. Writing to a String cannot fail.
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn head(&mut self, name: &str, kind: Kind, help: &str) {
+        let kind = match kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+        };
+        let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+    }
+
+    fn row(&mut self, name: &str, labels: &[(&str, &dyn Display)], value: u64) {
+        self.0.push_str(name);
+        for (at, (label, text)) in labels.iter().enumerate() {
+            self.0.push(if at == 0 { '{' } else { ',' });
+            let _ = write!(self.0, "{label}=\"");
+            self.push_escaped(&text.to_string());
+            self.0.push('"');
+        }
+        let close = if labels.is_empty() { "" } else { "}" };
+        let _ = writeln!(self.0, "{close} {value}");
+    }
+
+    fn single(&mut self, name: &str, kind: Kind, help: &str, value: u64) {
+        self.head(name, kind, help);
+        self.row(name, &[], value);
+    }
+
+    /// Backslash, double quote and line feed are escaped in label values.
+    fn push_escaped(&mut self, text: &str) {
+        for c in text.chars() {
+            match c {
+                '\\' => self.0.push_str("\\\\"),
+                '"' => self.0.push_str("\\\""),
+                '\n' => self.0.push_str("\\n"),
+                c => self.0.push(c),
+            }
+        }
+    }
+}

@@ -1,1 +1,133 @@
-//! Skeleton: to be written.
+//! gRPC `ribwatch.v1` over `view::Backend`: server set-up, health, reflection, and how a refusal becomes a
+//! status. One file per service; `render` turns read models into messages, `watch` is the stream of changes.
+//!
+//! What keeps readers from hurting the writer: every question to the engine is a bounded page, the next one is
+//! asked only when the client took the message before (HTTP/2 flow control), and no message grows beyond
+//! `MESSAGE_OCTETS`. Nothing here knows sockets of BGP, files or the configuration.
+
+mod control;
+mod neighbors;
+mod render;
+mod routes;
+mod watch;
+
+use std::{future::Future, io, sync::Arc, time::Duration};
+
+use ribwatch_proto::v1;
+use tokio::net::TcpListener;
+use tonic::{
+    Status,
+    codec::CompressionEncoding::Gzip,
+    transport::{
+        Server,
+        server::{Router, TcpIncoming},
+    },
+};
+
+use crate::view::{Backend, Refusal};
+
+/// Size at which a message is closed, in octets: a quarter of the 4 MiB that gRPC clients accept by default.
+const MESSAGE_OCTETS: usize = 1 << 20;
+/// Routes at which a message is closed.
+const MESSAGE_ROUTES: usize = 1000;
+/// A silent connection is asked for a sign of life after this time, and closed after `KEEPALIVE_TIMEOUT` more:
+/// watchers behind a dead path must not stay for ever.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Streams that one connection may hold open.
+const STREAMS_PER_CONNECTION: u32 = 256;
+/// How long streams may take to end once the daemon stops.
+const DRAIN_TIME: Duration = Duration::from_secs(2);
+/// How often readiness is looked at for the health service.
+const HEALTH_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Serves the gRPC interface on `listener` until `shutdown` is done.
+///
+/// # Errors
+/// The transport failed; a single broken connection is no error.
+pub async fn serve(
+    listener: TcpListener,
+    backend: Arc<dyn Backend>,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let (health_reporter, health) = tonic_health::server::health_reporter();
+    let router = services(&backend)?.add_service(health);
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE_INTERVAL));
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let server = router.serve_with_incoming_shutdown(incoming, async {
+        // An error means that `stop` was dropped: the same.
+        let _ = stopped.await;
+    });
+    tokio::pin!(server);
+    tokio::select! {
+        ended = &mut server => return ended.map_err(io::Error::other),
+        () = report_health(&health_reporter, &*backend) => {}
+        () = shutdown => {}
+    }
+    drop(stop);
+    // Watchers never end by themselves; what is left after the drain is cut.
+    match tokio::time::timeout(DRAIN_TIME, server).await {
+        Ok(ended) => ended.map_err(io::Error::other),
+        Err(_) => Ok(()),
+    }
+}
+
+fn services(backend: &Arc<dyn Backend>) -> io::Result<Router> {
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(v1::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let neighbors = v1::neighbor_service_server::NeighborServiceServer::new(neighbors::Neighbors(backend.clone()));
+    let routes = v1::route_service_server::RouteServiceServer::new(routes::Routes(backend.clone()));
+    let local = v1::local_route_service_server::LocalRouteServiceServer::new(control::LocalRoutes(backend.clone()));
+    let daemon = v1::daemon_service_server::DaemonServiceServer::new(control::Daemon(backend.clone()));
+    let mut server = Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .max_concurrent_streams(STREAMS_PER_CONNECTION);
+    Ok(server
+        .add_service(neighbors.accept_compressed(Gzip).send_compressed(Gzip))
+        .add_service(routes.accept_compressed(Gzip).send_compressed(Gzip))
+        .add_service(local.accept_compressed(Gzip).send_compressed(Gzip))
+        .add_service(daemon.accept_compressed(Gzip).send_compressed(Gzip))
+        .add_service(reflection().build_v1().map_err(io::Error::other)?)
+        .add_service(reflection().build_v1alpha().map_err(io::Error::other)?))
+}
+
+/// The services whose health is told apart; the empty name is the daemon as a whole.
+const SERVICES: [&str; 5] = [
+    "",
+    "ribwatch.v1.NeighborService",
+    "ribwatch.v1.RouteService",
+    "ribwatch.v1.LocalRouteService",
+    "ribwatch.v1.DaemonService",
+];
+
+/// Keeps the health service at the backend's readiness; never ends.
+async fn report_health(reporter: &tonic_health::server::HealthReporter, backend: &dyn Backend) {
+    use tonic_health::ServingStatus::{NotServing, Serving};
+    let mut told = None;
+    loop {
+        let ready = backend.is_ready();
+        if told != Some(ready) {
+            for service in SERVICES {
+                reporter.set_service_status(service, if ready { Serving } else { NotServing }).await;
+            }
+            told = Some(ready);
+        }
+        tokio::time::sleep(HEALTH_INTERVAL).await;
+    }
+}
+
+/// The status that tells a client what a refusal means for it.
+fn status(refusal: Refusal) -> Status {
+    let text = refusal.to_string();
+    match refusal {
+        Refusal::NotFound(_) => Status::not_found(text),
+        Refusal::Invalid(_) => Status::invalid_argument(text),
+        Refusal::Exists(_) => Status::already_exists(text),
+        Refusal::NotNow(_) => Status::failed_precondition(text),
+        Refusal::Stopping => Status::unavailable(text),
+    }
+}

@@ -1,1 +1,117 @@
-//! Skeleton: to be written.
+//! The TOML file: read with every fault told at its line and column, checked across sections, compared on reload.
+//!
+//! `source` prints faults, `read` walks tables and knows which keys were asked for, `value` says what single
+//! values look like, `sections` and `neighbor` hold the keys with defaults and units, `reload` compares two
+//! files. No other room knows that TOML exists: `app` turns what stands here into the rooms' own settings.
+
+mod neighbor;
+mod read;
+mod reload;
+mod sections;
+mod source;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::path::Path;
+
+pub use neighbor::Neighbor;
+pub use reload::{Change, diff};
+pub use sections::{Config, Listener, Log, LogFormat, Rib, Router, RpkiCache, State, WatchPrefix};
+pub use source::{ConfigError, Problem};
+use toml::de::DeTable;
+pub use value::{parse_duration, print_duration};
+
+impl Config {
+    /// Reads and checks the file at `path`.
+    ///
+    /// # Errors
+    /// The file cannot be read, or has faults; all faults that were found are in the error.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        Self::parse(&path.display().to_string(), &text)
+    }
+
+    /// Reads and checks `text`; `file` is its name in messages.
+    ///
+    /// # Errors
+    /// The text has faults; all that were found are in the error.
+    pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
+        let root = parse_toml(file, text)?;
+        let faults = read::Faults::default();
+        let config = sections::read_file(&root, &faults);
+        match config {
+            Some(config) if faults.borrow().is_empty() => Ok(config),
+            _ => Err(ConfigError::faults(file, text, faults.into_inner())),
+        }
+    }
+
+    /// What the file asks for that this build only checks, one sentence each; the daemon says them at start.
+    pub fn inactive(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if !self.rpki_caches.is_empty() {
+            notes.push("[[rpki.cache]] is checked but not active in this build: no cache is asked".to_owned());
+        }
+        if !self.watch_prefixes.is_empty() {
+            notes.push("[[watch.prefix]] is checked but not active in this build: no alerts are raised".to_owned());
+        }
+        notes.push(match &self.state {
+            Some(_) => "[state] dir is checked but not active in this build: nothing is kept over a restart".to_owned(),
+            None => "no [state] dir: nothing is kept over a restart".to_owned(),
+        });
+        notes
+    }
+
+    /// What the operator probably wants to know about settings that are legal, one sentence each.
+    pub fn advice(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        for (key, listener) in [("[api]", &self.api), ("[http]", &self.http)] {
+            if listener.enabled && !listener.listen.ip().is_loopback() {
+                notes.push(format!(
+                    "{key} listens on {}, which other machines can reach, and asks for no password in this build",
+                    listener.listen
+                ));
+            }
+        }
+        for neighbor in &self.neighbors {
+            let external = neighbor.remote_asn.known() != Some(self.router.asn);
+            if external && neighbor.import.is_empty() && !neighbor.monitor_only {
+                notes.push(format!(
+                    "{}: no import policy, so its routes are kept but none is used (RFC 8212); \
+                     to use them add import = [\"accept-all\"]",
+                    neighbor.label()
+                ));
+            }
+        }
+        notes
+    }
+}
+
+/// Reads the keys of one `[[neighbor]]`, without its heading, as they are given at run time.
+///
+/// # Errors
+/// As `Config::parse`; lines are counted in `text`.
+pub fn parse_neighbor(text: &str, router: &Router) -> Result<Neighbor, ConfigError> {
+    const FILE: &str = "neighbor";
+    let root = parse_toml(FILE, text)?;
+    let faults = read::Faults::default();
+    let neighbor = sections::read_one_neighbor(&root, router, &faults);
+    match neighbor {
+        Some(neighbor) if faults.borrow().is_empty() => Ok(neighbor),
+        _ => Err(ConfigError::faults(FILE, text, faults.into_inner())),
+    }
+}
+
+fn parse_toml<'a>(file: &str, text: &'a str) -> Result<toml::Spanned<DeTable<'a>>, ConfigError> {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    if errors.is_empty() {
+        return Ok(root);
+    }
+    let problems = errors.iter().map(|error| Problem {
+        span: error.span().unwrap_or(0..0),
+        what: format!("not TOML: {}", error.message()),
+        help: String::new(),
+    });
+    Err(ConfigError::faults(file, text, problems.collect()))
+}

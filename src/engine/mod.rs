@@ -1,19 +1,67 @@
 //! The owner of the RIB: applies import, decision and export in order. One `Engine` per shard of the prefix
 //! space, each the sole owner of its slice; deterministic, no clock, no I/O.
 //!
-//! The vocabulary between the engine and its driver stands here; `import` files what arrives, `export` turns
-//! changes into UPDATEs, `query` answers readers.
+//! The vocabulary between the engine and its driver stands here, with the engine itself. A route meets the files
+//! in this order:
+//!
+//! ```text
+//! import      an UPDATE, judged once per attribute set; max_prefix counts          } sessions: who is who
+//! local       routes of our own                                                    } background: who went
+//! desk        the one place where a path is filed or taken out, best path chosen   } refresh: who sends again
+//! events      what changed, numbered
+//! groups      who is sent the same, and what they were told
+//! export      what is dirty goes out: transform (attributes), stream (octets)
+//! query       answers, with rows, explain
+//! ```
+//!
+//! # Time
+//! The engine reads no clock. It must be called at `next_deadline` (`flush` will do) even when nothing happens.
+//!
+//! # The way out
+//! `Action::Send` hands octets to the driver, which queues them behind its control lane. The engine counts them
+//! per neighbour and stops above [`SEND_QUEUE_HIGH`]; nothing is dropped, changes stay dirty. The driver sends
+//! [`Input::Writable`] each time when it has taken at least a quarter of the limit since the last `Writable` and
+//! less than a quarter of the limit is left unwritten.
+
+mod background;
+mod desk;
+mod events;
+mod explain;
+mod export;
+mod groups;
+mod import;
+mod local;
+mod max_prefix;
+mod query;
+mod refresh;
+mod rows;
+mod sessions;
+mod stream;
+mod summary;
+pub mod transform;
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
 use crate::{
+    rib::{Rib, SessionFacts, Source},
     session::negotiate::Negotiated,
-    types::{Asn, Family, PeerId, RouterId},
+    types::{Asn, Family, PeerId, PeerKind, RouterId, Timestamp},
     view::EventBatch,
     wire::bgp::{RouteRefresh, notification::Notification},
 };
+
+use self::{
+    background::{Background, Job},
+    events::Events,
+    groups::{GroupKey, Groups},
+    sessions::{LOCAL, Sessions, Slot},
+    stream::Stream,
+};
+
+/// Octets handed out to one neighbour and not known to be written, above which it is sent nothing more.
+pub const SEND_QUEUE_HIGH: usize = 1 << 20;
 
 /// What the engine itself is told once.
 #[derive(Clone, Debug)]
@@ -118,3 +166,146 @@ pub enum Action {
         text: String,
     },
 }
+
+/// How far into a batch `Engine::apply` has come. Begin with the default.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct BatchProgress {
+    item: usize,
+    routes: usize,
+}
+
+/// The tables of one shard and everything that works on them.
+#[derive(Debug)]
+pub struct Engine {
+    settings: EngineSettings,
+    rib: Rib,
+    /// By slot; what the decision process asks about sessions.
+    facts: Vec<SessionFacts>,
+    sessions: Sessions,
+    groups: Groups,
+    events: Events,
+    background: Background,
+    /// Buffers of `export`, kept between pages.
+    stream: Stream,
+}
+
+impl Engine {
+    /// An engine without sessions and routes. Its hash tables are seeded with a fixed number: good for tests and
+    /// tools; where neighbours choose the octets, use [`Self::seeded`].
+    pub fn new(settings: EngineSettings) -> Self {
+        Self::seeded(settings, 0)
+    }
+
+    /// As `new`, with hash tables whose order nobody outside can foresee. What the engine does never depends on
+    /// the seed.
+    pub fn seeded(settings: EngineSettings, seed: u64) -> Self {
+        let local = SessionFacts {
+            source: Source::Local,
+            router_id: settings.router_id,
+            address: std::net::Ipv4Addr::from(settings.router_id.0).into(),
+            usable: true,
+        };
+        Self {
+            settings,
+            rib: Rib::new(seed),
+            facts: vec![local],
+            sessions: Sessions::default(),
+            groups: Groups::default(),
+            events: Events::default(),
+            background: Background::default(),
+            stream: Stream::default(),
+        }
+    }
+
+    /// Takes one input; what the driver must do is appended to `out`, in order.
+    pub fn handle(&mut self, now: Timestamp, input: Input, out: &mut Vec<Action>) {
+        match input {
+            Input::PeerUp { peer, settings, negotiated } => self.peer_up(now, peer, settings, negotiated, out),
+            Input::PeerDown { peer } => self.peer_down(peer),
+            Input::Refresh { peer, refresh } => self.refresh(now, peer, refresh, out),
+            Input::Writable { peer } => self.writable(peer),
+            Input::EventsWanted(wanted) => self.events.want(wanted),
+        }
+    }
+
+    /// The end of a wake-up: goes on with background work, sends what is dirty to neighbours whose queue has room,
+    /// hands out events. About `budget` prefixes are looked at per kind of work and update group. True: call again
+    /// soon, there is more that can be done now.
+    pub fn flush(&mut self, now: Timestamp, budget: usize, out: &mut Vec<Action>) -> bool {
+        self.end_overdue_refreshes(now);
+        let tidying = self.background_step(now, budget);
+        let sending = self.export(now, budget, out);
+        self.events.publish(out);
+        tidying || sending
+    }
+
+    /// When `flush` must be called at the latest though nothing happens; `None`: nothing is armed.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        [self.next_overdue_refresh(), self.next_ejection()].into_iter().flatten().min()
+    }
+
+    fn peer_up(
+        &mut self,
+        now: Timestamp,
+        peer: PeerId,
+        settings: Arc<PeerSettings>,
+        negotiated: Arc<Negotiated>,
+        out: &mut Vec<Action>,
+    ) {
+        self.peer_down(peer); // a driver that lost the end of the last session must not leave two
+        let monitor_only = settings.monitor_only;
+        let facts = SessionFacts {
+            source: match negotiated.kind {
+                PeerKind::External => Source::External,
+                PeerKind::Internal => Source::Internal,
+            },
+            router_id: negotiated.peer_router_id,
+            address: negotiated.remote.ip().to_canonical(),
+            usable: true,
+        };
+        let Some(slot) = self.sessions.open(peer, settings, negotiated) else {
+            let notification = Notification::cease(OUT_OF_RESOURCES);
+            out.push(Action::Warn { peer, text: "65,535 sessions have routes in the tables, no more fit".into() });
+            out.push(Action::Notify { peer, notification, restart_after: Some(Duration::from_secs(60)) });
+            return;
+        };
+        self.set_facts(slot, facts);
+        if self.settings.best_path && !monitor_only {
+            self.join_group(slot);
+        }
+        let _ = now;
+    }
+
+    fn set_facts(&mut self, slot: Slot, facts: SessionFacts) {
+        let at = usize::from(slot);
+        if at >= self.facts.len() {
+            self.facts.resize(at + 1, SessionFacts { usable: false, ..facts });
+        }
+        self.facts[at] = facts;
+    }
+
+    fn join_group(&mut self, slot: Slot) {
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        session.group = Some(self.groups.join(slot, GroupKey::of(session)));
+    }
+
+    /// From here on the session's paths are no candidates; they are removed in the background.
+    fn peer_down(&mut self, peer: PeerId) {
+        let Some(slot) = self.sessions.end(peer) else { return };
+        if let Some(facts) = self.facts.get_mut(usize::from(slot)) {
+            facts.usable = false;
+        }
+        let group = self.sessions.get_mut(slot).and_then(|session| session.group.take());
+        if let Some(at) = group {
+            self.groups.leave(at, slot);
+        }
+        self.background.add(Job::Purge(slot));
+    }
+
+    fn source_of(&self, slot: Slot) -> Source {
+        self.facts.get(usize::from(slot)).map_or(Source::Local, |facts| facts.source)
+    }
+}
+
+/// Cease subcode "Out of Resources" (RFC 4486 §3).
+const OUT_OF_RESOURCES: u8 = 8;

@@ -1,1 +1,12 @@
-//! Skeleton: to be written.
+//! Drivers: they carry bytes and time to the pure rooms and carry actions back. A driver is boring: read,
+//! `handle`, perform the actions in order, sleep until the next deadline.
+//!
+//! `bgp` drives the sessions: one task per neighbour, and the listeners. `shard` drives the engine: one thread,
+//! fed through a bounded queue; when it is full, sockets are not read. `clock` is the one place that reads the
+//! clock, `sockopt` the one that talks to the kernel beside tokio. `mrt` reads files.
+
+pub mod bgp;
+pub mod clock;
+pub mod mrt;
+pub mod shard;
+pub mod sockopt;

@@ -1,11 +1,36 @@
-//! Two OPENs give what holds for the session: hold time, families, ADD-PATH, AS size, role.
+//! Two OPENs give what holds for the session: hold time, families, ADD-PATH, AS size, role. Also what we say in
+//! our own OPEN, so that both halves of each capability stand in one file.
+//!
+//! *What the RFCs ask.* RFC 4271 §6.2 lists what makes an OPEN unacceptable; RFC 5492 §3 makes a capability hold
+//! once both sides sent it; each capability's RFC says what "both" means for it.
+//!
+//! *What we do.* [`local_open`] says what we can; [`negotiate`] checks, in this order:
+//! 1. the AS (2/2; RFC 7607 forbids 0);
+//! 2. the BGP Identifier (2/3; equal to ours is legal on eBGP, RFC 6286 §2.1);
+//! 3. the hold time (2/6);
+//! 4. the role (2/11, RFC 9234 §4.2, eBGP only);
+//! 5. a common family (2/7, the data lists the families that we announced).
+//!
+//! A collector session (`monitor_only`) announces families, four-octet AS, extended messages, extended next hop,
+//! ADD-PATH receive, role, names. It leaves out route refresh, enhanced refresh, End-of-RIB and ADD-PATH send:
+//! each of them is a promise to send something, and a collector session sends nothing but keepalives.
 
 use std::{net::SocketAddr, time::Duration};
 
+use super::settings::PeerSettings;
 use crate::{
     types::{Asn, Family, PeerKind, Role, RouterId},
-    wire::bgp::capability::Capability,
+    wire::{
+        bgp::{
+            capability::{AddPathMode, Capability, GracefulRestart},
+            open::Open,
+            update::{DecodeContext, Rules},
+        },
+        error::{Fault, NotificationCode},
+    },
 };
+
+const AFI_IPV6: u16 = 2;
 
 /// What both OPENs agreed on (RFC 5492 §3 and the RFC of each capability). Fixed for the life of the session.
 #[derive(Clone, Debug)]
@@ -44,6 +69,9 @@ pub struct Negotiated {
     pub enhanced_refresh: bool,
     /// Families whose next hop may be IPv6 although the NLRI are IPv4 (RFC 8950).
     pub extended_next_hop: Vec<Family>,
+    /// What the neighbour said about graceful restart, once both sides announced it (RFC 4724). Its N bit stands
+    /// only if both sides set theirs (RFC 8538 §2).
+    pub graceful_restart: Option<GracefulRestart>,
     /// Our role towards the neighbour, once roles were matched (RFC 9234).
     pub local_role: Option<Role>,
     /// Its hostname, if it told (draft-walton-bgp-hostname-capability).
@@ -52,4 +80,302 @@ pub struct Negotiated {
     pub software: Option<String>,
     /// Every capability of its OPEN.
     pub remote_capabilities: Vec<Capability>,
+}
+
+impl Negotiated {
+    /// What was agreed, in words for people, one item each, families first.
+    pub fn describe(&self) -> Vec<String> {
+        let mut items: Vec<String> = self.families.iter().map(ToString::to_string).collect();
+        let list = |families: &[Family]| families.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        let mut say = |holds: bool, text: String| {
+            if holds {
+                items.push(text);
+            }
+        };
+        say(true, if self.four_octet_as { "4-octet AS" } else { "2-octet AS" }.into());
+        say(self.route_refresh, "route refresh".into());
+        say(self.enhanced_refresh, "enhanced route refresh".into());
+        say(self.extended_message, "extended message".into());
+        say(!self.add_path_receive.is_empty(), format!("ADD-PATH receive {}", list(&self.add_path_receive)));
+        say(!self.add_path_send.is_empty(), format!("ADD-PATH send {}", list(&self.add_path_send)));
+        say(!self.extended_next_hop.is_empty(), format!("extended next hop {}", list(&self.extended_next_hop)));
+        if let Some(role) = self.local_role {
+            say(true, format!("role {}", role.name()));
+        }
+        say(self.graceful_restart.is_some(), "End-of-RIB".into());
+        items
+    }
+}
+
+/// The two ends of a TCP connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Endpoints {
+    /// Our end.
+    pub local: SocketAddr,
+    /// The neighbour's end.
+    pub remote: SocketAddr,
+}
+
+/// The OPEN that we send over a connection. `bare` leaves every capability out (RFC 5492 §3: one more attempt
+/// with a neighbour that refused them).
+pub fn local_open(settings: &PeerSettings, ends: Endpoints, bare: bool) -> Open {
+    let hold_time_secs = u16::try_from(settings.hold_time.as_secs()).unwrap_or(u16::MAX);
+    let capabilities = if bare { Vec::new() } else { local_capabilities(settings, ends) };
+    Open::new(settings.local_asn, hold_time_secs, settings.router_id, capabilities)
+}
+
+fn local_capabilities(settings: &PeerSettings, ends: Endpoints) -> Vec<Capability> {
+    let mut list: Vec<Capability> = settings.families.iter().copied().map(Capability::MultiProtocol).collect();
+    let talks = !settings.monitor_only;
+    let mut say = |wanted: bool, capability: Capability| {
+        if wanted {
+            list.push(capability);
+        }
+    };
+    say(talks && settings.route_refresh, Capability::RouteRefresh);
+    let ipv6_next_hop = settings.families.contains(&Family::IPV4_UNICAST)
+        && (settings.extended_next_hop || ends.remote.ip().to_canonical().is_ipv6());
+    say(ipv6_next_hop, Capability::ExtendedNextHop(vec![(Family::IPV4_UNICAST, AFI_IPV6)]));
+    say(settings.extended_message, Capability::ExtendedMessage);
+    if let Some(role) = settings.local_role {
+        say(settings.remote_asn.known() != Some(settings.local_asn), Capability::Role(role as u8));
+    }
+    say(talks && settings.end_of_rib, Capability::GracefulRestart(GracefulRestart::default()));
+    say(true, Capability::FourOctetAs(settings.local_asn));
+    let add_path = local_add_path(settings);
+    say(!add_path.is_empty(), Capability::AddPath(add_path));
+    say(talks && settings.route_refresh && settings.enhanced_refresh, Capability::EnhancedRouteRefresh);
+    if let Some(hostname) = &settings.hostname {
+        say(true, Capability::Fqdn { hostname: hostname.clone(), domain: String::new() });
+    }
+    if let Some(version) = &settings.software_version {
+        say(true, Capability::SoftwareVersion(version.clone()));
+    }
+    list
+}
+
+fn local_add_path(settings: &PeerSettings) -> Vec<(Family, AddPathMode)> {
+    let mode = |family: &Family| {
+        let receives = settings.add_path_receive.contains(family);
+        let sends = !settings.monitor_only && settings.add_path_send.contains(family);
+        match (receives, sends) {
+            (true, true) => Some(AddPathMode::Both),
+            (true, false) => Some(AddPathMode::Receive),
+            (false, true) => Some(AddPathMode::Send),
+            (false, false) => None,
+        }
+    };
+    settings.families.iter().filter_map(|family| Some((*family, mode(family)?))).collect()
+}
+
+/// Checks the neighbour's OPEN against what we want and puts both together. `ours` is the OPEN that we sent, or
+/// will send, on the connection.
+///
+/// # Errors
+/// The OPEN is unacceptable; the fault names the NOTIFICATION and says why in words. Its `at` is the field's
+/// place in the neighbour's OPEN.
+pub fn negotiate(settings: &PeerSettings, ours: &Open, theirs: &Open, ends: Endpoints) -> Result<Negotiated, Fault> {
+    let peer_asn = theirs.asn();
+    let kind = if peer_asn == settings.local_asn { PeerKind::Internal } else { PeerKind::External };
+    check_asn(settings, peer_asn)?;
+    check_router_id(settings, theirs.router_id, kind)?;
+    let hold_time = agree_hold_time(settings, theirs.hold_time_secs)?;
+    let local_role = match kind {
+        PeerKind::External => agree_role(settings, ours, theirs)?,
+        PeerKind::Internal => None,
+    };
+    let families = common_families(ours, theirs)?;
+    let both = |capability: &Capability| ours.capabilities.contains(capability) && has(theirs, capability);
+    let (we_receive, we_send) = add_path_sides(ours);
+    let (they_receive, they_send) = add_path_sides(theirs);
+    let in_both = |mine: &[Family], other: &[Family]| -> Vec<Family> {
+        families.iter().copied().filter(|family| mine.contains(family) && other.contains(family)).collect()
+    };
+    Ok(Negotiated {
+        local_asn: settings.local_asn,
+        local_router_id: settings.router_id,
+        peer_asn,
+        peer_router_id: theirs.router_id,
+        kind,
+        local: ends.local,
+        remote: ends.remote,
+        hold_time,
+        keepalive: hold_time / 3,
+        four_octet_as: has_four_octet_as(ours) && has_four_octet_as(theirs),
+        add_path_receive: in_both(&we_receive, &they_send),
+        add_path_send: in_both(&we_send, &they_receive),
+        extended_message: both(&Capability::ExtendedMessage),
+        route_refresh: has(theirs, &Capability::RouteRefresh),
+        enhanced_refresh: both(&Capability::EnhancedRouteRefresh),
+        extended_next_hop: in_both(&extended_next_hop(ours), &extended_next_hop(theirs)),
+        graceful_restart: agree_graceful_restart(ours, theirs),
+        local_role,
+        hostname: hostname(theirs),
+        software: software(theirs),
+        remote_capabilities: theirs.capabilities.clone(),
+        families,
+    })
+}
+
+fn check_asn(settings: &PeerSettings, peer_asn: Asn) -> Result<(), Fault> {
+    if settings.remote_asn.accepts(peer_asn) {
+        return Ok(());
+    }
+    let what = match settings.remote_asn.known() {
+        Some(expected) => format!("peer AS is {peer_asn}, expected {expected}"),
+        None => format!("peer AS {peer_asn} is not among those accepted here"),
+    };
+    Err(Fault::reset(NotificationCode::BAD_PEER_AS, 20, "RFC 4271 §6.2", what))
+}
+
+/// RFC 6286 §2.1: unique within an AS only, so that an eBGP neighbour may have the same identifier as we.
+fn check_router_id(settings: &PeerSettings, router_id: RouterId, kind: PeerKind) -> Result<(), Fault> {
+    let same = kind == PeerKind::Internal && router_id == settings.router_id;
+    if !same && router_id != RouterId(0) {
+        return Ok(());
+    }
+    let what = format!("peer has BGP Identifier {router_id}{}", if same { ", which is our own" } else { "" });
+    Err(Fault::reset(NotificationCode::BAD_BGP_IDENTIFIER, 24, "RFC 6286 §2.2", what))
+}
+
+/// RFC 4271 §4.2: the smaller one holds; 1 s and 2 s are illegal, 0 means that no keepalives are sent.
+fn agree_hold_time(settings: &PeerSettings, theirs_secs: u16) -> Result<Duration, Fault> {
+    let theirs = Duration::from_secs(theirs_secs.into());
+    let least = settings.min_hold_time.max(Duration::from_secs(3));
+    if theirs_secs != 0 && theirs < least {
+        let what = format!("peer proposes a hold time of {theirs_secs}s, at least {}s is accepted", least.as_secs());
+        return Err(Fault::reset(NotificationCode::UNACCEPTABLE_HOLD_TIME, 22, "RFC 4271 §6.2", what));
+    }
+    Ok(settings.hold_time.min(theirs))
+}
+
+/// RFC 9234 §4.2. The role holds only once both sides told theirs and they match.
+fn agree_role(settings: &PeerSettings, ours: &Open, theirs: &Open) -> Result<Option<Role>, Fault> {
+    let mismatch = |what: String| Err(Fault::reset(NotificationCode::ROLE_MISMATCH, 29, "RFC 9234 §4.2", what));
+    let told = |open: &Open| {
+        open.capabilities.iter().find_map(|capability| match capability {
+            Capability::Role(code) => Some(*code),
+            _ => None,
+        })
+    };
+    let (Some(local), Some(_)) = (settings.local_role, told(ours)) else { return Ok(None) };
+    match told(theirs) {
+        Some(code) if Role::from_code(code) == Some(local.counterpart()) => Ok(Some(local)),
+        Some(code) => {
+            let theirs = Role::from_code(code).map_or_else(|| code.to_string(), |role| role.name().to_owned());
+            let expected = local.counterpart().name();
+            mismatch(format!("peer says its role is {theirs}, ours is {}, so it should be {expected}", local.name()))
+        }
+        None if settings.strict_role => mismatch("peer tells no role, and strict_role asks for one".into()),
+        None => Ok(None),
+    }
+}
+
+/// RFC 4760 §8: a family holds when both announced it. Who announces none at all speaks IPv4 unicast.
+fn common_families(ours: &Open, theirs: &Open) -> Result<Vec<Family>, Fault> {
+    let theirs = announced_families(theirs);
+    let mut common = announced_families(ours);
+    common.retain(|family| theirs.contains(family));
+    if !common.is_empty() {
+        return Ok(common);
+    }
+    let wanted: Vec<String> = announced_families(ours).iter().map(ToString::to_string).collect();
+    let what = format!("no address family in common: we offer {}", wanted.join(", "));
+    let mut data = Vec::new();
+    for family in announced_families(ours) {
+        Capability::MultiProtocol(family).encode(&mut data);
+    }
+    Err(Fault::reset(NotificationCode::UNSUPPORTED_CAPABILITY, 29, "RFC 5492 §3", what).with_data(data))
+}
+
+/// Families of an OPEN in its order, each once.
+fn announced_families(open: &Open) -> Vec<Family> {
+    let mut families = Vec::new();
+    for capability in &open.capabilities {
+        if let Capability::MultiProtocol(family) = capability
+            && !families.contains(family)
+        {
+            families.push(*family);
+        }
+    }
+    if families.is_empty() {
+        families.push(Family::IPV4_UNICAST);
+    }
+    families
+}
+
+/// Families that the sender of `open` receives and sends several paths for (RFC 7911 §4). A family that is
+/// listed twice counts as it was listed last.
+fn add_path_sides(open: &Open) -> (Vec<Family>, Vec<Family>) {
+    let mut modes: Vec<(Family, AddPathMode)> = Vec::new();
+    for capability in &open.capabilities {
+        if let Capability::AddPath(list) = capability {
+            for (family, mode) in list {
+                modes.retain(|(known, _)| known != family);
+                modes.push((*family, *mode));
+            }
+        }
+    }
+    let side = |wanted: fn(AddPathMode) -> bool| {
+        modes.iter().filter(|(_, mode)| wanted(*mode)).map(|(family, _)| *family).collect()
+    };
+    (side(AddPathMode::receives), side(AddPathMode::sends))
+}
+
+fn extended_next_hop(open: &Open) -> Vec<Family> {
+    let lists = open.capabilities.iter().filter_map(|capability| match capability {
+        Capability::ExtendedNextHop(list) => Some(list),
+        _ => None,
+    });
+    lists.flatten().filter(|(_, afi)| *afi == AFI_IPV6).map(|(family, _)| *family).collect()
+}
+
+fn agree_graceful_restart(ours: &Open, theirs: &Open) -> Option<GracefulRestart> {
+    let (ours, theirs) = (graceful_restart(ours)?, graceful_restart(theirs)?);
+    Some(GracefulRestart { notification: ours.notification && theirs.notification, ..theirs.clone() })
+}
+
+fn graceful_restart(open: &Open) -> Option<&GracefulRestart> {
+    // RFC 4724 §3: of several only the last one counts.
+    open.capabilities.iter().rev().find_map(|capability| match capability {
+        Capability::GracefulRestart(restart) => Some(restart),
+        _ => None,
+    })
+}
+
+fn has(open: &Open, capability: &Capability) -> bool {
+    open.capabilities.contains(capability)
+}
+
+fn has_four_octet_as(open: &Open) -> bool {
+    open.capabilities.iter().any(|capability| matches!(capability, Capability::FourOctetAs(_)))
+}
+
+fn hostname(open: &Open) -> Option<String> {
+    open.capabilities.iter().find_map(|capability| match capability {
+        Capability::Fqdn { hostname, domain } if domain.is_empty() => Some(hostname.clone()),
+        Capability::Fqdn { hostname, domain } => Some(format!("{hostname}.{domain}")),
+        _ => None,
+    })
+}
+
+fn software(open: &Open) -> Option<String> {
+    open.capabilities.iter().find_map(|capability| match capability {
+        Capability::SoftwareVersion(version) => Some(version.clone()),
+        _ => None,
+    })
+}
+
+/// How the neighbour's UPDATEs are read: what was agreed on, and the operator's rules.
+pub(super) fn decode_context(negotiated: &Negotiated, settings: &PeerSettings) -> DecodeContext {
+    let first_as = settings.enforce_first_as.then_some(negotiated.peer_asn).or(settings.rules.first_as);
+    // A neighbour that is reached over loopback has no other address to name as next hop.
+    let loopback_next_hop = settings.rules.loopback_next_hop || negotiated.remote.ip().is_loopback();
+    DecodeContext {
+        four_octet_as: negotiated.four_octet_as,
+        kind: negotiated.kind,
+        add_path: negotiated.add_path_receive.iter().copied().collect(),
+        families: negotiated.families.iter().copied().collect(),
+        rules: Rules { first_as, loopback_next_hop, ..settings.rules },
+    }
 }

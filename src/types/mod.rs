@@ -66,6 +66,31 @@ impl Timestamp {
     }
 }
 
+impl fmt::Display for Timestamp {
+    /// RFC 3339, UTC: `2026-02-22T15:30:00Z`, with as many digits of a fraction as there is one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (secs, micros) = (self.0 / 1_000_000, self.0 % 1_000_000);
+        let (days, time) = (secs / 86_400, secs % 86_400);
+        // Days are counted from 1 March of year 0, so that the leap day is the last of its year; 400 years have
+        // 146,097 days, and five months from March on 153 (the calendar of ISO 8601).
+        let since_march = days + 719_468;
+        let (era, day) = (since_march / 146_097, since_march % 146_097);
+        let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+        let day = day - (365 * year + year / 4 - year / 100);
+        let month = (5 * day + 2) / 153;
+        let date = day - (153 * month + 2) / 5 + 1;
+        let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+        let year = era * 400 + year + next;
+        let (hour, minute, second) = (time / 3_600, time / 60 % 60, time % 60);
+        write!(f, "{year:04}-{month:02}-{date:02}T{hour:02}:{minute:02}:{second:02}")?;
+        match micros {
+            0 => f.write_str("Z"),
+            whole if whole % 1_000 == 0 => write!(f, ".{:03}Z", whole / 1_000),
+            micros => write!(f, ".{micros:06}Z"),
+        }
+    }
+}
+
 impl std::ops::Add<Duration> for Timestamp {
     type Output = Self;
     fn add(self, rhs: Duration) -> Self {

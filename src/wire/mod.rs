@@ -8,3 +8,17 @@ pub mod bgp;
 pub mod cursor;
 pub mod error;
 pub mod mrt;
+
+/// Text that a peer sent, fit for logs and terminals: invalid UTF-8 and control characters become U+FFFD
+/// (RFC 9003 §4 and §6: invalid sequences are not interpreted, and no line of a log can be forged).
+pub(crate) fn printable_text(octets: &[u8]) -> String {
+    String::from_utf8_lossy(octets)
+        .chars()
+        .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
+        .collect()
+}
+
+/// The longest start of `text` that is at most `octets_max` long and ends between two characters.
+pub(crate) fn cut_text(text: &str, octets_max: usize) -> &str {
+    text.get(..text.floor_char_boundary(octets_max)).unwrap_or_default()
+}

@@ -75,6 +75,11 @@ impl UpdateBatch {
         self.bytes.len()
     }
 
+    /// Octets that the buffers could hold without growing; for tests and for pools that let go of large batches.
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity() + self.items.capacity() * size_of::<Item>()
+    }
+
     /// The items in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = UpdateItem<'_>> {
         self.items.iter().map(|item| self.view(item))

@@ -17,6 +17,7 @@ use std::{
 };
 
 pub use builder::AttrSetBuilder;
+pub(super) use builder::push_mp_head;
 
 use super::{
     as_path::AsPath,
@@ -173,7 +174,7 @@ impl NextHop {
     }
 
     /// Appends the next-hop field of MP_REACH_NLRI for `family`: with route distinguisher 0 for VPN families.
-    fn push(self, family: Family, out: &mut Vec<u8>) {
+    pub(super) fn push(self, family: Family, out: &mut Vec<u8>) {
         let rd: &[u8] = if matches!(family.safi, 128 | 129) { &[0; 8] } else { &[] };
         out.extend_from_slice(rd);
         match self.global {
@@ -368,6 +369,12 @@ pub(super) fn push_attribute(flags: u8, code: u8, value: &[u8], out: &mut Vec<u8
         return;
     }
     out.extend_from_slice(value);
+}
+
+/// Whether `code` has a row in the table of attributes. An unknown transitive one is passed on with the Partial bit
+/// (RFC 4271 §5).
+pub fn is_known(code: u8) -> bool {
+    table::row(code).is_some()
 }
 
 #[cfg(test)]

@@ -76,7 +76,7 @@ fn every_attribute_reads_back() {
     let (flags, _, value) = set.iter().find(|(_, code, _)| *code == 200).unwrap();
     assert_eq!((flags, value.len()), (0xf0, 300));
     let codes: Vec<u8> = set.iter().map(|(_, code, _)| code).collect();
-    assert!(codes.is_sorted() && codes.len() == 16);
+    assert!(codes.is_sorted() && codes.len() == 15);
 }
 
 #[test]
@@ -121,5 +121,5 @@ fn an_empty_list_takes_the_attribute_away() {
     // RFC 7606 §7.8: an empty COMMUNITIES is malformed, so it must never be made.
     let mut builder = AttrSetBuilder::new();
     builder.communities(&[Community(1)]).large_communities(&[]).communities(&[]);
-    assert_eq!(builder.finish(), []);
+    assert!(builder.finish().is_empty());
 }

@@ -11,9 +11,8 @@
 mod text;
 mod wire;
 
-pub(super) use text::hex;
-pub use text::{RouteDistinguisher, display};
-pub(super) use wire::{FieldFacts, append, check, push_prefix_wire};
+pub use text::{RouteDistinguisher, display, hex};
+pub(super) use wire::{FieldFacts, append, check, push_opaque_wire, push_prefix_wire};
 
 use crate::{
     types::{Family, PathId, Prefix},
@@ -54,9 +53,16 @@ pub(super) fn framing(family: Family) -> Framing {
         Family::VPNV4_FLOWSPEC | Family::VPNV6_FLOWSPEC => Framing::Flowspec { body_min: 8 },
         // Last assigned route type: Leaf A-D (RFC 9572 §3.3).
         Family::EVPN => Framing::TypeLength8 { type_max: 11 },
+        // MCAST-VPN: types 1 to 7 (RFC 6514 §4).
+        Family { afi: 1 | 2, safi: 5 } => Framing::TypeLength8 { type_max: 7 },
         Family::BGP_LS => Framing::TypeLength16,
         _ => Framing::Whole,
     }
+}
+
+/// Whether routes of `family` carry labels (RFC 8277).
+pub(super) fn is_labelled(family: Family) -> bool {
+    matches!(framing(family), Framing::Labelled { .. })
 }
 
 /// Octets that hold `bits` bits.

@@ -46,7 +46,7 @@ fn decoded(family: Family, key: &[u8]) -> Option<String> {
                 prefix(family, bits, r.rest()).map(|prefix| prefix.to_string())
             }
         }
-        Framing::TypeLength8 { .. } => {
+        Framing::TypeLength8 { .. } if family == Family::EVPN => {
             let kind = r.u8()?;
             r.u8()?;
             Some(format!("[evpn type {kind} {}]", hex(r.rest())))
@@ -98,7 +98,7 @@ fn sr_policy(mut r: Reader<'_>) -> Option<String> {
 }
 
 /// Lower-case hex digits without separators.
-pub(in crate::wire::bgp) fn hex(octets: &[u8]) -> String {
+pub fn hex(octets: &[u8]) -> String {
     octets.iter().fold(String::with_capacity(octets.len() * 2), |mut text, octet| {
         let _ = write!(text, "{octet:02x}");
         text

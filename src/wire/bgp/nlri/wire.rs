@@ -227,13 +227,22 @@ pub(in crate::wire::bgp) fn push_prefix_wire(path_id: Option<PathId>, prefix: Pr
     out.push(prefix.len());
     let n = octets(prefix.len());
     match prefix {
-        Prefix::V4 { addr, .. } => out.extend(addr.to_be_bytes().into_iter().take(n)),
-        Prefix::V6 { addr, .. } => out.extend(addr.to_be_bytes().into_iter().take(n)),
+        // A copy of fixed size and a cut are cheaper than a copy of variable size.
+        Prefix::V4 { addr, .. } => push_cut(addr.to_be_bytes(), n, out),
+        Prefix::V6 { addr, .. } => push_cut(addr.to_be_bytes(), n, out),
     }
 }
 
+#[inline]
+fn push_cut<const N: usize>(octets: [u8; N], keep: usize, out: &mut Vec<u8>) {
+    let end = out.len() + keep;
+    out.extend_from_slice(&octets);
+    out.truncate(end);
+}
+
 /// Writes one route of a family without plain prefixes as it stands in a message. Labels are taken for labelled
-/// families only. False, and nothing written, when label stack and prefix do not fit one length octet.
+/// families only, and are needed there. False, and nothing written, when they are missing or do not fit one length
+/// octet together with the prefix.
 pub(in crate::wire::bgp) fn push_opaque_wire(
     family: Family,
     path_id: Option<PathId>,
@@ -242,12 +251,12 @@ pub(in crate::wire::bgp) fn push_opaque_wire(
     out: &mut Vec<u8>,
 ) -> bool {
     let head = match (framing(family), key.split_first()) {
-        (Framing::Labelled { .. }, Some((bits, rest))) => {
+        (Framing::Labelled { .. }, Some((bits, rest))) if !labels.is_empty() => {
             let bits = usize::from(*bits) + labels.len() * 8;
             let Ok(bits) = u8::try_from(bits) else { return false };
             Some((bits, rest))
         }
-        (Framing::Labelled { .. }, None) => return false,
+        (Framing::Labelled { .. }, _) => return false,
         _ => None,
     };
     if let Some(path_id) = path_id {

@@ -12,7 +12,7 @@ use super::{
     walk::{MpField, Slot, Walker},
 };
 use crate::{
-    types::Family,
+    types::{Family, PathId},
     wire::{
         bgp::{
             HEADER_LEN,
@@ -91,6 +91,45 @@ pub fn canonical_attributes(
         write_set(&walker, walker.mp_reach, out);
     }
     Ok(outcome)
+}
+
+/// Decodes one route of a table dump (RFC 6396 §4.3.4) and appends it to `out` as an announcement: the NLRI as it
+/// stands on the wire, the path identifier where the dump has them, the attributes as in [`canonical_attributes`].
+/// Nothing is appended for [`Outcome::Withdraw`].
+///
+/// # Errors
+/// A fault that would end a session, or an NLRI that is none of `family`. Nothing is appended then.
+pub fn decode_rib_entry(
+    (family, path_id, nlri): (Family, Option<PathId>, &[u8]),
+    block: &[u8],
+    ctx: &DecodeContext,
+    out: &mut UpdateBatch,
+    faults: &mut Vec<Fault>,
+) -> Result<Outcome, Fault> {
+    let mut wire = Vec::with_capacity(4 + nlri.len());
+    wire.extend(path_id.into_iter().flat_map(PathId::to_be_bytes));
+    wire.extend_from_slice(nlri);
+    let add_path = path_id.is_some();
+    nlri::check(family, add_path, Reader::new(&wire)).map_err(|fault| {
+        Fault::reset(NotificationCode::INVALID_NETWORK_FIELD, fault.at, "RFC 7606 §5.3", fault.what)
+    })?;
+    let mark = out.mark();
+    let mut scratch = std::mem::take(&mut out.scratch);
+    let mut outcome = Ok(Outcome::Ok);
+    let attrs = out.append(|octets| outcome = canonical_attributes(block, family, ctx, &mut scratch, octets, faults));
+    out.scratch = scratch;
+    if outcome.as_ref().is_ok_and(|outcome| *outcome != Outcome::Withdraw) {
+        let nlri = out.append(|octets| nlri::append(family, add_path, Reader::new(&wire), octets));
+        out.push(ItemKind::Announce, family, add_path, attrs, nlri);
+    } else {
+        out.rewind(mark);
+    }
+    outcome
+}
+
+/// The attribute field of an UPDATE as it stands, unchecked; empty where the lengths lie.
+pub fn attribute_field(message: &[u8]) -> &[u8] {
+    Fields::of(message).map(|fields| fields.attributes.rest()).unwrap_or_default()
 }
 
 #[inline]
@@ -251,6 +290,9 @@ fn check_mandatory(walker: &mut Walker<'_, '_>, classic: bool) {
             let (action, at) = (ErrorAction::TreatAsWithdraw, walker.field.end);
             walker.record(action, Some(*code), at, "RFC 7606 §3 d", "missing", subcode::MISSING_WELL_KNOWN);
         }
+    }
+    if classic {
+        walker.check_next_hop();
     }
 }
 

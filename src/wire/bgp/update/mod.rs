@@ -13,9 +13,13 @@
 //! 3. NLRI are checked per family in `nlri` and handed on as octets.
 
 mod decode;
+mod encode;
+#[cfg(test)]
+mod tests;
 mod walk;
 
-pub use decode::{Outcome, canonical_attributes, decode_update};
+pub use decode::{Outcome, attribute_field, canonical_attributes, decode_rib_entry, decode_update};
+pub use encode::{EncodeContext, Packed, UpdateWriter, end_of_rib};
 pub use walk::Scratch;
 
 use super::as_path::AsWidth;
@@ -76,11 +80,16 @@ pub struct Rules {
     /// Default: accepted. RFC 9774 tells speakers to drop such routes; a monitor that did so would not show what
     /// its neighbour really announces, so this waits for the operator's word.
     pub as_sets: AsSets,
+    /// AS number 0 in paths and aggregators is taken, against RFC 7607 §2. Default: no.
+    pub as_zero: bool,
     /// The neighbour is another member AS of our confederation (RFC 5065), so its confederation segments are
     /// right. Default: no.
     pub confederation: bool,
     /// Next hops in 127/8 and ::1 are taken: for laboratories on one machine. Default: no.
     pub loopback_next_hop: bool,
+    /// IPv6 routes may have an IPv4 next hop. RFC 2545 §3 does not know that, and RFC 8950 §4 leaves it out of the
+    /// Extended Next Hop capability; there are speakers that negotiate and send it. Default: no.
+    pub ipv4_next_hop_for_ipv6: bool,
     /// AIGP is taken from another AS (RFC 7311 §3.3). Default: no.
     pub aigp_external: bool,
     /// Prefix-SID is taken from another AS (RFC 8669 §4). Default: no.
@@ -101,8 +110,10 @@ impl Default for Rules {
         Self {
             first_as: None,
             as_sets: AsSets::Accept,
+            as_zero: false,
             confederation: false,
             loopback_next_hop: false,
+            ipv4_next_hop_for_ipv6: false,
             aigp_external: false,
             prefix_sid_external: false,
             unknown_well_known: ErrorAction::TreatAsWithdraw,
@@ -122,8 +133,10 @@ impl Rules {
     /// is to be shown.
     pub fn lenient() -> Self {
         Self {
+            as_zero: true,
             confederation: true,
             loopback_next_hop: true,
+            ipv4_next_hop_for_ipv6: true,
             aigp_external: true,
             prefix_sid_external: true,
             ..Self::default()

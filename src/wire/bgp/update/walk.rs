@@ -281,7 +281,7 @@ impl<'a, 's> Walker<'a, 's> {
     fn mp_reach_field(&self, mut value: Reader<'a>) -> Result<MpField<'a>, (&'static str, &'static str)> {
         const SHORT: (&str, &str) = ("RFC 7606 §5.3", "shorter than five octets");
         let family = Family::new(value.u16().ok_or(SHORT)?, value.u8().ok_or(SHORT)?);
-        let next_hop = next_hop_field(family, &mut value)?;
+        let next_hop = self.next_hop_field(family, &mut value)?;
         value.skip(1).ok_or(SHORT)?;
         self.routes(family, next_hop, value)
     }
@@ -300,8 +300,18 @@ impl<'a, 's> Walker<'a, 's> {
             let whole = self.mp_reach_field(value)?;
             return Ok(MpField { nlri: Reader::new(&[]), ..whole });
         }
-        let next_hop = next_hop_field(family, &mut value)?;
+        let next_hop = self.next_hop_field(family, &mut value)?;
         self.routes(family, next_hop, Reader::new(&[]))
+    }
+
+    /// Reads length and next hop and checks that the length is one that the family knows.
+    fn next_hop_field(&self, family: Family, value: &mut Reader<'a>) -> Result<&'a [u8], (&'static str, &'static str)> {
+        let len = value.u8().map(usize::from).ok_or(("RFC 7606 §5.3", "shorter than five octets"))?;
+        let by_rule = self.ctx.rules.ipv4_next_hop_for_ipv6 && family.afi == 2 && len == 4;
+        if !by_rule && !next_hop_fits(family, len) {
+            return Err(("RFC 7606 §7.11", "next hop length does not fit the family"));
+        }
+        value.bytes(len).ok_or(("RFC 7606 §7.11", "next hop reaches behind the end of the attribute"))
     }
 
     /// The routes of an MP attribute, checked, unless the family was never agreed on.
@@ -339,6 +349,22 @@ impl<'a, 's> Walker<'a, 's> {
         }
         self.mp_reach = Some(field);
         Ok(())
+    }
+
+    /// RFC 4271 §6.3 for NEXT_HOP. Only where it is used: beside MP_REACH_NLRI alone it is to be ignored (RFC 4760 §3),
+    /// and there are speakers that put 0.0.0.0 there.
+    #[inline]
+    pub(super) fn check_next_hop(&mut self) {
+        let slot = self.scratch.slots.iter().find(|slot| slot.code == code::NEXT_HOP).copied();
+        let Some((slot, octets)) = slot.and_then(|slot| Some((slot, self.value(slot).first_chunk::<4>()?))) else {
+            return;
+        };
+        if !is_host_v4((*octets).into(), &self.ctx.rules) {
+            let Problem { what, subcode, rfc } = NOT_A_HOST;
+            let at = (slot.start as usize).saturating_sub(3);
+            let action = ErrorAction::TreatAsWithdraw;
+            self.record(action, Some(code::NEXT_HOP), at, rfc.unwrap_or_default(), what, subcode);
+        }
     }
 
     /// Notes that routes of `family` are left out, because nobody agreed to exchange them.
@@ -447,15 +473,6 @@ fn reset(subcode: u8, attribute: Option<u8>, at: usize, rfc: &'static str, what:
     let quoted = data.get(..data.len().min(QUOTED_MAX)).unwrap_or_default();
     let fault = Fault::reset(NotificationCode::new(3, subcode), at, rfc, what).with_data(quoted);
     Fault { attribute, ..fault }
-}
-
-/// Reads length and next hop and checks that the length is one that the family knows.
-fn next_hop_field<'a>(family: Family, value: &mut Reader<'a>) -> Result<&'a [u8], (&'static str, &'static str)> {
-    let len = value.u8().map(usize::from).ok_or(("RFC 7606 §5.3", "shorter than five octets"))?;
-    if !next_hop_fits(family, len) {
-        return Err(("RFC 7606 §7.11", "next hop length does not fit the family"));
-    }
-    value.bytes(len).ok_or(("RFC 7606 §7.11", "next hop reaches behind the end of the attribute"))
 }
 
 /// Next-hop lengths per family: RFC 4760 and RFC 2545 §3, RFC 8950 §3 for an IPv6 next hop of IPv4 routes, with route

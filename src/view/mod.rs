@@ -1,11 +1,22 @@
 //! Read models: what a reader may ask and the immutable answers it gets. `engine` fills them, `io` adds the
 //! state of sessions, `api`, `web`, `metrics` and `cli` only format them. Nothing here locks the writer.
+//!
+//! `filter` turns the words of a question into a `RouteQuery` and judges what needs the attributes' text, `scan`
+//! reads a table page by page, `json` holds the field names that the contract fixes.
+
+pub mod filter;
+pub mod json;
+pub mod scan;
 
 use std::{future::Future, ops::Range, pin::Pin, sync::Arc, time::Duration};
 
+pub use crate::session::{
+    State as SessionState,
+    counters::{FaultCount, MessageCounts},
+};
 use crate::{
     types::{Asn, Family, PathId, PeerId, Prefix, RouterId, Timestamp},
-    wire::bgp::attribute::AttrSet,
+    wire::bgp::{attribute::AttrSet, nlri},
 };
 
 /// What identifies a route inside its family.
@@ -111,6 +122,16 @@ pub struct RoutePage {
     pub seq: u64,
 }
 
+impl Nlri {
+    /// As printed: `192.0.2.0/24`, or what the family prints for its own NLRI.
+    pub fn display(&self, family: Family) -> String {
+        match self {
+            Self::Prefix(prefix) => prefix.to_string(),
+            Self::Opaque(key) => nlri::display(family, key),
+        }
+    }
+}
+
 impl RoutePage {
     /// The canonical attributes of `row`.
     pub fn attrs(&self, row: &RouteRow) -> AttrSet<'_> {
@@ -179,66 +200,6 @@ pub struct Summary {
     pub attribute_octets: u64,
     /// Sequence number of the last change.
     pub seq: u64,
-}
-
-/// States of RFC 4271 §8.2.2, as fixed for output by the contract.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub enum SessionState {
-    /// Not trying.
-    #[default]
-    Idle,
-    /// Connecting.
-    Connect,
-    /// Waiting to be connected to, or to try again.
-    Active,
-    /// OPEN sent.
-    OpenSent,
-    /// OPEN exchanged, waiting for KEEPALIVE.
-    OpenConfirm,
-    /// Routes flow.
-    Established,
-}
-
-impl SessionState {
-    /// `idle connect active open_sent open_confirm established`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Idle => "idle",
-            Self::Connect => "connect",
-            Self::Active => "active",
-            Self::OpenSent => "open_sent",
-            Self::OpenConfirm => "open_confirm",
-            Self::Established => "established",
-        }
-    }
-}
-
-/// Messages of each type, one direction.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct MessageCounts {
-    /// OPEN.
-    pub open: u64,
-    /// UPDATE.
-    pub update: u64,
-    /// NOTIFICATION.
-    pub notification: u64,
-    /// KEEPALIVE.
-    pub keepalive: u64,
-    /// ROUTE-REFRESH.
-    pub refresh: u64,
-}
-
-/// Faults found in UPDATEs of one neighbour, by attribute and what they cost (RFC 7606).
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct FaultCount {
-    /// Attribute type code; `None` when the fault is not inside an attribute.
-    pub attribute: Option<u8>,
-    /// `discard`, `withdraw` or `reset`.
-    pub outcome: &'static str,
-    /// How many.
-    pub count: u64,
-    /// The last one, in words.
-    pub last: String,
 }
 
 /// A neighbour and its session, everything `ribwatch neighbor X` shows.
@@ -311,6 +272,8 @@ pub struct RibEvent {
     pub row: RouteRow,
     /// True when the route (Loc: the last best route) is gone.
     pub withdrawn: bool,
+    /// True when there was such a route before: an implicit withdraw. Loc: the prefix had a best route.
+    pub replaced: bool,
 }
 
 /// Changes applied together, in order.
@@ -443,7 +406,7 @@ pub enum Delivery {
 
 /// A bounded queue of changes.
 pub trait EventSource: Send {
-    /// The next delivery; `None` when the daemon stops.
+    /// The next delivery; `None` when the daemon stops. Dropping the future before it is ready loses nothing.
     fn next(&mut self) -> Pin<Box<dyn Future<Output = Option<Delivery>> + Send + '_>>;
 }
 
@@ -464,6 +427,17 @@ pub struct DaemonInfo {
     pub best_path: bool,
 }
 
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotFound(text) | Self::Invalid(text) | Self::Exists(text) | Self::NotNow(text) => f.write_str(text),
+            Self::Stopping => f.write_str("the daemon is stopping"),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
 /// All that `api`, `web` and `metrics` may reach of a running daemon. `app` provides it.
 pub trait Backend: Send + Sync + 'static {
     /// Facts about the daemon.
@@ -472,6 +446,10 @@ pub trait Backend: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
     /// Whether the configuration is loaded, listeners are bound and the engine answers.
     fn is_ready(&self) -> bool;
+    /// Why it is not ready, one sentence each; empty when it is.
+    fn not_ready(&self) -> Vec<String> {
+        if self.is_ready() { Vec::new() } else { vec!["the daemon is starting".to_owned()] }
+    }
     /// All neighbours, by address.
     fn neighbors(&self) -> Vec<NeighborView>;
     /// Asks the engine.

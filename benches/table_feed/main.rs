@@ -1,0 +1,246 @@
+//! The other end of `benches/run`: plays BGP peers that announce a table and one that receives it.
+//!
+//! Stands alone on purpose: the standard library and nothing of the product, so that a fault of ours cannot hide in
+//! both ends. `benches/run` compiles it with plain `rustc`. Every octet to send is encoded before the clock starts.
+//! It listens; the daemon under test connects to it, one loopback address for each neighbour.
+//!
+//! Commands come line by line on standard input, facts leave as one JSON object per line on standard output:
+//!
+//! ```text
+//! (start)   -> {"event":"ready", ...}         table is encoded, listening
+//!           -> {"event":"established", ...}   every session is up
+//! table     -> {"event":"sent", ...}          the last octet went into the socket
+//!           -> {"event":"received", ...}      the receiver holds exactly what it should (with --receiver)
+//! churn     -> sent, received                 the next round: a fifth of the table changes
+//! holes     -> {"event":"holes", ...}         what the receiver still lacks
+//! quit      -> (ends)                         also at end of input
+//! ```
+
+mod mrt;
+mod random;
+mod receiver;
+mod session;
+mod table;
+mod wire;
+
+use std::io::{BufRead, Write};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Instant;
+
+use receiver::Receiver;
+use session::{Local, Session};
+use table::{Shape, Table};
+
+const HELP: &str = "\
+table_feed: BGP peers for benches/run
+  --prefixes N        prefixes in the table (default 1000000)
+  --peers N           sending peers, all with the same prefixes and their own paths (default 1)
+  --sets N            distinct attribute sets for each peer (default 0.232 x prefixes)
+  --seed N            same seed, same octets (default 1)
+  --mrt FILE          send the UPDATEs of this MRT file (BGP4MP, not compressed) instead of a made table
+  --receiver          one more peer, which only listens and counts
+  --listen-port N     where the daemon finds every peer (default 17900)
+  --first-asn N       ASN of the first sending peer, the others follow; 127.0.1.1, 127.0.1.2, ... (default 65001)
+  --receiver-asn N    ASN of the receiver, on 127.0.2.1 (default 64999)";
+
+struct Options {
+    shape: Shape,
+    mrt: Option<String>,
+    receiver: bool,
+    listen_port: u16,
+    first_asn: u32,
+    receiver_asn: u32,
+}
+
+/// What a session tells the main loop.
+pub enum Event {
+    Established,
+    Sent,
+    Complete,
+    Down { peer: Ipv4Addr, reason: String },
+    Command(String),
+}
+
+fn main() -> ExitCode {
+    let options = match parse(std::env::args().skip(1)) {
+        Ok(Some(options)) => options,
+        Ok(None) => {
+            println!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        Err(problem) => {
+            eprintln!("table_feed: {problem}\n{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("table_feed: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse(mut args: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
+    let mut options = Options {
+        shape: Shape { prefixes: 1_000_000, peers: 1, sets: 0, seed: 1 },
+        mrt: None,
+        receiver: false,
+        listen_port: 17900,
+        first_asn: 65001,
+        receiver_asn: 64999,
+    };
+    let mut any = false;
+    while let Some(name) = args.next() {
+        any = true;
+        if name == "--receiver" {
+            options.receiver = true;
+            continue;
+        }
+        // `cargo bench` without a filter runs every bench target with this flag: there is nothing to do then.
+        if matches!(name.as_str(), "--bench" | "--help" | "-h") {
+            return Ok(None);
+        }
+        let value = args.next().ok_or(format!("{name} wants a value"))?;
+        let number = || value.parse::<u64>().map_err(|_| format!("{name}: {value} is not a number"));
+        match name.as_str() {
+            "--prefixes" => options.shape.prefixes = number()? as usize,
+            "--peers" => options.shape.peers = number()? as usize,
+            "--sets" => options.shape.sets = number()? as usize,
+            "--seed" => options.shape.seed = number()?,
+            "--listen-port" => options.listen_port = number()? as u16,
+            "--first-asn" => options.first_asn = number()? as u32,
+            "--receiver-asn" => options.receiver_asn = number()? as u32,
+            "--mrt" => options.mrt = Some(value),
+            _ => return Err(format!("unknown option {name}")),
+        }
+    }
+    if options.shape.sets == 0 {
+        options.shape.sets = options.shape.prefixes * 232 / 1000;
+    }
+    Ok(any.then_some(options))
+}
+
+fn run(options: &Options) -> Result<(), String> {
+    let mut table = match &options.mrt {
+        Some(file) => mrt::read(file)?,
+        None => Table::make(&options.shape, options.first_asn),
+    };
+    let (events, inbox) = mpsc::channel();
+    let receiver = Arc::new(Mutex::new(Receiver::new(&table.initial[0], table.four_octet_as)));
+    let mut locals: Vec<Local> = (0..table.initial.len())
+        .map(|i| Local {
+            address: Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 0, 1, 1)) + i as u32),
+            asn: table.peer_asn.unwrap_or(options.first_asn + i as u32),
+            four_octet_as: table.four_octet_as,
+        })
+        .collect();
+    if options.receiver {
+        locals.push(Local {
+            address: Ipv4Addr::new(127, 0, 2, 1),
+            asn: options.receiver_asn,
+            four_octet_as: table.four_octet_as,
+        });
+    }
+    let mut listeners = Vec::new();
+    for local in &locals {
+        let at = SocketAddrV4::new(local.address, options.listen_port);
+        listeners.push(TcpListener::bind(at).map_err(|e| format!("cannot listen on {at}: {e}"))?);
+    }
+    say(&format!("{{\"event\":\"ready\",\"peer_asn\":{},{}}}", locals[0].asn, table.describe()));
+    read_commands(events.clone());
+    let mut sessions = Vec::new();
+    for (local, listener) in locals.iter().zip(listeners) {
+        let reads_routes = local.address.octets()[2] == 2;
+        let sink = reads_routes.then(|| receiver.clone());
+        sessions.push(Session::start(*local, listener, sink, events.clone()));
+    }
+    drop(events);
+    converse(&mut table, &sessions, &receiver, &inbox, options)
+}
+
+/// Answers commands until `quit`, the end of input, or the loss of a session.
+fn converse(
+    table: &mut Table,
+    sessions: &[Session],
+    receiver: &Mutex<Receiver>,
+    inbox: &mpsc::Receiver<Event>,
+    options: &Options,
+) -> Result<(), String> {
+    let (mut up, mut sent, mut round) = (0, 0, 0);
+    let mut started = Instant::now();
+    for event in inbox {
+        match event {
+            Event::Established => {
+                up += 1;
+                if up == sessions.len() {
+                    say(&format!("{{\"event\":\"established\",\"sessions\":{up}}}"));
+                }
+            }
+            Event::Sent => {
+                sent += 1;
+                if sent == table.initial.len() {
+                    say(&format!("{{\"event\":\"sent\",\"seconds\":{:.4}}}", started.elapsed().as_secs_f64()));
+                }
+            }
+            Event::Complete => {
+                let facts = receiver.lock().map_err(|_| "receiver failed")?.describe();
+                let seconds = started.elapsed().as_secs_f64();
+                say(&format!("{{\"event\":\"received\",\"seconds\":{seconds:.4},{facts}}}"));
+            }
+            Event::Down { peer, reason } => {
+                say(&format!("{{\"event\":\"down\",\"peer\":\"{peer}\",\"reason\":{reason:?}}}"));
+                return Err(format!("session with {peer} is down: {reason}"));
+            }
+            Event::Command(word) => {
+                let streams = match word.as_str() {
+                    "table" => table.initial.clone(),
+                    "churn" => {
+                        round += 1;
+                        table.churn(round)
+                    }
+                    "holes" => {
+                        say(&receiver.lock().map_err(|_| "receiver failed")?.holes());
+                        continue;
+                    }
+                    _ => return Ok(()),
+                };
+                if options.receiver {
+                    let mut receiver = receiver.lock().map_err(|_| "receiver failed")?;
+                    if round > 0 {
+                        receiver.expect(&streams[0]);
+                    }
+                    receiver.begin();
+                }
+                sent = 0;
+                started = Instant::now();
+                for (session, stream) in sessions.iter().zip(streams) {
+                    session.send(stream);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Commands of standard input become events; the end of input is `quit`.
+fn read_commands(events: mpsc::Sender<Event>) {
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines() {
+            let Ok(line) = line else { break };
+            if events.send(Event::Command(line.trim().to_owned())).is_err() {
+                return;
+            }
+        }
+        let _ = events.send(Event::Command("quit".to_owned()));
+    });
+}
+
+/// One line to `benches/run`. A reader that went away ends us through standard input.
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}

@@ -1,0 +1,85 @@
+//! What `api`, `web` and `metrics` reach of the daemon: questions go to the engine, commands to the neighbours.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use crate::{
+    config::{Router, parse_neighbor},
+    io::{bgp::Speaker, clock::Clock, shard::ShardHandle},
+    types::Timestamp,
+    view::{Answer, Backend, Command, DaemonInfo, EventSource, NeighborView, Query, Refusal, Reply, Summary},
+};
+
+/// The daemon as readers see it.
+pub(super) struct DaemonBackend {
+    info: DaemonInfo,
+    clock: Clock,
+    router: Router,
+    speaker: Speaker,
+    shard: ShardHandle,
+    ready: AtomicBool,
+}
+
+impl DaemonBackend {
+    pub(super) fn new(info: DaemonInfo, clock: Clock, router: Router, speaker: Speaker, shard: ShardHandle) -> Self {
+        Self { info, clock, router, speaker, shard, ready: AtomicBool::new(false) }
+    }
+
+    /// Says whether the daemon has started and is not stopping.
+    pub(super) fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Ordering::Relaxed);
+    }
+}
+
+impl Backend for DaemonBackend {
+    fn info(&self) -> DaemonInfo {
+        self.info.clone()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
+    }
+
+    fn neighbors(&self) -> Vec<NeighborView> {
+        self.speaker.views(&self.shard.summary())
+    }
+
+    fn query(&self, query: Query) -> Reply<Answer> {
+        let shard = self.shard.clone();
+        Box::pin(async move { shard.query(query).await })
+    }
+
+    fn command(&self, command: Command) -> Reply<()> {
+        let speaker = self.speaker.clone();
+        let router = self.router.clone();
+        Box::pin(async move {
+            match command {
+                Command::Reset { peer, hard: true, text } => speaker.reset(peer, text).await,
+                Command::Reset { peer, hard: false, .. } => speaker.refresh(peer).await,
+                Command::Enable { peer } => speaker.enable(peer).await,
+                Command::Disable { peer, text } => speaker.disable(peer, text).await,
+                Command::Add { toml } => {
+                    let neighbor =
+                        parse_neighbor(&toml, &router).map_err(|error| Refusal::Invalid(error.to_string()))?;
+                    speaker.add(neighbor.settings(&router))
+                }
+                Command::Remove { peer } => speaker.remove_peer(peer),
+            }
+        })
+    }
+
+    fn subscribe(&self) -> Reply<Box<dyn EventSource>> {
+        let shard = self.shard.clone();
+        Box::pin(async move { shard.subscribe().await })
+    }
+
+    fn summary(&self) -> Arc<Summary> {
+        self.shard.summary()
+    }
+}

@@ -1,0 +1,289 @@
+//! Wiring only: start order, runtimes, reload, drain and stop. `backend` is what readers reach, `logging` how
+//! lines are written.
+//!
+//! Threads: one for the engine; a runtime with a worker per core for sessions; a runtime of its own for readers
+//! (gRPC, HTTP), so that they are answered while tables load.
+
+mod backend;
+mod logging;
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use tokio::{
+    net::TcpListener,
+    runtime::{Builder, Runtime},
+    sync::watch,
+};
+use tracing::{info, warn};
+
+use self::backend::DaemonBackend;
+pub use self::logging::init as init_logging;
+use crate::{
+    api,
+    config::{self, Change, Config, Listener},
+    engine::EngineSettings,
+    io::{
+        bgp::Speaker,
+        clock::Clock,
+        shard::{self, ShardHandle},
+        sockopt,
+    },
+    metrics,
+    view::{Backend, DaemonInfo},
+    web,
+};
+
+/// How long neighbours have to take our last message when the daemon stops.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// Threads that answer readers.
+const READER_THREADS: usize = 2;
+
+/// A running daemon. Several can run in one process.
+pub struct Daemon {
+    config: Mutex<Config>,
+    speaker: Speaker,
+    shard: ShardHandle,
+    backend: Arc<DaemonBackend>,
+    stop_readers: watch::Sender<bool>,
+    readers: Vec<tokio::task::JoinHandle<()>>,
+    engine: Option<JoinHandle<()>>,
+    sessions_runtime: Option<Runtime>,
+    readers_runtime: Option<Runtime>,
+    api: Option<SocketAddr>,
+    http: Option<SocketAddr>,
+}
+
+impl Daemon {
+    /// Starts what `config` describes. Listeners are bound first, so that trouble shows before anything moves.
+    ///
+    /// # Errors
+    /// A sentence that names the fix: an address or port cannot be had, a thread cannot be made.
+    pub fn start(config: Config) -> Result<Self, String> {
+        let clock = Clock::start();
+        if let Err(error) = sockopt::raise_open_file_limit() {
+            warn!("the limit of open files cannot be raised: {error}");
+        }
+        let readers_runtime = runtime("readers", READER_THREADS)?;
+        let api_listener = readers_runtime.block_on(bind("[api]", &config.api))?;
+        let http_listener = readers_runtime.block_on(bind("[http]", &config.http))?;
+        let workers = std::thread::available_parallelism().map_or(2, usize::from);
+        let sessions_runtime = runtime("sessions", workers)?;
+        let settings = EngineSettings {
+            asn: config.router.asn,
+            router_id: config.router.router_id,
+            best_path: config.rib.best_path,
+        };
+        let (shard, engine) =
+            shard::start(settings, clock).map_err(|error| format!("the engine cannot be started: {error}"))?;
+        let speaker = {
+            let _inside = sessions_runtime.enter();
+            Speaker::bind(&config.router.listen, clock, shard.clone()).map_err(|why| format!("[router] {why}"))?
+        };
+        let info = DaemonInfo {
+            version: env!("CARGO_PKG_VERSION"),
+            asn: config.router.asn,
+            router_id: config.router.router_id,
+            started_at: clock.now(),
+            listen: speaker.listening(),
+            best_path: config.rib.best_path,
+        };
+        let backend = Arc::new(DaemonBackend::new(info, clock, config.router.clone(), speaker.clone(), shard.clone()));
+        let (stop_readers, _) = watch::channel(false);
+        let mut daemon = Self {
+            api: api_listener.as_ref().and_then(|listener| listener.local_addr().ok()),
+            http: http_listener.as_ref().and_then(|listener| listener.local_addr().ok()),
+            config: Mutex::new(config),
+            speaker,
+            shard,
+            backend,
+            stop_readers,
+            readers: Vec::new(),
+            engine: Some(engine),
+            sessions_runtime: Some(sessions_runtime),
+            readers_runtime: Some(readers_runtime),
+        };
+        daemon.serve_readers(api_listener, http_listener);
+        daemon.add_neighbors();
+        daemon.speaker.accept();
+        daemon.backend.set_ready(true);
+        daemon.say_hello();
+        Ok(daemon)
+    }
+
+    fn serve_readers(&mut self, api_listener: Option<TcpListener>, http_listener: Option<TcpListener>) {
+        let Some(runtime) = &self.readers_runtime else { return };
+        if let Some(listener) = api_listener {
+            let served = api::serve(listener, self.backend(), stopped(self.stop_readers.subscribe()));
+            self.readers.push(runtime.spawn(log_end("[api]", served)));
+        }
+        if let Some(listener) = http_listener {
+            let served = web::serve(listener, self.backend(), metrics::text, stopped(self.stop_readers.subscribe()));
+            self.readers.push(runtime.spawn(log_end("[http]", served)));
+        }
+    }
+
+    fn add_neighbors(&self) {
+        let config = self.lock_config();
+        for neighbor in &config.neighbors {
+            if let Err(refusal) = self.speaker.add(neighbor.settings(&config.router)) {
+                warn!("{} not added: {refusal:?}", neighbor.label());
+            }
+        }
+    }
+
+    fn say_hello(&self) {
+        let config = self.lock_config();
+        let places = |addresses: &[SocketAddr]| -> String {
+            match addresses {
+                [] => "nowhere".to_owned(),
+                some => some.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+            }
+        };
+        info!(
+            "ribwatch {} is AS{}, router id {}; BGP on {}, gRPC on {}, HTTP on {}; configured neighbors: {}",
+            env!("CARGO_PKG_VERSION"),
+            config.router.asn,
+            config.router.router_id,
+            places(&self.speaker.listening()),
+            places(self.api.as_slice()),
+            places(self.http.as_slice()),
+            config.neighbors.len(),
+        );
+        config.inactive().iter().for_each(|note| info!("{note}"));
+        config.advice().iter().for_each(|note| warn!("{note}"));
+    }
+
+    /// What readers reach.
+    pub fn backend(&self) -> Arc<dyn Backend> {
+        Arc::clone(&self.backend) as Arc<dyn Backend>
+    }
+
+    /// Where BGP is listened for, with the ports that the kernel chose.
+    pub fn bgp_addresses(&self) -> Vec<SocketAddr> {
+        self.speaker.listening()
+    }
+
+    /// Where gRPC is served; `None` when disabled.
+    pub fn api_address(&self) -> Option<SocketAddr> {
+        self.api
+    }
+
+    /// Where HTTP is served; `None` when disabled.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http
+    }
+
+    /// Rises whenever a session changes its state, and when neighbours come or go.
+    pub fn session_changes(&self) -> watch::Receiver<u64> {
+        self.speaker.changes()
+    }
+
+    /// Whether the engine's thread still runs. It ends by itself only by a fault of ours.
+    pub fn is_alive(&self) -> bool {
+        self.engine.as_ref().is_some_and(|engine| !engine.is_finished())
+    }
+
+    /// Goes over to `new`: neighbours are added, removed, or reset with other settings; sessions whose settings
+    /// are the same go on. Returns what was changed.
+    pub fn reload(&self, new: Config) -> Vec<Change> {
+        let mut current = self.lock_config();
+        let changes = config::diff(&current, &new);
+        for change in &changes {
+            info!("reload: {change}");
+            // What belongs to [router] stays as it was until the daemon is started again.
+            match change {
+                Change::Added(neighbor) => {
+                    // An operator may have added it by command already: the file decides now.
+                    self.speaker.remove(neighbor.remote, true);
+                    self.add(neighbor.settings(&current.router));
+                }
+                Change::Removed(neighbor) => {
+                    self.speaker.remove(neighbor.remote, false);
+                }
+                Change::Changed { neighbor, resets: true, .. } => {
+                    self.speaker.remove(neighbor.remote, true);
+                    self.add(neighbor.settings(&current.router));
+                }
+                Change::Changed { neighbor, resets: false, .. } => {
+                    self.speaker.rename(neighbor.settings(&current.router));
+                }
+                Change::NeedsRestart(_) => {}
+            }
+        }
+        if changes.is_empty() {
+            info!("reload: nothing changed");
+        }
+        let router = current.router.clone();
+        *current = Config { router, ..new };
+        changes
+    }
+
+    fn add(&self, settings: crate::io::bgp::NeighborSettings) {
+        let label = settings.label(settings.remote);
+        if let Err(refusal) = self.speaker.add(settings) {
+            warn!("{label} not added: {refusal:?}");
+        }
+    }
+
+    fn lock_config(&self) -> std::sync::MutexGuard<'_, Config> {
+        self.config.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends in order: neighbours are told, readers are let go, the engine stops. Takes a few seconds at most.
+    pub fn stop(mut self) {
+        self.backend.set_ready(false);
+        if let Some(runtime) = self.sessions_runtime.take() {
+            runtime.block_on(self.speaker.shutdown(FAREWELL));
+            runtime.shutdown_timeout(Duration::from_millis(100));
+        }
+        // Nobody may be left to hear it.
+        let _ = self.stop_readers.send(true);
+        self.shard.stop();
+        if let Some(runtime) = self.readers_runtime.take() {
+            for reader in self.readers.drain(..) {
+                // A reader that panicked has said so already.
+                let _ = runtime.block_on(async { tokio::time::timeout(FAREWELL, reader).await });
+            }
+            runtime.shutdown_timeout(Duration::from_millis(100));
+        }
+        if let Some(engine) = self.engine.take()
+            && engine.join().is_err()
+        {
+            warn!("the engine ended with a fault");
+        }
+    }
+}
+
+fn runtime(name: &'static str, threads: usize) -> Result<Runtime, String> {
+    Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name(name)
+        .enable_all()
+        .build()
+        .map_err(|error| format!("no threads for {name}: {error}"))
+}
+
+async fn bind(section: &str, listener: &Listener) -> Result<Option<TcpListener>, String> {
+    if !listener.enabled {
+        return Ok(None);
+    }
+    let address = listener.listen;
+    let bound = TcpListener::bind(address).await;
+    bound.map(Some).map_err(|error| format!("{section} {}", crate::io::bgp::explain_bind(&error, address)))
+}
+
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    // An error means that the daemon is gone: the same.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+async fn log_end(section: &'static str, served: impl Future<Output = std::io::Result<()>>) {
+    if let Err(error) = served.await {
+        warn!("{section} is not served any more: {error}");
+    }
+}

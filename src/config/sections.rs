@@ -1,0 +1,284 @@
+//! The sections other than `[[neighbor]]`: one struct each, with the defaults and units of every key.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use toml::Spanned;
+
+use super::{
+    neighbor::{self, Placed},
+    read::{Faults, Table},
+    value,
+};
+use crate::types::{Asn, Prefix, RouterId};
+
+/// `[router]`: who we are and where we listen for BGP.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Router {
+    /// `asn`, required.
+    pub asn: Asn,
+    /// `router_id`, required.
+    pub router_id: RouterId,
+    /// `listen`; default port 179 of every address. Empty: we only connect.
+    pub listen: Vec<SocketAddr>,
+    /// `hostname`: told to neighbours (draft-walton-bgp-hostname-capability); default: nothing is told.
+    pub hostname: Option<String>,
+}
+
+/// `[api]` or `[http]`: a listener for readers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listener {
+    /// `listen`; default 127.0.0.1:50051 for `[api]`, 127.0.0.1:8179 for `[http]`.
+    pub listen: SocketAddr,
+    /// `enabled`; default true.
+    pub enabled: bool,
+}
+
+/// `[state]`: what survives a restart.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct State {
+    /// `dir`.
+    pub dir: PathBuf,
+}
+
+/// `[rib]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rib {
+    /// `best_path`; default true. False is collector mode: routes are kept and watched, none is selected.
+    pub best_path: bool,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    /// One line of text.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// `[log]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Log {
+    /// `format`; default text.
+    pub format: LogFormat,
+    /// `level`; default info.
+    pub level: tracing::Level,
+}
+
+/// `[[rpki.cache]]`: a source of validated ROA payloads over RTR (RFC 8210).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RpkiCache {
+    /// `name`; default: the address.
+    pub name: String,
+    /// `address`, host and port.
+    pub address: String,
+}
+
+/// `[[watch.prefix]]`: what the operator declares to be normal.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WatchPrefix {
+    /// `prefix`.
+    pub prefix: Prefix,
+    /// `origins`: the ASes that may originate it.
+    pub origins: Vec<Asn>,
+    /// `upstreams`: the ASes that may stand next to the origin; `None`: any.
+    pub upstreams: Option<Vec<Asn>>,
+}
+
+/// The whole file.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Config {
+    /// `[router]`.
+    pub router: Router,
+    /// `[api]`.
+    pub api: Listener,
+    /// `[http]`.
+    pub http: Listener,
+    /// `[state]`; `None`: nothing is kept.
+    pub state: Option<State>,
+    /// `[rib]`.
+    pub rib: Rib,
+    /// `[log]`.
+    pub log: Log,
+    /// `[[neighbor]]`, in the order of the file.
+    pub neighbors: Vec<neighbor::Neighbor>,
+    /// `[[rpki.cache]]`.
+    pub rpki_caches: Vec<RpkiCache>,
+    /// `[[watch.prefix]]`.
+    pub watch_prefixes: Vec<WatchPrefix>,
+}
+
+/// Reads the root table; `None` when a required value is missing or faulty (then noted).
+pub(super) fn read_file<'a>(root: &'a Spanned<toml::de::DeTable<'a>>, faults: &'a Faults) -> Option<Config> {
+    // A missing section is marked at the top of the file, not over all of it.
+    let mut file = Table::new("the file", 0..0, root.get_ref(), faults);
+    let router = read_router(&mut file);
+    let api = read_listener(&mut file, "api", "[api]", SocketAddr::from(([127, 0, 0, 1], 50051)));
+    let http = read_listener(&mut file, "http", "[http]", SocketAddr::from(([127, 0, 0, 1], 8179)));
+    let state = read_state(&mut file);
+    let rib = read_rib(&mut file);
+    let log = read_log(&mut file);
+    let rpki_caches = read_rpki(&mut file);
+    let watch_prefixes = read_watch(&mut file);
+    let mut neighbors = Vec::new();
+    for table in file.tables("neighbor", "[[neighbor]]") {
+        neighbors.extend(neighbor::read(table));
+    }
+    check_listeners(&file, &api, &http);
+    check_neighbors(&file, router.as_ref(), &neighbors);
+    file.finish();
+    let neighbors = neighbors.into_iter().map(|placed| placed.neighbor).collect();
+    Some(Config { router: router?, api, http, state, rib, log, neighbors, rpki_caches, watch_prefixes })
+}
+
+/// Reads the keys of one neighbour that stand alone, and checks them against `router`.
+pub(super) fn read_one_neighbor<'a>(
+    root: &'a Spanned<toml::de::DeTable<'a>>,
+    router: &Router,
+    faults: &'a Faults,
+) -> Option<neighbor::Neighbor> {
+    let placed = neighbor::read(Table::new("[[neighbor]]", 0..0, root.get_ref(), faults))?;
+    check_against_router(&Table::new("[[neighbor]]", 0..0, root.get_ref(), faults), router, &placed);
+    Some(placed.neighbor)
+}
+
+fn read_router(file: &mut Table<'_>) -> Option<Router> {
+    let Some(mut table) = file.table("router", "[router]") else {
+        if !file.has("router") {
+            let help = "add: [router], asn = 64512 and router_id = \"198.51.100.1\" with your own numbers";
+            file.fault(file.span(), "the file lacks the section [router]", help);
+        }
+        return None;
+    };
+    let asn = table.required("asn", "asn = 64512", value::asn);
+    let router_id = table.required("router_id", "router_id = \"198.51.100.1\"", value::router_id);
+    let default = vec![SocketAddr::from(([0, 0, 0, 0], 179)), SocketAddr::from(([0u16; 8], 179))];
+    let listen = table.or("listen", default, |v| value::list(v, "[\"0.0.0.0:179\", \"[::]:179\"]", value::socket));
+    let hostname = table.opt("hostname", value::label);
+    table.finish();
+    Some(Router { asn: asn?, router_id: router_id?, listen, hostname })
+}
+
+fn read_listener(file: &mut Table<'_>, key: &'static str, heading: &'static str, default: SocketAddr) -> Listener {
+    let Some(mut table) = file.table(key, heading) else { return Listener { listen: default, enabled: true } };
+    let listen = table.or("listen", default, value::socket);
+    let enabled = table.or("enabled", true, value::boolean);
+    table.finish();
+    Listener { listen, enabled }
+}
+
+fn read_state(file: &mut Table<'_>) -> Option<State> {
+    let mut table = file.table("state", "[state]")?;
+    let dir = table.required("dir", "dir = \"/var/lib/ribwatch\"", value::text);
+    table.finish();
+    Some(State { dir: dir?.into() })
+}
+
+fn read_rib(file: &mut Table<'_>) -> Rib {
+    let Some(mut table) = file.table("rib", "[rib]") else { return Rib { best_path: true } };
+    let best_path = table.or("best_path", true, value::boolean);
+    table.finish();
+    Rib { best_path }
+}
+
+fn read_log(file: &mut Table<'_>) -> Log {
+    use tracing::Level;
+    let mut log = Log { format: LogFormat::Text, level: Level::INFO };
+    let Some(mut table) = file.table("log", "[log]") else { return log };
+    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    log.format = table.or("format", log.format, |v| value::word(v, &formats));
+    let levels = [
+        ("error", Level::ERROR),
+        ("warn", Level::WARN),
+        ("info", Level::INFO),
+        ("debug", Level::DEBUG),
+        ("trace", Level::TRACE),
+    ];
+    log.level = table.or("level", log.level, |v| value::word(v, &levels));
+    table.finish();
+    log
+}
+
+fn read_rpki(file: &mut Table<'_>) -> Vec<RpkiCache> {
+    let Some(mut rpki) = file.table("rpki", "[rpki]") else { return Vec::new() };
+    let mut caches: Vec<RpkiCache> = Vec::new();
+    for mut table in rpki.tables("cache", "[[rpki.cache]]") {
+        let name = table.opt("name", value::label);
+        let address = table.required("address", "address = \"127.0.0.1:3323\"", value::host_and_port);
+        if let Some(address) = address {
+            let name = name.unwrap_or_else(|| address.clone());
+            if caches.iter().any(|cache| cache.address == address) {
+                let what = format!("a second [[rpki.cache]] has the address {address}");
+                table.fault(table.span_of("address"), what, "keep one of them");
+            }
+            caches.push(RpkiCache { name, address });
+        }
+        table.finish();
+    }
+    rpki.finish();
+    caches
+}
+
+fn read_watch(file: &mut Table<'_>) -> Vec<WatchPrefix> {
+    let Some(mut watch) = file.table("watch", "[watch]") else { return Vec::new() };
+    let mut prefixes: Vec<WatchPrefix> = Vec::new();
+    for mut table in watch.tables("prefix", "[[watch.prefix]]") {
+        let prefix = table.required("prefix", "prefix = \"203.0.113.0/24\"", value::prefix);
+        let origins = table.required("origins", "origins = [64500]", |v| value::some_of(v, "[64500]", value::asn));
+        let upstreams = table.opt("upstreams", |v| value::some_of(v, "[64496, 64497]", value::asn));
+        if let (Some(prefix), Some(origins)) = (prefix, origins) {
+            if prefixes.iter().any(|watched| watched.prefix == prefix) {
+                let what = format!("a second [[watch.prefix]] is about {prefix}");
+                table.fault(table.span_of("prefix"), what, "put all its origins and upstreams into one");
+            }
+            prefixes.push(WatchPrefix { prefix, origins, upstreams });
+        }
+        table.finish();
+    }
+    watch.finish();
+    prefixes
+}
+
+fn check_listeners(file: &Table<'_>, api: &Listener, http: &Listener) {
+    if api.enabled && http.enabled && api.listen == http.listen && api.listen.port() != 0 {
+        let what = format!("[api] and [http] both listen on {}", api.listen);
+        let section = if file.has("http") { "http" } else { "api" };
+        file.fault(file.span_of(section), what, "give each a port of its own, or set enabled = false in one");
+    }
+}
+
+/// What only shows when neighbours are seen beside each other and beside `[router]`.
+fn check_neighbors(file: &Table<'_>, router: Option<&Router>, neighbors: &[Placed]) {
+    for (index, placed) in neighbors.iter().enumerate() {
+        let neighbor = &placed.neighbor;
+        let earlier = neighbors.get(..index).unwrap_or_default();
+        if earlier.iter().any(|other| other.neighbor.remote == neighbor.remote) {
+            let what =
+                format!("a second [[neighbor]] has the {} {}", neighbor::remote_key(&neighbor.remote), neighbor.remote);
+            file.fault(placed.remote_span.clone(), what, "keep one of them");
+        }
+        if neighbor.name.is_some() && earlier.iter().any(|other| other.neighbor.name == neighbor.name) {
+            let what = format!("a second [[neighbor]] has the name {:?}", neighbor.name.as_deref().unwrap_or_default());
+            file.fault(placed.name_span.clone(), what, "give each neighbour a name of its own");
+        }
+        if let Some(router) = router {
+            check_against_router(file, router, placed);
+        }
+    }
+}
+
+fn check_against_router(file: &Table<'_>, router: &Router, placed: &Placed) {
+    let neighbor = &placed.neighbor;
+    if router.listen.is_empty() && neighbor.passive {
+        let what = format!("{} waits to be connected to, but [router] listen is empty", neighbor.label());
+        let help = "add listen = [\"0.0.0.0:179\", \"[::]:179\"] to [router], or set passive = false";
+        file.fault(placed.passive_span.clone(), what, help);
+    }
+    if neighbor.local_role.is_some() && neighbor.remote_asn.known() == Some(router.asn) {
+        let what = format!("{} is in our own AS, and roles are between ASes (RFC 9234 §4.1)", neighbor.label());
+        file.fault(placed.role_span.clone(), what, "remove `local_role`");
+    }
+}
+
+/// The longest hold time that an OPEN can carry (RFC 4271 §4.2).
+pub(super) const HOLD_TIME_MAX: Duration = Duration::from_secs(65535);

@@ -1,0 +1,379 @@
+//! Tables of what a file may say and how its faults are told.
+
+use std::{path::Path, time::Duration};
+
+use super::*;
+use crate::{
+    io::bgp::Distance,
+    session::RemoteAsn,
+    types::{Asn, Family, Role},
+};
+
+const ROUTER: &str = "[router]\nasn = 64512\nrouter_id = \"198.51.100.1\"\n";
+
+fn with_router(rest: &str) -> Result<Config, ConfigError> {
+    Config::parse("f.toml", &format!("{ROUTER}{rest}"))
+}
+
+fn with_neighbor(keys: &str) -> Result<Config, ConfigError> {
+    with_router(&format!("[[neighbor]]\naddress = \"192.0.2.1\"\nremote_asn = 64496\n{keys}"))
+}
+
+/// What is printed for a text that has faults.
+fn faults(result: Result<Config, ConfigError>) -> String {
+    match result {
+        Ok(_) => "accepted".to_owned(),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// First lines of what is printed, without the excerpts.
+fn headlines(result: Result<Config, ConfigError>) -> Vec<String> {
+    let text = faults(result);
+    text.lines().filter(|line| line.starts_with("f.toml:")).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_example_is_a_configuration() {
+    for (file, neighbors) in [("minimal.toml", 1), ("speaker.toml", 2), ("monitor.toml", 3), ("route-server.toml", 3)] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(file);
+        match Config::load(&path) {
+            Ok(config) => assert_eq!(config.neighbors.len(), neighbors, "{file}"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[test]
+fn the_configuration_of_the_contract_is_accepted_and_says_what_is_not_active() {
+    let config = Config::parse(
+        "contract.toml",
+        r#"
+[router]
+asn       = 64512
+router_id = "198.51.100.1"
+listen    = ["0.0.0.0:179", "[::]:179"]
+[api]
+listen = "127.0.0.1:50051"
+[http]
+listen = "127.0.0.1:8179"
+[state]
+dir = "/var/lib/ribwatch"
+[[neighbor]]
+name          = "edge-1"
+address       = "192.0.2.1"
+remote_asn    = 64496
+local_address = "192.0.2.254"
+port          = 179
+passive       = false
+families      = ["ipv4-unicast", "ipv6-unicast"]
+local_role    = "customer"
+import        = ["accept-all"]
+export        = ["reject-all"]
+monitor_only  = true
+[[rpki.cache]]
+name    = "validator-1"
+address = "127.0.0.1:3323"
+[[watch.prefix]]
+prefix    = "203.0.113.0/24"
+origins   = [64500]
+upstreams = [64496, 64497]
+"#,
+    )
+    .unwrap();
+    assert_eq!(config.router.asn, Asn(64512));
+    let neighbor = &config.neighbors[0];
+    assert_eq!(neighbor.label(), "neighbor edge-1 (192.0.2.1)");
+    assert_eq!(neighbor.remote_asn, RemoteAsn::Exact(Asn(64496)));
+    assert_eq!(neighbor.families, [Family::IPV4_UNICAST, Family::IPV6_UNICAST]);
+    assert_eq!(neighbor.local_role, Some(Role::Customer));
+    assert_eq!(config.watch_prefixes[0].upstreams, Some(vec![Asn(64496), Asn(64497)]));
+    assert_eq!(
+        config.inactive(),
+        [
+            "[[rpki.cache]] is checked but not active in this build: no cache is asked",
+            "[[watch.prefix]] is checked but not active in this build: no alerts are raised",
+            "[state] dir is checked but not active in this build: nothing is kept over a restart",
+        ]
+    );
+}
+
+#[test]
+fn absent_keys_have_the_defaults_of_the_contract() {
+    let config = with_neighbor("").unwrap();
+    let listen: Vec<String> = config.router.listen.iter().map(ToString::to_string).collect();
+    assert_eq!(listen, ["0.0.0.0:179", "[::]:179"]);
+    assert_eq!(config.api.listen.to_string(), "127.0.0.1:50051");
+    assert_eq!(config.http.listen.to_string(), "127.0.0.1:8179");
+    assert_eq!(config.state, None);
+    assert!(config.rib.best_path);
+    let neighbor = &config.neighbors[0];
+    assert_eq!((neighbor.port, neighbor.passive, neighbor.enabled), (179, false, true));
+    assert_eq!((neighbor.hold_time, neighbor.min_hold_time), (Duration::from_secs(90), Duration::from_secs(3)));
+    assert!(neighbor.import.is_empty() && neighbor.export.is_empty() && !neighbor.monitor_only);
+    assert_eq!(neighbor.distance, Distance::Default);
+}
+
+#[test]
+fn a_fault_shows_its_place_its_line_and_what_would_be_accepted() {
+    let cases = [
+        (
+            faults(with_neighbor("holdtime = \"90s\"\n")),
+            "f.toml:7:1: unknown key `holdtime` in [[neighbor]]\n\
+             \x20 |\n\
+             7 | holdtime = \"90s\"\n\
+             \x20 | ^^^^^^^^\n\
+             \x20 = did you mean `hold_time`?",
+        ),
+        (
+            faults(with_neighbor("hold_time = 90\n")),
+            "f.toml:7:13: `hold_time`: expected a duration, found the number 90\n\
+             \x20 |\n\
+             7 | hold_time = 90\n\
+             \x20 |             ^^\n\
+             \x20 = accepted: a string with units ms, s, m, h or d, such as \"90s\", \"15m\" or \"1h30m\"",
+        ),
+        (
+            faults(with_neighbor("families = [\"ipv4-unicast\", \"ipv6-unicst\"]\n")),
+            "f.toml:7:29: `families`: expected an address family, found the string \"ipv6-unicst\"; \
+             did you mean \"ipv6-unicast\"?\n\
+             \x20 |\n\
+             7 | families = [\"ipv4-unicast\", \"ipv6-unicst\"]\n\
+             \x20 |                             ^^^^^^^^^^^^^\n\
+             \x20 = accepted: ipv4-unicast, ipv6-unicast, ipv4-multicast, ipv6-multicast, ipv4-labeled-unicast, \
+             ipv6-labeled-unicast, vpnv4-unicast, vpnv6-unicast, l2vpn-evpn, ipv4-flowspec, ipv6-flowspec, bgp-ls, \
+             ipv4-rtc, or afiN-safiM for any other",
+        ),
+        (
+            faults(with_neighbor("export = [\"acept-all\"]\n")),
+            "f.toml:7:11: `export`: no policy is called \"acept-all\"; did you mean \"accept-all\"?\n\
+             \x20 |\n\
+             7 | export = [\"acept-all\"]\n\
+             \x20 |           ^^^^^^^^^^^\n\
+             \x20 = accepted: accept-all, reject-all (the built-in policies)",
+        ),
+        (
+            faults(Config::parse("f.toml", "[router]\nasn = 64512\n")),
+            "f.toml:1:1: [router] lacks `router_id`\n\
+             \x20 |\n\
+             1 | [router]\n\
+             \x20 | ^^^^^^^^\n\
+             \x20 = add a line such as: router_id = \"198.51.100.1\"",
+        ),
+        (
+            faults(Config::parse("f.toml", "")),
+            "f.toml:1:1: the file lacks the section [router]\n\
+             \x20 |\n\
+             1 | \n\
+             \x20 | ^\n\
+             \x20 = add: [router], asn = 64512 and router_id = \"198.51.100.1\" with your own numbers",
+        ),
+        (
+            faults(with_router("[colour]\n")),
+            "f.toml:4:2: unknown key `colour` in the file\n\
+             \x20 |\n\
+             4 | [colour]\n\
+             \x20 |  ^^^^^^\n\
+             \x20 = accepted here: router, api, http, state, rib, log, rpki, watch, neighbor",
+        ),
+    ];
+    for (printed, expected) in cases {
+        assert_eq!(printed, expected);
+    }
+}
+
+#[test]
+fn all_faults_of_a_file_are_told_at_once_in_the_order_of_the_text() {
+    let text =
+        "[router]\nasn = 0\nrouter_id = \"1.2.3\"\nlisten = [\"179\"]\n[[neighbor]]\nremote_asn = 64496\nport = 0\n";
+    assert_eq!(
+        headlines(Config::parse("f.toml", text)),
+        [
+            "f.toml:2:7: `asn`: expected an AS number, found the number 0",
+            "f.toml:3:13: `router_id`: expected a router id, found the string \"1.2.3\"",
+            "f.toml:4:11: `listen`: expected an address and a port, found the string \"179\"",
+            "f.toml:5:1: [[neighbor]] lacks `address` or `range`",
+            "f.toml:7:8: `port`: expected a whole number from 1 to 65535, found the number 0",
+        ]
+    );
+}
+
+#[test]
+fn wrong_types_and_values_are_told_for_every_kind_of_key() {
+    let cases = [
+        ("name = \"\"", "`name`: expected a text, found the string \"\""),
+        ("name = \"a\\nb\"", "`name`: expected a name, found the string \"a\\nb\""),
+        ("passive = \"yes\"", "`passive`: expected a yes or no, found the string \"yes\""),
+        ("port = 70000", "`port`: expected a whole number from 1 to 65535, found the number 70000"),
+        ("port = -1", "`port`: expected a whole number from 1 to 65535, found the number -1"),
+        ("local_role = \"boss\"", "`local_role`: expected a role, found the string \"boss\""),
+        ("import = \"accept-all\"", "`import`: expected a list, found the string \"accept-all\""),
+        ("families = []", "`families`: the list is empty"),
+        ("families = [\"bgp-ls\", \"bgp-ls\"]", "`families`: the string \"bgp-ls\" stands twice in the list"),
+        ("hold_time = \"2s\"", "`hold_time`: expected a hold time, found the string \"2s\""),
+        (
+            "hold_time = \"20h\"",
+            "`hold_time`: expected a duration from \"0s\" to \"18h12m15s\", found the string \"20h\"",
+        ),
+        ("hold_time = \"1 fortnight\"", "`hold_time`: expected a duration, found the string \"1 fortnight\""),
+        ("multihop = 0", "`multihop`: expected a whole number from 1 to 255, found the number 0"),
+        ("ttl_security = \"on\"", "`ttl_security`: expected hops, found the string \"on\""),
+        ("password_file = \"/nonexistent/p\"", "cannot be read"),
+        ("max_prefix = \"all\"", "`max_prefix`: expected a number, found the string \"all\""),
+        ("max_prefix = { warning = 50 }", "[neighbor.max_prefix] lacks `limit`"),
+        ("max_prefix = { limit = 5, warning = 0 }", "`warning`: expected a whole number from 1 to 100"),
+        ("max_prefix = { ipv5-unicast = { limit = 5 } }", "unknown key `ipv5-unicast` in [neighbor.max_prefix]"),
+        ("local_address = \"fe80::1\"", "`local_address`: expected the address of one router"),
+        ("colour = \"red\"", "unknown key `colour` in [[neighbor]]"),
+        ("[neighbor.import]\n", "`import`: expected a list, found a table"),
+    ];
+    for (keys, expected) in cases {
+        let printed = headlines(with_neighbor(keys));
+        assert!(printed.len() == 1 && printed[0].contains(expected), "{keys}: {printed:?}");
+    }
+}
+
+#[test]
+fn contradictions_are_told_where_they_stand() {
+    let range = "[[neighbor]]\nrange = \"192.0.2.0/24\"\nremote_asn = \"any\"\n";
+    let cases: [(Result<Config, ConfigError>, &str); 18] = [
+        (with_neighbor("range = \"192.0.2.0/24\""), "f.toml:7:9: `range` contradicts `address`"),
+        (with_router(&format!("{range}port = 179")), "f.toml:7:8: `port` contradicts `range`"),
+        (with_router(&format!("{range}passive = false")), "f.toml:7:11: `passive = false` contradicts `range`"),
+        (
+            with_router("[[neighbor]]\naddress = \"192.0.2.1\"\nremote_asn = \"any\""),
+            "f.toml:6:14: `remote_asn` must be one AS number",
+        ),
+        (with_neighbor("limit = 5"), "f.toml:7:9: `limit` is about a `range`"),
+        (with_neighbor("local_address = \"2001:db8::1\""), "f.toml:7:17: `local_address` 2001:db8::1 and 192.0.2.1"),
+        (with_neighbor("local_address = \"192.0.2.1\""), "f.toml:7:17: `local_address` is the neighbour's own"),
+        (
+            with_neighbor("monitor_only = true\nexport = [\"accept-all\"]"),
+            "f.toml:8:10: `export` contradicts `monitor_only`",
+        ),
+        (with_neighbor("strict_role = true"), "f.toml:7:15: `strict_role` without `local_role`"),
+        (
+            with_neighbor("hold_time = \"30s\"\nmin_hold_time = \"60s\""),
+            "f.toml:8:17: `min_hold_time` (1m) is longer than `hold_time` (30s)",
+        ),
+        (
+            with_neighbor("families = [\"ipv4-unicast\"]\nadd_path = [\"ipv6-unicast\"]"),
+            "f.toml:8:12: `add_path` names ipv6-unicast, which is not in `families`",
+        ),
+        (
+            with_neighbor("max_prefix = { bgp-ls = { limit = 5 } }"),
+            "f.toml:7:14: `max_prefix` limits bgp-ls, which is not in `families`",
+        ),
+        (with_neighbor("ttl_security = 1\nmultihop = 2"), "f.toml:8:12: `multihop` contradicts `ttl_security`"),
+        (with_neighbor("password = \"a\"\npassword_file = \"/dev/null\""), "`password_file`"),
+        (
+            with_neighbor("[[neighbor]]\naddress = \"192.0.2.1\"\nremote_asn = 64497"),
+            "f.toml:8:11: a second [[neighbor]] has the address 192.0.2.1",
+        ),
+        (
+            with_router(
+                "[[neighbor]]\nname = \"a\"\naddress = \"192.0.2.1\"\nremote_asn = 64496\n\
+                 [[neighbor]]\nname = \"a\"\naddress = \"192.0.2.2\"\nremote_asn = 64496",
+            ),
+            "f.toml:9:8: a second [[neighbor]] has the name \"a\"",
+        ),
+        (
+            Config::parse("f.toml", &format!("{ROUTER}listen = []\n{range}")),
+            "f.toml:5:1: neighbor 192.0.2.0/24 waits to be connected to, but [router] listen is empty",
+        ),
+        (
+            with_router("[[neighbor]]\naddress = \"192.0.2.1\"\nremote_asn = 64512\nlocal_role = \"peer\""),
+            "f.toml:7:14: neighbor 192.0.2.1 is in our own AS, and roles are between ASes (RFC 9234 §4.1)",
+        ),
+    ];
+    for (result, expected) in cases {
+        let printed = headlines(result);
+        assert!(printed.iter().any(|line| line.contains(expected)), "expected {expected}\nprinted {printed:?}");
+    }
+}
+
+#[test]
+fn what_is_not_toml_is_told_at_its_place() {
+    let printed = faults(Config::parse("f.toml", "[router]\nasn = \nrouter_id = \"198.51.100.1\"\n"));
+    assert!(printed.starts_with("f.toml:2:"), "{printed}");
+    assert!(printed.contains("2 | asn = \n"), "{printed}");
+    let printed = headlines(with_router("[api]\nlisten = \"127.0.0.1:1\"\nlisten = \"127.0.0.1:2\"\n"));
+    assert!(printed.len() == 1 && printed[0].starts_with("f.toml:6:1: not TOML: duplicate key"), "{printed:?}");
+}
+
+#[test]
+fn max_prefix_is_a_number_or_a_table_with_families() {
+    let short = with_neighbor("max_prefix = 1000").unwrap();
+    assert_eq!(short.neighbors[0].max_prefix.len(), 1);
+    let (family, limit) = &short.neighbors[0].max_prefix[0];
+    assert_eq!((*family, limit.limit, limit.warning_percent, limit.restart_after), (None, 1000, 80, None));
+    let long = with_neighbor("max_prefix = { limit = 10, restart = \"30m\", ipv6-unicast = { limit = 5 } }").unwrap();
+    let limits: Vec<_> = long.neighbors[0].max_prefix.iter().map(|(family, limit)| (*family, limit.limit)).collect();
+    assert_eq!(limits, [(None, 10), (Some(Family::IPV6_UNICAST), 5)]);
+    assert_eq!(long.neighbors[0].max_prefix[0].1.restart_after, Some(Duration::from_secs(1800)));
+}
+
+#[test]
+fn durations_have_units_and_print_as_they_are_read() {
+    let cases = [
+        ("90s", Some(90_000), "1m30s"),
+        ("15m", Some(900_000), "15m"),
+        ("1h30m", Some(5_400_000), "1h30m"),
+        ("500ms", Some(500), "500ms"),
+        ("2d", Some(172_800_000), "2d"),
+        ("0s", Some(0), "0s"),
+        ("90", None, ""),
+        ("s", None, ""),
+        ("", None, ""),
+        ("-5s", None, ""),
+        ("1.5h", None, ""),
+        ("99999999999999999999s", None, ""),
+        ("9999999999999999d", None, ""),
+    ];
+    for (text, millis, printed) in cases {
+        assert_eq!(parse_duration(text), millis.map(Duration::from_millis), "{text}");
+        if let Some(duration) = parse_duration(text) {
+            assert_eq!(print_duration(duration), printed);
+            assert_eq!(parse_duration(&print_duration(duration)), Some(duration));
+        }
+    }
+}
+
+#[test]
+fn a_password_is_never_printed() {
+    let config = with_neighbor("password = \"s3cret\"").unwrap();
+    assert!(!format!("{config:?}").contains("s3cret"));
+}
+
+#[test]
+fn a_reload_tells_what_it_changes_and_which_sessions_it_resets() {
+    let old = with_neighbor("name = \"a\"\n[[neighbor]]\naddress = \"192.0.2.2\"\nremote_asn = 64497\n").unwrap();
+    assert_eq!(diff(&old, &old), []);
+    let new = with_neighbor(
+        "name = \"b\"\nhold_time = \"30s\"\n[[neighbor]]\naddress = \"192.0.2.3\"\nremote_asn = 64497\n\
+         [log]\nlevel = \"debug\"\n",
+    )
+    .unwrap();
+    let told: Vec<String> = diff(&old, &new).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "[log]: changed, takes effect when ribwatch is started again",
+            "neighbor 192.0.2.2: removed, its session ends",
+            "neighbor b (192.0.2.1): changed (hold_time, name), its session resets",
+            "neighbor 192.0.2.3: added",
+        ]
+    );
+    let renamed = with_neighbor("name = \"c\"\n[[neighbor]]\naddress = \"192.0.2.2\"\nremote_asn = 64497\n").unwrap();
+    let told: Vec<String> = diff(&old, &renamed).iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["neighbor c (192.0.2.1): changed (name), its session goes on"]);
+}
+
+#[test]
+fn a_neighbour_of_run_time_is_read_alone_and_against_the_router() {
+    let router = with_router("").unwrap().router;
+    let neighbor = parse_neighbor("address = \"192.0.2.9\"\nremote_asn = 64499\n", &router).unwrap();
+    assert_eq!(neighbor.label(), "neighbor 192.0.2.9");
+    let error = parse_neighbor("address = \"192.0.2.9\"\n", &router).unwrap_err().to_string();
+    assert!(error.starts_with("neighbor:1:1: [[neighbor]] lacks `remote_asn`"), "{error}");
+}

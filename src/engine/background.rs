@@ -1,0 +1,178 @@
+//! Work that walks whole tables, in slices: the paths of sessions that ended (purge) and those that a refresh did
+//! not confirm (sweep, RFC 7313 §4). One walk does all of it: what falls due while it is under way waits for the
+//! next one, so a thousand sessions that end together cost two walks and not a thousand.
+//!
+//! From the moment a session ends its paths are no candidates (`SessionFacts::usable`); the walk only tidies up,
+//! chooses again where such a path was the best, and tells whom it concerns. Readers never see what is left:
+//! a prefix that is looked at is tidied first (`cleanse`).
+
+use crate::{
+    rib::{Path, PathFlags, PrefixId},
+    types::{Family, Timestamp},
+};
+
+use super::{
+    Engine,
+    sessions::{Phase, Sessions, Slot},
+};
+
+/// What is due.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Job {
+    /// All paths of a session that ended; then its slot is free.
+    Purge(Slot),
+    /// Paths of a session's family that do not carry its current refresh bit.
+    Sweep(Slot, Family),
+}
+
+/// Jobs and how far the walk is.
+#[derive(Debug, Default)]
+pub struct Background {
+    /// For the next walk.
+    waiting: Vec<Job>,
+    /// Of the walk under way.
+    jobs: Vec<Job>,
+    /// Families still to be walked, the last one first.
+    families: Vec<Family>,
+    /// Where the walk is in that family.
+    at: u32,
+    /// Purged, but update groups' books still name them as a source.
+    leaving: Vec<Slot>,
+}
+
+impl Background {
+    /// Adds a job.
+    pub fn add(&mut self, job: Job) {
+        if !self.waiting.contains(&job) {
+            self.waiting.push(job);
+        }
+    }
+
+    /// Whether a sweep of this family of the session waits or is under way.
+    pub fn sweeps(&self, slot: Slot, family: Family) -> bool {
+        let job = Job::Sweep(slot, family);
+        self.waiting.contains(&job) || self.jobs.contains(&job)
+    }
+
+    /// Whether nothing is due.
+    pub fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.jobs.is_empty()
+    }
+
+    /// Whether tables may hold paths that count no more.
+    fn purges(&self) -> bool {
+        self.waiting.iter().chain(&self.jobs).any(|job| matches!(job, Job::Purge(_)))
+    }
+}
+
+impl Engine {
+    /// Goes on with the walk over about `budget` prefixes; true when there is more to do.
+    pub(super) fn background_step(&mut self, now: Timestamp, budget: usize) -> bool {
+        self.free_slots();
+        let mut left = u32::try_from(budget.max(1)).unwrap_or(u32::MAX);
+        let mut ids = Vec::new();
+        while left > 0 && self.walk_under_way() {
+            let Some(&family) = self.background.families.last() else {
+                self.end_walk();
+                continue;
+            };
+            let slice = left.min(512);
+            left -= slice;
+            let next = match self.rib.tables.get(family) {
+                Some(table) => table.scan(self.background.at, slice, &mut ids),
+                None => None,
+            };
+            self.tidy(now, family, &mut ids);
+            match next {
+                Some(next) => self.background.at = next,
+                None => {
+                    self.background.at = 0;
+                    self.background.families.pop();
+                }
+            }
+        }
+        !self.background.is_idle()
+    }
+
+    /// Begins a walk if one is due; whether one is under way.
+    fn walk_under_way(&mut self) -> bool {
+        let background = &mut self.background;
+        if background.jobs.is_empty() {
+            background.jobs = std::mem::take(&mut background.waiting);
+            background.at = 0;
+            background.families = self.rib.tables.iter().map(|table| table.family()).collect();
+        }
+        let sessions = &self.sessions;
+        let done = |job: &Job| match *job {
+            Job::Purge(slot) => sessions.get(slot).is_none_or(|session| session.received() == 0),
+            Job::Sweep(slot, family) => {
+                let state = sessions.get(slot).and_then(|session| session.family(family));
+                state.is_none_or(|state| state.received == 0)
+            }
+        };
+        if background.jobs.iter().all(done) {
+            background.families.clear();
+        }
+        !background.jobs.is_empty()
+    }
+
+    fn end_walk(&mut self) {
+        for job in std::mem::take(&mut self.background.jobs) {
+            if let Job::Purge(slot) = job {
+                self.background.leaving.push(slot);
+            }
+        }
+        self.free_slots();
+    }
+
+    /// Frees the slots of purged sessions that no update group's books mention any more.
+    fn free_slots(&mut self) {
+        let (groups, sessions) = (&self.groups, &mut self.sessions);
+        self.background.leaving.retain(|&slot| {
+            let mentioned = groups.mention(slot);
+            if !mentioned {
+                sessions.free(slot);
+            }
+            mentioned
+        });
+    }
+
+    fn tidy(&mut self, now: Timestamp, family: Family, ids: &mut Vec<PrefixId>) {
+        let jobs = std::mem::take(&mut self.background.jobs);
+        let sweeps = sweeps_of(&jobs, family, &self.sessions);
+        let mut desk = self.desk(family, now);
+        let facts = desk.facts;
+        for id in ids.drain(..) {
+            desk.remove_where(id, |path| !counts(facts, path) || unconfirmed(&sweeps, path));
+        }
+        self.background.jobs = jobs;
+    }
+
+    /// Removes what does not count any more from one prefix, so that a reader sees nothing of it.
+    pub(super) fn cleanse(&mut self, now: Timestamp, family: Family, id: PrefixId) {
+        if !self.background.purges() {
+            return;
+        }
+        let mut desk = self.desk(family, now);
+        let facts = desk.facts;
+        desk.remove_where(id, |path| !counts(facts, path));
+    }
+}
+
+fn counts(facts: &[crate::rib::SessionFacts], path: &Path) -> bool {
+    facts.get(usize::from(path.session)).is_some_and(|facts| facts.usable)
+}
+
+/// Slots of the family's sweeps, with the bit that confirmed paths carry.
+fn sweeps_of(jobs: &[Job], family: Family, sessions: &Sessions) -> Vec<(Slot, bool)> {
+    let sweeps = jobs.iter().filter_map(|job| match *job {
+        Job::Sweep(slot, of) if of == family => Some(slot),
+        _ => None,
+    });
+    let live = sweeps.filter_map(|slot| Some((slot, sessions.get(slot).filter(|s| s.phase != Phase::Dead)?)));
+    live.filter_map(|(slot, session)| Some((slot, session.family(family)?.epoch))).collect()
+}
+
+fn unconfirmed(sweeps: &[(Slot, bool)], path: &Path) -> bool {
+    sweeps.iter().any(|&(slot, epoch)| slot == path.session && path.flags.has(PathFlags::EPOCH) != epoch)
+}

@@ -1,0 +1,245 @@
+//! What arrives: UPDATEs are filed in Adj-RIB-In, judged, and the decision is taken anew (RFC 4271 §9.1).
+//!
+//! # What the RFC asks
+//! 1. §9: a route replaces the earlier one from the same neighbour (implicit withdraw); a withdrawn one is removed.
+//! 2. §9.1.2: a route whose AS_PATH has our AS is excluded; §9.1.2.1 excludes those whose next hop cannot be resolved.
+//! 3. RFC 4456 §8: a route with our own ORIGINATOR_ID, or with our own id in CLUSTER_LIST, has come around.
+//! 4. RFC 8212 §3: without an import policy, EBGP routes are not eligible.
+//!
+//! # What we do
+//! 1. The same. A route sent again without a change keeps its age.
+//! 2. - 4. Such paths are kept, since Adj-RIB-In is what the neighbour said, and marked as not eligible with the
+//!    reason; a replacement that is not eligible thus takes the old route away. All is judged once per attribute
+//!    set. Next hops are not resolved: there is no other routing table here to ask, every next hop counts as
+//!    reachable (the view of a collector).
+
+use crate::{
+    rib::{NlriRef, Path, PathFlags, Rib},
+    types::{Asn, Family, PeerId, PeerKind, Timestamp},
+    wire::bgp::{
+        attribute::AttrSet,
+        batch::{ItemKind, UpdateBatch, UpdateItem},
+    },
+};
+
+use super::{
+    Action, BatchProgress, Engine,
+    desk::Desk,
+    max_prefix::{self, Outcome},
+    sessions::{Phase, Session, Slot},
+};
+
+/// Why a path is not eligible although policy accepts it; kept as the path's `detail`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Unusable {
+    /// Our AS is in its AS_PATH (RFC 4271 §9.1.2).
+    OwnAs = 1,
+    /// We are its ORIGINATOR_ID (RFC 4456 §8).
+    OwnOriginatorId = 2,
+    /// Our cluster is in its CLUSTER_LIST (RFC 4456 §8).
+    OwnCluster = 3,
+}
+
+impl Unusable {
+    /// In words, for `explain`.
+    pub fn why(detail: u8) -> &'static str {
+        match detail {
+            1 => "own AS in AS_PATH (RFC 4271 §9.1.2)",
+            2 => "ORIGINATOR_ID is our own (RFC 4456 §8)",
+            3 => "our own cluster in CLUSTER_LIST (RFC 4456 §8)",
+            _ => "not usable",
+        }
+    }
+}
+
+impl Engine {
+    /// Applies the batch from where `progress` stands until about `budget` routes were handled; true when all of
+    /// it is done. Between calls the driver answers queries. A batch of a neighbour without a session, or of one
+    /// that is being ended, is dropped.
+    pub fn apply(
+        &mut self,
+        now: Timestamp,
+        peer: PeerId,
+        batch: &UpdateBatch,
+        progress: &mut BatchProgress,
+        budget: usize,
+        out: &mut Vec<Action>,
+    ) -> bool {
+        let mut left = budget.max(1);
+        while let Some(item) = batch.get(progress.item) {
+            let Some(slot) = self.takes_updates(peer) else { break };
+            if left == 0 {
+                self.events.publish(out);
+                return false;
+            }
+            let handled = self.import_item(now, slot, &item, progress.routes, left, out);
+            if handled < left {
+                *progress = BatchProgress { item: progress.item + 1, routes: 0 };
+                left -= handled.max(1); // an item without routes costs something too
+            } else {
+                progress.routes += handled;
+                left = 0;
+            }
+        }
+        self.events.publish(out);
+        true
+    }
+
+    fn takes_updates(&self, peer: PeerId) -> Option<Slot> {
+        let slot = self.sessions.slot_of(peer)?;
+        (self.sessions.get(slot)?.phase == Phase::Live).then_some(slot)
+    }
+
+    /// Handles up to `budget` routes of the item behind the first `skip`; how many there were.
+    fn import_item(
+        &mut self,
+        now: Timestamp,
+        slot: Slot,
+        item: &UpdateItem<'_>,
+        skip: usize,
+        budget: usize,
+        out: &mut Vec<Action>,
+    ) -> usize {
+        match item.kind {
+            ItemKind::Announce => self.import_announced(now, slot, item, skip, budget, out),
+            ItemKind::Withdraw => self.import_withdrawn(now, slot, item, skip, budget),
+            ItemKind::EndOfRib => {
+                if let Some(session) = self.sessions.get_mut(slot) {
+                    session.family_mut(item.family).end_of_rib = true;
+                }
+                0
+            }
+        }
+    }
+
+    fn import_announced(
+        &mut self,
+        now: Timestamp,
+        slot: Slot,
+        item: &UpdateItem<'_>,
+        skip: usize,
+        budget: usize,
+        out: &mut Vec<Action>,
+    ) -> usize {
+        let Some(session) = self.sessions.get_mut(slot) else { return 0 };
+        let limited = !session.settings.max_prefix.is_empty();
+        let epoch = session.family_mut(item.family).epoch;
+        let flags = judge(session, item.attrs).with(if epoch { PathFlags::EPOCH } else { PathFlags::default() });
+        let mut desk = self.desk(item.family, now);
+        let set = desk.attrs.intern(item.attrs);
+        let path = Path { set, received_secs: now.secs(), path_id: 0, session: slot, flags };
+        let mut handled = 0;
+        let mut outcomes = Vec::new();
+        routes(item, skip, budget, |nlri, path_id, labels| {
+            handled += 1;
+            desk.attrs.retain(set, 1);
+            if !desk.announce(nlri, Path { path_id, ..path }, labels) {
+                desk.attrs.release(set);
+            }
+            if limited && let Some(session) = desk.sessions.get_mut(slot) {
+                outcomes.extend(max_prefix::check(session, item.family));
+            }
+            !matches!(outcomes.last(), Some(Outcome::Exceeded { .. }))
+        });
+        desk.attrs.release(set);
+        for outcome in outcomes {
+            self.act_on_limit(slot, outcome, out);
+        }
+        handled
+    }
+
+    fn import_withdrawn(
+        &mut self,
+        now: Timestamp,
+        slot: Slot,
+        item: &UpdateItem<'_>,
+        skip: usize,
+        budget: usize,
+    ) -> usize {
+        let mut handled = 0;
+        let mut desk = self.desk(item.family, now);
+        routes(item, skip, budget, |nlri, path_id, _| {
+            handled += 1;
+            desk.withdraw(nlri, slot, path_id);
+            true
+        });
+        handled
+    }
+
+    /// What a passed limit leads to. Once it is exceeded nothing more is taken from the session; the rest of the
+    /// batch is dropped with it.
+    fn act_on_limit(&mut self, slot: Slot, outcome: Outcome, out: &mut Vec<Action>) {
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        let peer = session.peer;
+        match outcome {
+            Outcome::Warn(text) => out.push(Action::Warn { peer, text }),
+            Outcome::Exceeded { notification, restart_after, text } => {
+                session.phase = Phase::Ending;
+                out.push(Action::Warn { peer, text });
+                out.push(Action::Notify { peer, notification, restart_after });
+            }
+        }
+    }
+
+    /// The parts that a change of one path of `family` touches.
+    pub(super) fn desk(&mut self, family: Family, now: Timestamp) -> Desk<'_> {
+        let Rib { attrs, tables } = &mut self.rib;
+        Desk {
+            attrs,
+            table: tables.open(family),
+            facts: &self.facts,
+            sessions: &mut self.sessions,
+            groups: &mut self.groups,
+            events: &mut self.events,
+            best_path: self.settings.best_path,
+            now,
+        }
+    }
+}
+
+/// Calls `each` with up to `budget` routes of an item behind the first `skip`, until it answers false.
+#[inline]
+fn routes(item: &UpdateItem<'_>, skip: usize, budget: usize, mut each: impl FnMut(NlriRef<'_>, u32, &[u8]) -> bool) {
+    if item.family.is_plain_prefix() {
+        for (path_id, prefix) in item.prefixes().skip(skip).take(budget) {
+            if !each(NlriRef::Prefix(prefix), path_id, &[]) {
+                return;
+            }
+        }
+    } else {
+        for (path_id, key, labels) in item.opaque().skip(skip).take(budget) {
+            if !each(NlriRef::Opaque(key), path_id, labels) {
+                return;
+            }
+        }
+    }
+}
+
+/// The marks of paths with this attribute set from this session: judged once per UPDATE.
+fn judge(session: &Session, set: AttrSet<'_>) -> PathFlags {
+    let none = PathFlags::default();
+    if let Some(reason) = loops(session, set) {
+        return none.with(PathFlags::UNUSABLE).with_detail(reason as u8).with(rejection(session, set));
+    }
+    rejection(session, set)
+}
+
+fn rejection(session: &Session, set: AttrSet<'_>) -> PathFlags {
+    if session.import.accepts(set) { PathFlags::default() } else { PathFlags::REJECTED }
+}
+
+fn loops(session: &Session, set: AttrSet<'_>) -> Option<Unusable> {
+    let negotiated = &session.negotiated;
+    let own: Asn = negotiated.local_asn;
+    if set.as_path().contains(own) {
+        return Some(Unusable::OwnAs);
+    }
+    if negotiated.kind == PeerKind::External {
+        return None;
+    }
+    if set.originator_id() == Some(negotiated.local_router_id) {
+        return Some(Unusable::OwnOriginatorId);
+    }
+    set.cluster_list().any(|cluster| cluster == negotiated.local_router_id).then_some(Unusable::OwnCluster)
+}

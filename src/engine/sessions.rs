@@ -1,0 +1,202 @@
+//! The sessions that have paths in the tables, each under a 16-bit slot that a path carries instead of its
+//! neighbour. A session that comes back gets a new slot, so the paths of the one that ended never count again;
+//! its slot is given out anew only after the purge has removed the last of them.
+
+use std::{collections::HashMap, sync::Arc};
+
+use crate::{
+    policy::PolicyChain,
+    rib::SessionSlot,
+    session::negotiate::Negotiated,
+    types::{Family, PeerId, Timestamp},
+};
+
+use super::PeerSettings;
+
+/// A session's number in the tables. Slot 0 is this router itself.
+pub type Slot = SessionSlot;
+
+/// The slot of routes that this router originates.
+pub const LOCAL: Slot = 0;
+
+/// Where a session stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Phase {
+    /// Established: its paths count.
+    Live,
+    /// We asked for its end (max-prefix) and wait for the driver: its paths count still, nothing more is taken.
+    Ending,
+    /// It ended: its paths do not count and are being removed.
+    Dead,
+}
+
+/// What is counted and remembered per family of one session.
+#[derive(Debug)]
+pub struct FamilyState {
+    /// Which family.
+    pub family: Family,
+    /// Paths in Adj-RIB-In.
+    pub received: u64,
+    /// Those of them that import policy accepted.
+    pub accepted: u64,
+    /// Whether End-of-RIB came (RFC 4724 §2).
+    pub end_of_rib: bool,
+    /// Value of the refresh bit that current paths carry.
+    pub epoch: bool,
+    /// A refresh is under way (BoRR came, RFC 7313 §4) and ends at the latest at this time.
+    pub refresh_until: Option<Timestamp>,
+    /// The max-prefix warning was given.
+    pub warned: bool,
+}
+
+/// One session.
+#[derive(Debug)]
+pub struct Session {
+    /// Whose.
+    pub peer: PeerId,
+    /// The neighbour's settings.
+    pub settings: Arc<PeerSettings>,
+    /// What both OPENs agreed on.
+    pub negotiated: Arc<Negotiated>,
+    /// Its import policies.
+    pub import: PolicyChain,
+    /// Where it stands.
+    pub phase: Phase,
+    /// Counts, in the order in which families were met; a session has one to five of them.
+    pub families: Vec<FamilyState>,
+    /// The max-prefix warning over all families was given.
+    pub warned_total: bool,
+    /// Update group that it is a member of, once it takes routes from us.
+    pub group: Option<usize>,
+    /// Octets handed to the driver and not known to be written.
+    pub outstanding: usize,
+    /// Since when `outstanding` is above the limit.
+    pub blocked_since: Option<Timestamp>,
+}
+
+impl Session {
+    fn new(peer: PeerId, settings: Arc<PeerSettings>, negotiated: Arc<Negotiated>) -> Self {
+        let import = PolicyChain::new(&settings.import, negotiated.kind);
+        let mut session = Self {
+            peer,
+            settings,
+            import,
+            phase: Phase::Live,
+            families: Vec::new(),
+            warned_total: false,
+            group: None,
+            outstanding: 0,
+            blocked_since: None,
+            negotiated,
+        };
+        for family in session.negotiated.families.clone() {
+            session.family_mut(family);
+        }
+        session
+    }
+
+    /// Whether its paths may be chosen.
+    pub fn counts(&self) -> bool {
+        self.phase != Phase::Dead
+    }
+
+    /// Paths of all families.
+    pub fn received(&self) -> u64 {
+        self.families.iter().map(|state| state.received).sum()
+    }
+
+    /// The state of a family, if the session ever had anything to do with it.
+    pub fn family(&self, family: Family) -> Option<&FamilyState> {
+        self.families.iter().find(|state| state.family == family)
+    }
+
+    /// The state of a family, made when it is new.
+    pub fn family_mut(&mut self, family: Family) -> &mut FamilyState {
+        let at = self.families.iter().position(|state| state.family == family).unwrap_or_else(|| {
+            self.families.push(FamilyState {
+                family,
+                received: 0,
+                accepted: 0,
+                end_of_rib: false,
+                epoch: false,
+                refresh_until: None,
+                warned: false,
+            });
+            self.families.len() - 1
+        });
+        &mut self.families[at]
+    }
+}
+
+/// All sessions, by slot and by neighbour.
+#[derive(Debug, Default)]
+pub struct Sessions {
+    /// Index is slot - 1; `None` is free.
+    slots: Vec<Option<Session>>,
+    /// Neighbours with a session that has not ended.
+    by_peer: HashMap<PeerId, Slot>,
+}
+
+impl Sessions {
+    /// Takes the lowest free slot for a session; `None` when all 65,535 are taken (purges not done yet).
+    pub fn open(&mut self, peer: PeerId, settings: Arc<PeerSettings>, negotiated: Arc<Negotiated>) -> Option<Slot> {
+        let at = match self.slots.iter().position(Option::is_none) {
+            Some(at) => at,
+            None => {
+                self.slots.push(None);
+                self.slots.len() - 1
+            }
+        };
+        let slot = Slot::try_from(at + 1).ok()?;
+        self.slots[at] = Some(Session::new(peer, settings, negotiated));
+        self.by_peer.insert(peer, slot);
+        Some(slot)
+    }
+
+    /// Ends the neighbour's session: its slot stays taken until `free`.
+    pub fn end(&mut self, peer: PeerId) -> Option<Slot> {
+        let slot = self.by_peer.remove(&peer)?;
+        if let Some(session) = self.get_mut(slot) {
+            session.phase = Phase::Dead;
+        }
+        Some(slot)
+    }
+
+    /// Gives a slot back; no path carries it any more.
+    pub fn free(&mut self, slot: Slot) {
+        if let Some(place) = self.place(slot).and_then(|at| self.slots.get_mut(at)) {
+            *place = None;
+        }
+    }
+
+    /// The slot of the neighbour's current session.
+    pub fn slot_of(&self, peer: PeerId) -> Option<Slot> {
+        self.by_peer.get(&peer).copied()
+    }
+
+    /// The session in a slot; `None` for `LOCAL` and for free slots.
+    pub fn get(&self, slot: Slot) -> Option<&Session> {
+        self.slots.get(self.place(slot)?)?.as_ref()
+    }
+
+    /// The session in a slot, to change it.
+    pub fn get_mut(&mut self, slot: Slot) -> Option<&mut Session> {
+        let at = self.place(slot)?;
+        self.slots.get_mut(at)?.as_mut()
+    }
+
+    /// The neighbour in a slot; `None` for `LOCAL`.
+    pub fn peer(&self, slot: Slot) -> Option<PeerId> {
+        self.get(slot).map(|session| session.peer)
+    }
+
+    /// Sessions that have not ended, in order of slot.
+    pub fn live(&self) -> impl Iterator<Item = (Slot, &Session)> {
+        let slots = self.slots.iter().enumerate();
+        slots.filter_map(|(at, session)| Some((at as Slot + 1, session.as_ref().filter(|s| s.counts())?)))
+    }
+
+    fn place(&self, slot: Slot) -> Option<usize> {
+        usize::from(slot).checked_sub(1)
+    }
+}

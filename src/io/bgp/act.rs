@@ -1,0 +1,112 @@
+//! What a session asks of its driver, carried out in order: connections, messages, what the engine must know,
+//! and the log: one line per change of the session (each trouble once: the session sees to that).
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tracing::{debug, info, warn};
+
+use super::{
+    connection::Connection,
+    outbox::Outbox,
+    socket,
+    task::{Live, Task},
+    words,
+};
+use crate::{
+    io::shard::Feed,
+    session::{Action, ConnId, DownReason, negotiate::Negotiated},
+};
+
+impl Task {
+    /// Carries out what the session asked for.
+    pub(super) fn perform(&mut self, actions: Vec<Action>) {
+        let mut changed = false;
+        for action in actions {
+            match action {
+                Action::Connect { conn } => self.dial(conn),
+                Action::Send { conn, bytes } => self.queue(conn, Bytes::from(bytes), Outbox::push_control),
+                Action::Close { conn } => self.close(conn),
+                Action::Abort { conn } => self.abort(conn),
+                Action::Established { conn, negotiated } => self.established(conn, negotiated),
+                Action::Down { reason } => self.down(&reason),
+                Action::Updates(batch) => {
+                    self.unfed.push_back(Feed::Updates { peer: self.neighbor.id, batch });
+                }
+                Action::Refresh(refresh) => {
+                    self.unfed.push_back(Feed::Refresh { peer: self.neighbor.id, refresh });
+                }
+                Action::StateChanged { from, to } => {
+                    changed = true;
+                    debug!(neighbor = %self.neighbor.address, "{}: {} -> {}", self.neighbor.label(), from.name(), to.name());
+                }
+                Action::Warn(text) => {
+                    warn!(neighbor = %self.neighbor.address, "{}: {}", self.neighbor.label(), words::printable(&text));
+                }
+            }
+        }
+        if changed {
+            self.changes.send_modify(|changes| *changes += 1);
+        }
+    }
+
+    fn dial(&mut self, conn: ConnId) {
+        let settings = self.neighbor.settings();
+        let remote = SocketAddr::new(self.neighbor.address, settings.port);
+        let dial = self.dials.spawn(async move { (conn, socket::connect(&settings, remote).await) });
+        self.dialling.insert(conn, dial);
+    }
+
+    /// Queues whole messages for a connection; they are written at the end of the turn.
+    pub(super) fn queue(&mut self, conn: ConnId, messages: Bytes, lane: fn(&mut Outbox, Bytes)) {
+        if let Some(connection) = self.connections.iter_mut().find(|connection| connection.id == conn) {
+            lane(&mut connection.outbox, messages);
+            if !self.touched.contains(&conn) {
+                self.touched.push(conn);
+            }
+        }
+    }
+
+    fn take(&mut self, conn: ConnId) -> Option<Connection> {
+        let at = self.connections.iter().position(|connection| connection.id == conn)?;
+        Some(self.connections.swap_remove(at))
+    }
+
+    fn close(&mut self, conn: ConnId) {
+        if let Some(dial) = self.dialling.remove(&conn) {
+            dial.abort();
+        } else if let Some(connection) = self.take(conn) {
+            self.closing.spawn(connection.close());
+        }
+    }
+
+    fn abort(&mut self, conn: ConnId) {
+        match self.dialling.remove(&conn) {
+            Some(dial) => dial.abort(),
+            None => self.take(conn).into_iter().for_each(Connection::abort),
+        }
+    }
+
+    fn established(&mut self, conn: ConnId, negotiated: Arc<Negotiated>) {
+        let label = self.neighbor.label();
+        info!(neighbor = %self.neighbor.address, event = "established", "{label} established: {}", words::established(&negotiated));
+        let (sender, mailbox) = mpsc::unbounded_channel();
+        self.unfed.push_back(Feed::Up {
+            peer: self.neighbor.id,
+            settings: Arc::clone(&self.neighbor.settings().engine),
+            negotiated: Arc::clone(&negotiated),
+            mailbox: sender,
+        });
+        self.live = Some(Live { conn, negotiated, since: self.clock.now(), mailbox, handed_out: 0 });
+    }
+
+    fn down(&mut self, reason: &DownReason) {
+        let label = self.neighbor.label();
+        let up_for = self.live.take().map_or(Duration::ZERO, |live| self.clock.now().since(live.since));
+        let reason = words::printable(&reason.to_string());
+        info!(neighbor = %self.neighbor.address, event = "down", "{label} down after {}: {reason}", words::age(up_for));
+        self.neighbor.note_send_queue(0);
+        self.unfed.push_back(Feed::Down { peer: self.neighbor.id });
+    }
+}

@@ -1,0 +1,391 @@
+//! The engine's driver: one thread that owns the RIB and does nothing else.
+//!
+//! Two queues lead to it. The *feed* carries what sessions say, in the order of each session, and is bounded:
+//! when it is full, a session waits before it reads its socket. *Calls* are questions, commands and reports of
+//! drained queues; they overtake the feed, so that an answer takes less than a millisecond while tables load:
+//! a batch is applied in slices and calls are taken between them. How many questions wait at a time is bounded
+//! by the handle.
+//!
+//! What leaves: messages to the mailbox of each session (the engine itself stops at a bound per neighbour until
+//! it is told that the queue drained), changes to subscribers through a ring (a subscriber that falls behind it
+//! is told of a gap), and a fresh summary after each wake-up.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::{
+    sync::{Semaphore, broadcast, mpsc, oneshot},
+    time::Instant,
+};
+use tracing::warn;
+
+use super::clock::{Clock, sleep_until};
+use crate::{
+    engine::{Action, BatchProgress, Engine, EngineSettings, Input, PeerSettings},
+    session::negotiate::Negotiated,
+    types::PeerId,
+    view::{Answer, Delivery, EventBatch, EventSource, Query, Refusal, Summary},
+    wire::bgp::{RouteRefresh, batch::UpdateBatch, notification::Notification},
+};
+
+/// Items in the feed. An item holds at most what one read of a socket gave, so this bounds memory, too.
+const FEED_LEN_MAX: usize = 32;
+/// Feed items taken per wake-up before exports and events go out.
+const FEED_ITEMS_PER_WAKE: usize = 8;
+/// NLRI applied between two looks at the calls: some 100 microseconds.
+const SLICE_NLRI: usize = 512;
+/// Routes looked at by one `flush`: some milliseconds at most.
+const FLUSH_BUDGET: usize = 1024;
+/// Questions that may wait at a time; further ones wait for their turn outside.
+const QUERIES_MAX: usize = 256;
+/// Batches of changes that a subscriber may be behind before it is told of a gap.
+const EVENTS_BEHIND_MAX: usize = 256;
+/// A summary is published at most this often.
+const SUMMARY_INTERVAL: Duration = Duration::from_millis(50);
+
+/// What a session tells the engine, in order.
+pub(super) enum Feed {
+    /// The session is up; what the engine has for it goes into the mailbox.
+    Up {
+        peer: PeerId,
+        settings: Arc<PeerSettings>,
+        negotiated: Arc<Negotiated>,
+        mailbox: mpsc::UnboundedSender<ToPeer>,
+    },
+    /// The session ended.
+    Down { peer: PeerId },
+    /// ROUTE-REFRESH came.
+    Refresh { peer: PeerId, refresh: RouteRefresh },
+    /// UPDATEs came.
+    Updates { peer: PeerId, batch: UpdateBatch },
+}
+
+/// What the engine has for a session.
+pub(super) enum ToPeer {
+    /// Whole messages to write, and how many.
+    Send { messages: Bytes, count: u32 },
+    /// End the session.
+    Notify { notification: Notification, restart_after: Option<Duration> },
+}
+
+enum Call {
+    Query { query: Query, reply: oneshot::Sender<Result<Answer, Refusal>> },
+    Subscribe { reply: oneshot::Sender<broadcast::Receiver<Arc<EventBatch>>> },
+    Writable { peer: PeerId },
+    Stop,
+}
+
+/// Batches that were applied and wait to be filled again.
+#[derive(Default)]
+struct BatchPool(Mutex<Vec<UpdateBatch>>);
+
+impl BatchPool {
+    fn take(&self) -> UpdateBatch {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    fn give_back(&self, mut batch: UpdateBatch) {
+        batch.clear();
+        let mut pool = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if pool.len() < FEED_LEN_MAX {
+            pool.push(batch);
+        }
+    }
+}
+
+/// The way to the engine. Clones lead to the same one.
+#[derive(Clone)]
+pub struct ShardHandle {
+    feed: mpsc::Sender<Feed>,
+    calls: mpsc::UnboundedSender<Call>,
+    questions: Arc<Semaphore>,
+    pool: Arc<BatchPool>,
+    summary: Arc<Mutex<Arc<Summary>>>,
+}
+
+impl ShardHandle {
+    /// Asks the engine.
+    ///
+    /// # Errors
+    /// The engine's refusal, or `Stopping`.
+    pub async fn query(&self, query: Query) -> Result<Answer, Refusal> {
+        let _turn = self.questions.acquire().await.map_err(|_| Refusal::Stopping)?;
+        let (reply, answer) = oneshot::channel();
+        self.calls.send(Call::Query { query, reply }).map_err(|_| Refusal::Stopping)?;
+        answer.await.map_err(|_| Refusal::Stopping)?
+    }
+
+    /// Subscribes to changes; answers given later than this already include earlier changes.
+    ///
+    /// # Errors
+    /// `Stopping`.
+    pub async fn subscribe(&self) -> Result<Box<dyn EventSource>, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        self.calls.send(Call::Subscribe { reply }).map_err(|_| Refusal::Stopping)?;
+        let events = answer.await.map_err(|_| Refusal::Stopping)?;
+        Ok(Box::new(Subscription { events }))
+    }
+
+    /// The summary published last.
+    pub fn summary(&self) -> Arc<Summary> {
+        Arc::clone(&self.summary.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Ends the engine's thread after the call it is at.
+    pub fn stop(&self) {
+        // An engine that is gone needs no stopping.
+        let _ = self.calls.send(Call::Stop);
+    }
+
+    /// The neighbour's outbound queue has room again.
+    pub(super) fn writable(&self, peer: PeerId) {
+        // An engine that is gone has nothing to write.
+        let _ = self.calls.send(Call::Writable { peer });
+    }
+
+    /// The bounded way for what sessions say.
+    pub(super) fn feed(&self) -> mpsc::Sender<Feed> {
+        self.feed.clone()
+    }
+
+    /// An empty batch, one with room from earlier use if there is one.
+    pub(super) fn empty_batch(&self) -> UpdateBatch {
+        self.pool.take()
+    }
+
+    /// Gives back a batch that was lent and is not going to be fed.
+    pub(super) fn give_back(&self, batch: UpdateBatch) {
+        self.pool.give_back(batch);
+    }
+}
+
+struct Subscription {
+    events: broadcast::Receiver<Arc<EventBatch>>,
+}
+
+impl EventSource for Subscription {
+    fn next(&mut self) -> Pin<Box<dyn Future<Output = Option<Delivery>> + Send + '_>> {
+        Box::pin(async {
+            match self.events.recv().await {
+                Ok(batch) => Some(Delivery::Batch(batch)),
+                Err(broadcast::error::RecvError::Lagged(_)) => Some(Delivery::Gap),
+                Err(broadcast::error::RecvError::Closed) => None,
+            }
+        })
+    }
+}
+
+/// Starts the engine's thread. It ends after [`ShardHandle::stop`], or when all handles are gone.
+///
+/// # Errors
+/// The thread or its timer cannot be made.
+pub fn start(settings: EngineSettings, clock: Clock) -> std::io::Result<(ShardHandle, std::thread::JoinHandle<()>)> {
+    let (feed, feed_queue) = mpsc::channel(FEED_LEN_MAX);
+    let (calls, call_queue) = mpsc::unbounded_channel();
+    let handle = ShardHandle {
+        feed,
+        calls,
+        questions: Arc::new(Semaphore::new(QUERIES_MAX)),
+        pool: Arc::default(),
+        summary: Arc::default(),
+    };
+    let shard = Shard {
+        engine: Engine::seeded(settings, RandomState::new().hash_one(0_u8)),
+        clock,
+        feed: feed_queue,
+        calls: call_queue,
+        peers: HashMap::new(),
+        events: broadcast::Sender::new(EVENTS_BEHIND_MAX),
+        events_wanted: false,
+        pool: Arc::clone(&handle.pool),
+        summary: Arc::clone(&handle.summary),
+        published_at: Instant::now(),
+        changed: false,
+        stopping: false,
+        actions: Vec::new(),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let thread = std::thread::Builder::new().name("engine".to_owned()).spawn(move || runtime.block_on(shard.run()))?;
+    Ok((handle, thread))
+}
+
+/// A session as the engine's driver knows it.
+struct Mailbox {
+    name: Arc<str>,
+    sender: mpsc::UnboundedSender<ToPeer>,
+}
+
+struct Shard {
+    engine: Engine,
+    clock: Clock,
+    feed: mpsc::Receiver<Feed>,
+    calls: mpsc::UnboundedReceiver<Call>,
+    peers: HashMap<PeerId, Mailbox>,
+    events: broadcast::Sender<Arc<EventBatch>>,
+    events_wanted: bool,
+    pool: Arc<BatchPool>,
+    summary: Arc<Mutex<Arc<Summary>>>,
+    published_at: Instant,
+    /// Something happened since the summary was published.
+    changed: bool,
+    stopping: bool,
+    actions: Vec<Action>,
+}
+
+impl Shard {
+    async fn run(mut self) {
+        let mut more_to_flush = false;
+        while !self.stopping {
+            if !more_to_flush {
+                self.wait().await;
+            }
+            self.take_calls();
+            for _ in 0..FEED_ITEMS_PER_WAKE {
+                match self.feed.try_recv() {
+                    Ok(item) => self.take_feed(item),
+                    Err(_) => break,
+                }
+            }
+            let began = more_to_flush;
+            more_to_flush = self.engine.flush(self.clock.now(), FLUSH_BUDGET, &mut self.actions);
+            // A purge changes the counts without any input: the last of its slices, too, is worth a summary.
+            self.changed |= began || more_to_flush;
+            self.perform();
+            self.publish();
+        }
+    }
+
+    /// Sleeps until there is a call, a feed item, or time to look at the clock; takes what woke it.
+    async fn wait(&mut self) {
+        let publish_at = self.changed.then(|| self.published_at + SUMMARY_INTERVAL);
+        let deadline = self.engine.next_deadline().map(|deadline| self.clock.instant(deadline));
+        let wake_at = [publish_at, deadline].into_iter().flatten().min();
+        tokio::select! {
+            biased;
+            call = self.calls.recv() => match call {
+                Some(call) => self.take_call(call),
+                None => self.stopping = true,
+            },
+            Some(item) = self.feed.recv() => self.take_feed(item),
+            () = sleep_until(wake_at) => {}
+        }
+    }
+
+    fn take_calls(&mut self) {
+        // Those that are there now; what comes meanwhile has its turn between the next slices.
+        for _ in 0..self.calls.len() {
+            if let Ok(call) = self.calls.try_recv() {
+                self.take_call(call);
+            }
+        }
+    }
+
+    fn take_call(&mut self, call: Call) {
+        match call {
+            Call::Query { query, reply } => {
+                let answer = self.engine.query(self.clock.now(), &query, &mut self.actions);
+                self.changed |= matches!(query, Query::Originate(_) | Query::Withdraw { .. });
+                self.perform();
+                // Who asked may have gone.
+                let _ = reply.send(answer);
+            }
+            Call::Subscribe { reply } => {
+                let events = self.events.subscribe();
+                self.want_events(true);
+                // Who asked may have gone; the next publication notices that nobody listens.
+                let _ = reply.send(events);
+            }
+            Call::Writable { peer } => self.tell_engine(Input::Writable { peer }),
+            Call::Stop => self.stopping = true,
+        }
+    }
+
+    fn take_feed(&mut self, item: Feed) {
+        self.changed = true;
+        match item {
+            Feed::Up { peer, settings, negotiated, mailbox } => {
+                self.peers.insert(peer, Mailbox { name: Arc::clone(&settings.name), sender: mailbox });
+                self.tell_engine(Input::PeerUp { peer, settings, negotiated });
+            }
+            Feed::Down { peer } => {
+                self.tell_engine(Input::PeerDown { peer });
+                self.peers.remove(&peer);
+            }
+            Feed::Refresh { peer, refresh } => self.tell_engine(Input::Refresh { peer, refresh }),
+            Feed::Updates { peer, batch } => self.apply(peer, batch),
+        }
+    }
+
+    fn apply(&mut self, peer: PeerId, batch: UpdateBatch) {
+        let mut progress = BatchProgress::default();
+        loop {
+            let now = self.clock.now();
+            let done = self.engine.apply(now, peer, &batch, &mut progress, SLICE_NLRI, &mut self.actions);
+            self.perform();
+            if done {
+                break;
+            }
+            self.take_calls();
+        }
+        self.pool.give_back(batch);
+    }
+
+    fn tell_engine(&mut self, input: Input) {
+        self.engine.handle(self.clock.now(), input, &mut self.actions);
+        self.perform();
+    }
+
+    /// Carries out what the engine asked for, in order.
+    fn perform(&mut self) {
+        for action in self.actions.drain(..) {
+            match action {
+                // A mailbox whose session is gone swallows what came too late for it.
+                Action::Send { peer, messages, count } => {
+                    if let Some(mailbox) = self.peers.get(&peer) {
+                        let _ = mailbox.sender.send(ToPeer::Send { messages, count });
+                    }
+                }
+                Action::Notify { peer, notification, restart_after } => {
+                    if let Some(mailbox) = self.peers.get(&peer) {
+                        let _ = mailbox.sender.send(ToPeer::Notify { notification, restart_after });
+                    }
+                }
+                Action::Events(batch) => {
+                    // Fails only when nobody listens, which `publish` notices.
+                    let _ = self.events.send(batch);
+                }
+                Action::Warn { peer, text } => match self.peers.get(&peer) {
+                    Some(mailbox) => warn!("{}: {text}", mailbox.name),
+                    None => warn!("{text}"),
+                },
+            }
+        }
+    }
+
+    fn want_events(&mut self, wanted: bool) {
+        if self.events_wanted != wanted {
+            self.events_wanted = wanted;
+            self.tell_engine(Input::EventsWanted(wanted));
+        }
+    }
+
+    /// Publishes a summary if one is due, and stops events when nobody listens any more.
+    fn publish(&mut self) {
+        if self.events_wanted && self.events.receiver_count() == 0 {
+            self.want_events(false);
+        }
+        let now = Instant::now();
+        if self.changed && now.duration_since(self.published_at) >= SUMMARY_INTERVAL {
+            let summary = Arc::new(self.engine.summary());
+            *self.summary.lock().unwrap_or_else(PoisonError::into_inner) = summary;
+            self.published_at = now;
+            self.changed = false;
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Socket options that neither the standard library nor tokio knows: TCP-MD5 (RFC 2385), GTSM (RFC 5082), TTL
+//! and traffic class; and the process's limit of open files. The only file with `unsafe`: every block is one
+//! `setsockopt`, `getrlimit` or `setrlimit` with a pointer to a live value of exactly the size it is told.
+//!
+//! Linux only, as are the numbers below (`include/uapi/linux/tcp.h`, `in.h`, `in6.h`).
+
+#![allow(unsafe_code, reason = "setsockopt and setrlimit take pointers; each block says why its own is sound")]
+
+use std::{
+    ffi::{c_int, c_void},
+    io,
+    net::IpAddr,
+    os::fd::{AsRawFd, BorrowedFd},
+};
+
+use crate::types::Prefix;
+
+const TCP_MD5SIG: c_int = 14;
+const TCP_MD5SIG_EXT: c_int = 32;
+const TCP_MD5SIG_FLAG_PREFIX: u8 = 1;
+const IP_MINTTL: c_int = 21;
+const IPV6_MINHOPCOUNT: c_int = 73;
+
+/// Longest TCP-MD5 key (`TCP_MD5SIG_MAXKEYLEN`).
+pub const MD5_KEY_LEN_MAX: usize = 80;
+
+/// Class selector 6, "network control" (RFC 4594 §3.1), as the octet of the IP header.
+const TRAFFIC_CLASS: c_int = 0xc0;
+
+/// `struct tcp_md5sig` of Linux: 216 octets.
+#[repr(C)]
+struct TcpMd5Sig {
+    /// `struct sockaddr_storage` as octets.
+    address: [u8; 128],
+    flags: u8,
+    prefix_len: u8,
+    key_len: u16,
+    interface: c_int,
+    key: [u8; MD5_KEY_LEN_MAX],
+}
+
+const _: () = assert!(size_of::<TcpMd5Sig>() == 216, "the kernel expects this size");
+
+fn set<T>(socket: BorrowedFd<'_>, level: c_int, name: c_int, value: &T) -> io::Result<()> {
+    let pointer: *const c_void = std::ptr::from_ref(value).cast();
+    // SAFETY: `pointer` and the length describe `value`, which lives until the call returns; the kernel only
+    // reads it. `T` is an integer or `TcpMd5Sig`, whose octets are all initialised (it has no padding: asserted
+    // by its size).
+    let result =
+        unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, pointer, size_of::<T>() as libc::socklen_t) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Gives `socket` the TCP-MD5 key for segments from and to `peer`; an empty key removes it.
+///
+/// On a listener it must be set before the first SYN comes, on a client before it connects. A listener holds a
+/// few hundred keys (`net.core.optmem_max`); one key with a prefix counts as one.
+///
+/// # Errors
+/// The kernel's: no room for more keys (`ENOMEM`), no such key to remove (`ENOENT`), no TCP-MD5 in the kernel
+/// (`ENOPROTOOPT`); a key longer than 80 octets is `InvalidInput`.
+pub fn set_md5_key(socket: BorrowedFd<'_>, peer: Prefix, key: &[u8]) -> io::Result<()> {
+    let mut padded = [0; MD5_KEY_LEN_MAX];
+    let Some(room) = padded.get_mut(..key.len()) else {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a TCP-MD5 key has at most 80 octets"));
+    };
+    room.copy_from_slice(key);
+    let whole = peer == Prefix::host(peer.addr());
+    let signature = TcpMd5Sig {
+        address: socket_address(peer.addr()),
+        flags: if whole { 0 } else { TCP_MD5SIG_FLAG_PREFIX },
+        prefix_len: if whole { 0 } else { peer.len() },
+        key_len: key.len() as u16,
+        interface: 0,
+        key: padded,
+    };
+    set(socket, libc::IPPROTO_TCP, if whole { TCP_MD5SIG } else { TCP_MD5SIG_EXT }, &signature)
+}
+
+/// `struct sockaddr_in` or `sockaddr_in6` with port 0, in the room of a `sockaddr_storage`.
+fn socket_address(address: IpAddr) -> [u8; 128] {
+    // Both begin with family and port; the address follows at once (IPv4) or after the flow label (IPv6).
+    let (family, offset, octets) = match address {
+        IpAddr::V4(v4) => (libc::AF_INET, 4, v4.octets().to_vec()),
+        IpAddr::V6(v6) => (libc::AF_INET6, 8, v6.octets().to_vec()),
+    };
+    let mut storage = [0; 128];
+    let fields = (family as u16).to_ne_bytes().into_iter().chain(std::iter::repeat_n(0, offset - 2)).chain(octets);
+    for (place, octet) in storage.iter_mut().zip(fields) {
+        *place = octet;
+    }
+    storage
+}
+
+/// Sends with this TTL (hop limit on IPv6).
+///
+/// # Errors
+/// The kernel's.
+pub fn set_ttl(socket: BorrowedFd<'_>, is_v4: bool, ttl: u8) -> io::Result<()> {
+    if is_v4 {
+        set(socket, libc::IPPROTO_IP, libc::IP_TTL, &c_int::from(ttl))
+    } else {
+        set(socket, libc::IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS, &c_int::from(ttl))
+    }
+}
+
+/// Drops what arrives with a smaller TTL (RFC 5082 §3).
+///
+/// # Errors
+/// The kernel's.
+pub fn set_min_ttl(socket: BorrowedFd<'_>, is_v4: bool, ttl: u8) -> io::Result<()> {
+    if is_v4 {
+        set(socket, libc::IPPROTO_IP, IP_MINTTL, &c_int::from(ttl))
+    } else {
+        set(socket, libc::IPPROTO_IPV6, IPV6_MINHOPCOUNT, &c_int::from(ttl))
+    }
+}
+
+/// Marks what is sent as network control (DSCP CS6), so that keepalives survive a full link.
+///
+/// # Errors
+/// The kernel's.
+pub fn set_network_control(socket: BorrowedFd<'_>, is_v4: bool) -> io::Result<()> {
+    if is_v4 {
+        set(socket, libc::IPPROTO_IP, libc::IP_TOS, &TRAFFIC_CLASS)
+    } else {
+        set(socket, libc::IPPROTO_IPV6, libc::IPV6_TCLASS, &TRAFFIC_CLASS)
+    }
+}
+
+/// Raises the limit of open files as far as the hard limit allows, and returns it. A session is one file.
+///
+/// # Errors
+/// The kernel's.
+pub fn raise_open_file_limit() -> io::Result<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel writes one `rlimit` to the live value behind the pointer.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if limit.rlim_cur < limit.rlim_max {
+        limit.rlim_cur = limit.rlim_max;
+        // SAFETY: the kernel reads one `rlimit` from the live value behind the pointer.
+        if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(limit.rlim_cur)
+}

@@ -1,6 +1,8 @@
 //! One file per verb of the command line.
 
 pub mod check;
+pub mod decode;
+pub mod demo;
 pub mod mrt;
 pub mod run;
 
@@ -19,6 +21,10 @@ enum Verb {
     Run(run::RunArgs),
     /// Validates a configuration
     Check(check::CheckArgs),
+    /// Plays the whole product on this machine, as a story that checks itself
+    Demo(demo::DemoArgs),
+    /// Prints BGP messages given in hex as JSON
+    Decode(decode::DecodeArgs),
     /// Prints MRT files, one line per route
     Mrt(mrt::MrtArgs),
 }
@@ -28,6 +34,8 @@ pub fn main() -> std::process::ExitCode {
     match Arguments::parse().verb {
         Verb::Run(args) => run::run(&args),
         Verb::Check(args) => check::run(&args),
+        Verb::Demo(args) => demo::run(&args, false),
+        Verb::Decode(args) => decode::run(args),
         Verb::Mrt(args) => mrt::run(args),
     }
 }

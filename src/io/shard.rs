@@ -252,7 +252,10 @@ impl Shard {
                     Err(_) => break,
                 }
             }
+            let began = more_to_flush;
             more_to_flush = self.engine.flush(self.clock.now(), FLUSH_BUDGET, &mut self.actions);
+            // A purge changes the counts without any input: the last of its slices, too, is worth a summary.
+            self.changed |= began || more_to_flush;
             self.perform();
             self.publish();
         }

@@ -1,0 +1,233 @@
+//! The story that `ribwatch demo` plays: one daemon and the routers around it, real BGP sessions over TCP on
+//! loopback, and the very commands that an operator would type. `lab` is who takes part, `screen` how it is told.
+//!
+//! Every chapter states what must happen and waits for it; what does not happen in time is said, and makes the
+//! story fail. Nothing here is reachable from `ribwatch run`.
+
+mod lab;
+mod screen;
+
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use self::{
+    lab::{Edge, Lab},
+    screen::Screen,
+};
+use crate::view::{NeighborView, SessionState};
+
+/// IPv4 prefixes that each of the two edge routers sends.
+const TABLE_V4: u32 = 12_000;
+/// IPv6 prefixes that the third router sends.
+const TABLE_V6: u32 = 3_000;
+/// Longest wait for anything in the story. A wait ends as soon as the thing happened.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Pause between two looks while waiting.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// The prefix that the story follows.
+const FOLLOWED: &str = "203.0.113.0/24";
+/// A more-specific of it, announced by a stranger.
+const STRANGER: &str = "203.0.113.128/25";
+
+/// How the story is to be told.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// End after the story instead of staying up.
+    pub exit: bool,
+    /// Colour and moving progress.
+    pub color: bool,
+}
+
+/// Plays the story; the exit code is 0 when everything in it happened, else 1.
+pub fn run(options: Options) -> ExitCode {
+    let mut screen = Screen::new(options.color);
+    let mut lab = match Lab::start() {
+        Ok(lab) => lab,
+        Err(why) => {
+            eprintln!("the demo cannot start: {why}");
+            return ExitCode::FAILURE;
+        }
+    };
+    tell(&mut lab, &mut screen);
+    let failed = screen.failures();
+    if failed == 0 {
+        screen.say(&format!("\nEverything in the story happened ({:.1} s).", screen.elapsed().as_secs_f64()));
+    } else {
+        screen.say(&format!("\n{failed} thing(s) in the story did not happen; each is marked above."));
+    }
+    if !options.exit {
+        stay(&lab, &screen);
+    }
+    lab.stop();
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn tell(lab: &mut Lab, screen: &mut Screen) {
+    opening(lab, screen);
+    sessions_come_up(lab, screen);
+    the_table_fills(lab, screen);
+    questions(lab, screen);
+    the_watch(lab, screen);
+    a_session_dies_and_returns(lab, screen);
+}
+
+fn opening(lab: &Lab, screen: &mut Screen) {
+    screen.say("ribwatch demo: a BGP speaker whose RIB you can ask, on this machine only.\n");
+    screen.say(&format!(
+        "  this daemon   AS64512, BGP on {}, gRPC on {}, HTTP on {}",
+        lab.bgp(),
+        lab.api(),
+        lab.http()
+    ));
+    for note in lab.notes() {
+        screen.say(&format!("                {note}"));
+    }
+    for edge in Edge::ALL.iter().filter(|edge| lab.has(**edge)) {
+        screen.say(&format!("  {:<13} AS{}, {}", edge.name(), edge.asn(), edge.part()));
+    }
+}
+
+fn sessions_come_up(lab: &mut Lab, screen: &mut Screen) {
+    screen.chapter("Sessions come up");
+    let started = Instant::now();
+    for edge in Edge::ALL {
+        if let Err(why) = lab.connect(edge) {
+            screen.outcome(false, &format!("{}: {why}", edge.name()));
+        }
+    }
+    for edge in Edge::ALL.iter().filter(|edge| lab.has(**edge)) {
+        let up = wait(|| lab.neighbor(*edge).filter(is_established));
+        let told = match &up {
+            Some(neighbor) => format!(
+                "{} established, {} after the start: {}",
+                edge.name(),
+                screen::short(started.elapsed()),
+                neighbor.families.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+            ),
+            None => format!("{} is not established: {}", edge.name(), lab.last_error(*edge)),
+        };
+        screen.outcome(up.is_some(), &told);
+    }
+}
+
+fn the_table_fills(lab: &mut Lab, screen: &mut Screen) {
+    screen.chapter("The routers send their tables");
+    let started = Instant::now();
+    let mut expected = 0;
+    for edge in Edge::ALL {
+        match lab.announce_table(edge, TABLE_V4, TABLE_V6) {
+            Ok(count) => expected += count,
+            Err(why) => screen.outcome(false, &format!("{}: {why}", edge.name())),
+        }
+    }
+    let full = wait(|| {
+        let paths = lab.paths();
+        screen.progress("paths", paths, expected);
+        (paths == expected).then_some(())
+    });
+    screen.progress_end();
+    screen.outcome(
+        full.is_some(),
+        &format!("{} of {expected} paths filed, {}", lab.paths(), screen::short(started.elapsed())),
+    );
+    let told = wait(|| (lab.advertised(Edge::TransitB) >= u64::from(TABLE_V4)).then_some(()));
+    screen.outcome(
+        told.is_some(),
+        &format!("{} routes passed on to {}", lab.advertised(Edge::TransitB), Edge::TransitB.name()),
+    );
+    screen.command(lab, &["neighbor"]);
+    screen.command(lab, &["rib", "summary"]);
+}
+
+fn questions(lab: &mut Lab, screen: &mut Screen) {
+    screen.chapter("Questions: longest match, and why a route won");
+    let found = screen.command(lab, &["rib", "203.0.113.7"]);
+    screen.outcome(found.contains(FOLLOWED), &format!("203.0.113.7 is routed by {FOLLOWED}"));
+    let why = screen.command(lab, &["explain", FOLLOWED]);
+    screen.outcome(why.to_lowercase().contains("as_path"), "the longer path says that it lost on AS_PATH length");
+}
+
+fn the_watch(lab: &mut Lab, screen: &mut Screen) {
+    screen.chapter("A live watch: snapshot, then each change as it happens");
+    let Some(mut watch) = screen.watch(lab, &["watch", FOLLOWED, "--longer"]) else {
+        screen.outcome(false, "the watch cannot be started");
+        return;
+    };
+    let snapshot = watch.until(PATIENCE, |line| line.contains(FOLLOWED));
+    screen.outcome(snapshot, &format!("the snapshot has {FOLLOWED}"));
+    screen.say(&format!("  {} announces {STRANGER} with another origin, then takes it back:", Edge::TransitB.name()));
+    let announced = lab.announce(Edge::TransitB, STRANGER, &[64511]).is_ok();
+    let seen = announced && watch.until(PATIENCE, |line| line.contains(STRANGER) && line.contains("64511"));
+    screen.outcome(seen, &format!("the watch shows {STRANGER} by AS64511"));
+    let withdrawn = lab.withdraw(Edge::TransitB, STRANGER).is_ok();
+    let gone = withdrawn && watch.until(PATIENCE, |line| line.contains(STRANGER));
+    screen.outcome(gone, "and shows it withdrawn");
+}
+
+fn a_session_dies_and_returns(lab: &mut Lab, screen: &mut Screen) {
+    screen.chapter("A session dies and comes back");
+    let edge = Edge::TransitA;
+    let before = lab.paths();
+    if let Err(why) = lab.shut(edge, "linecard swap until 04:00") {
+        screen.outcome(false, &why);
+        return;
+    }
+    let down = wait(|| lab.neighbor(edge).filter(|neighbor| !is_established(neighbor)));
+    screen.outcome(down.is_some(), &format!("{} is down: {}", edge.name(), lab.last_error(edge)));
+    let purged = wait(|| (lab.paths() + u64::from(TABLE_V4) <= before).then_some(()));
+    screen.outcome(purged.is_some(), &format!("its routes are gone: {} paths left of {before}", lab.paths()));
+    screen.command(lab, &["neighbor", &lab.address(edge)]);
+    let moved = screen.command(lab, &["rib", FOLLOWED]);
+    let taken_over = moved.contains(&Edge::TransitB.asn().to_string());
+    screen.outcome(taken_over, &format!("{FOLLOWED} goes through {} now", Edge::TransitB.name()));
+    if let Err(why) = lab.open(edge) {
+        screen.outcome(false, &why);
+    }
+    let started = Instant::now();
+    let back = wait(|| {
+        screen.progress("paths", lab.paths(), before);
+        (lab.paths() == before).then_some(())
+    });
+    screen.progress_end();
+    screen.outcome(
+        back.is_some() && lab.neighbor(edge).as_ref().is_some_and(is_established),
+        &format!("{} is back with all its routes, {}", edge.name(), screen::short(started.elapsed())),
+    );
+    screen.command(lab, &["neighbor"]);
+}
+
+fn stay(lab: &Lab, screen: &Screen) {
+    let api = lab.api_option();
+    screen.say("\nThe daemon and its routers stay up. Try, in another terminal:\n");
+    for line in [
+        "ribwatch neighbor",
+        "ribwatch rib --origin 64500 --table adj-in",
+        "ribwatch explain 203.0.113.0/24",
+        "ribwatch watch",
+    ] {
+        screen.say(&format!("  {line}{api}"));
+    }
+    screen.say(&format!("  curl http://{}/metrics", lab.http()));
+    screen.say("\nCtrl-C ends it.");
+    lab.wait_for_interrupt();
+}
+
+fn is_established(neighbor: &NeighborView) -> bool {
+    neighbor.state == SessionState::Established
+}
+
+/// Looks again and again until there is an answer, or patience ends.
+fn wait<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = look() {
+            return Some(answer);
+        }
+        if Instant::now() >= deadline {
+            return None;
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}

@@ -254,7 +254,10 @@ impl Shard {
                     Err(_) => break,
                 }
             }
+            let began = more_to_flush;
             more_to_flush = self.flush();
+            // A purge changes the counts without any input: the last of its slices, too, is worth a summary.
+            self.changed |= began;
             self.publish();
         }
     }

@@ -131,6 +131,18 @@ impl Router {
         }
     }
 
+    /// Waits until the published counts say that the Adj-RIB-Ins hold `wanted` paths. Nothing is asked of the
+    /// engine meanwhile: a question would wake it.
+    fn await_paths(&self, wanted: u64) {
+        let backend = self.backend();
+        let paths = || backend.summary().tables.iter().map(|table| table.paths).sum::<u64>();
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while paths() != wanted {
+            assert!(std::time::Instant::now() < deadline, "never came: {wanted} paths; there are {}", paths());
+            std::thread::yield_now();
+        }
+    }
+
     fn await_routes_count(&self, wanted: usize) {
         let mut events = self.runtime.block_on(self.backend().subscribe()).expect("subscribes");
         while self.loc_rib().len() != wanted {
@@ -207,6 +219,22 @@ fn two_routers_exchange_routes_lose_them_with_the_session_and_find_them_again() 
     a.await_routes(&both);
     b.await_routes(&both);
     assert_eq!(b.neighbor("127.0.0.1").flaps, 1);
+}
+
+/// What it cost: `/metrics` and `neighbor` went on showing thousands of paths of a session long gone.
+#[test]
+fn the_counts_follow_a_purge_that_goes_on_after_the_last_message() {
+    let (left, right) = pair("");
+    left.await_state("127.0.0.2", SessionState::Established);
+    for n in 0..5_000_u32 {
+        left.originate(&Prefix::v4(0x0a00_0000 + (n << 8), 24).to_string());
+    }
+    right.await_paths(5_000);
+    let peer = left.peer("127.0.0.2");
+    left.command(Command::Disable { peer, text: String::new() }).expect("is there");
+    right.await_paths(0);
+    left.stop();
+    right.stop();
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod corpus;
 mod engine;
 mod lab;
 mod daemon;
+mod mrt;
 mod net;
 mod session;
 mod simulation;

@@ -36,7 +36,7 @@ use crate::{
         clock::{Clock, sleep_until},
         shard::{Feed, ShardHandle, ToPeer},
     },
-    session::{ConnId, Direction, Input, negotiate::Negotiated},
+    session::{Action, ConnId, Direction, Input, negotiate::Negotiated},
     types::Timestamp,
     view::Refusal,
     wire::bgp::{batch::UpdateBatch, notification::Notification},
@@ -106,8 +106,6 @@ pub(super) struct Task {
     pub(super) closing: JoinSet<()>,
     pub(super) live: Option<Live>,
     pub(super) batch: UpdateBatch,
-    /// `batch` came from the pool and goes back there when a read gave no UPDATE.
-    pub(super) batch_lent: bool,
     /// What waits for room in the feed, in order.
     pub(super) unfed: VecDeque<Feed>,
     pub(super) waiting: Option<Waiting>,
@@ -139,7 +137,6 @@ impl Task {
             closing: JoinSet::new(),
             live: None,
             batch: UpdateBatch::default(),
-            batch_lent: false,
             unfed: VecDeque::new(),
             waiting: None,
             permit: None,
@@ -327,22 +324,24 @@ impl Task {
 
     fn read(&mut self, conn: ConnId) {
         let Some(connection) = self.connections.iter().find(|connection| connection.id == conn) else { return };
-        if self.live.is_some() && !self.batch_lent {
+        let lent = self.live.is_some();
+        if lent {
             self.batch = self.shard.empty_batch();
-            self.batch_lent = true;
         }
         let mut actions = Vec::new();
         let outcome = connection.read(|bytes| {
             let now = self.clock.now();
             self.neighbor.session().handle(now, Input::Received { conn, bytes }, &mut self.batch, &mut actions);
         });
+        let unused = !actions.iter().any(|action| matches!(action, Action::Updates(_)));
         match outcome {
             Read::Octets(()) => self.perform(actions),
             Read::Nothing => {}
             Read::Ended(Ok(())) => self.lost(conn, "connection closed by the peer".to_owned()),
             Read::Ended(Err(error)) => self.lost(conn, socket::explain_loss(&error)),
         }
-        if std::mem::take(&mut self.batch_lent) {
+        // A batch that was handed on comes back from the engine, with its buffers.
+        if lent && unused {
             self.shard.give_back(std::mem::take(&mut self.batch));
         }
     }

@@ -1,8 +1,10 @@
 //! The integration tests: one binary, one file per topic.
 
+mod api;
 mod captures;
 mod corpus;
 mod daemon;
+mod fake;
 mod net;
 mod session;
 mod tidy;

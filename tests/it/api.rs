@@ -486,21 +486,23 @@ async fn a_table_in_motion_never_runs_backwards_and_ends_the_same_on_both_sides(
         };
         // Messages and changes take turns, so that changes fall between the pages of the snapshot; changes are told
         // late, so that pages include some that are still to be heard of.
-        let mut ended = false;
-        for round in 0..30 {
+        let mut burst = |round: u64| {
             let first = round * 130;
-            fake.tell_and_hold();
             churn(&fake, &[a, b], &mut noise, &(first..first + 300), 200);
-            mark(&mut noise);
-            ended |= matches!(watch.next().await, Event::End(_));
+            mark(&mut noise)
+        };
+        for round in 0.. {
+            fake.tell_and_hold();
+            burst(round % 30);
+            if matches!(watch.next().await, Event::End(_)) {
+                break;
+            }
         }
-        fake.tell_and_hold();
-        if !ended {
-            watch.until_end_of_snapshot().await;
+        for round in 0..10 {
+            let last = burst(round * 3);
+            fake.tell_and_hold();
+            watch.until(last).await;
         }
-        let last = mark(&mut noise);
-        fake.tell_and_hold();
-        watch.until(last).await;
         let mut held: Vec<_> = watch.copy.iter().map(|(key, value)| (key.clone(), value.0.clone())).collect();
         held.sort_by_key(|(key, _)| (key.1.clone(), key.2.clone()));
         let text = |route: &v1::Route| v1::PathAttributes::decode(route.attributes.clone()).unwrap().as_path;

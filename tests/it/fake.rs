@@ -7,7 +7,7 @@ use std::{
     net::IpAddr,
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, Condvar, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -50,12 +50,14 @@ struct State {
     subscribers: Vec<Subscriber>,
     /// Changes that were applied and not told yet, while telling is held back.
     held: Option<Vec<Arc<EventBatch>>>,
+    subscriptions: usize,
     commands: Vec<Command>,
 }
 
 /// The backend.
 pub struct Fake {
     state: Mutex<State>,
+    subscribed: Condvar,
     ready: AtomicBool,
     queue_len: usize,
 }
@@ -63,7 +65,7 @@ pub struct Fake {
 impl Fake {
     /// A backend whose subscribers may lag by `queue_len` changes.
     pub fn new(queue_len: usize) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), ready: AtomicBool::new(true), queue_len })
+        Arc::new(Self { state: Mutex::default(), subscribed: Condvar::new(), ready: AtomicBool::new(true), queue_len })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -100,6 +102,17 @@ impl Fake {
         let mut state = self.state();
         let held = state.held.replace(Vec::new()).unwrap_or_default();
         held.iter().for_each(|batch| state.publish(batch));
+    }
+
+    /// How many subscriptions were made so far.
+    pub fn subscribers(&self) -> usize {
+        self.state().subscriptions
+    }
+
+    /// Waits for another thread to have made that many subscriptions.
+    pub fn wait_for_subscribers(&self, count: usize) {
+        let state = self.state();
+        drop(self.subscribed.wait_while(state, |state| state.subscriptions < count).unwrap());
     }
 
     /// Number of the last change.
@@ -411,7 +424,10 @@ impl Backend for Fake {
     fn subscribe(&self) -> Reply<Box<dyn EventSource>> {
         let (queue, receiver) = mpsc::channel(self.queue_len);
         let lost = Arc::new(AtomicBool::new(false));
-        self.state().subscribers.push(Subscriber { queue, lost: lost.clone() });
+        let mut state = self.state();
+        state.subscribers.push(Subscriber { queue, lost: lost.clone() });
+        state.subscriptions += 1;
+        self.subscribed.notify_all();
         let source: Box<dyn EventSource> = Box::new(Source { queue: receiver, lost });
         Box::pin(ready(Ok(source)))
     }

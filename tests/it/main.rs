@@ -2,6 +2,7 @@
 
 mod api;
 mod captures;
+mod cli;
 mod corpus;
 mod daemon;
 mod fake;
@@ -10,3 +11,4 @@ mod session;
 mod tidy;
 mod vectors;
 mod vectors_update;
+mod web;

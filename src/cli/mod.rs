@@ -6,6 +6,8 @@
 
 pub mod check;
 mod client;
+pub mod decode;
+pub mod demo;
 mod explain;
 mod local;
 pub mod mrt;
@@ -66,6 +68,10 @@ enum Verb {
     Run(run::RunArgs),
     /// Validates a configuration
     Check(check::CheckArgs),
+    /// Plays the whole product on this machine, as a story that checks itself
+    Demo(demo::DemoArgs),
+    /// Prints BGP messages given in hex as JSON
+    Decode(decode::DecodeArgs),
     #[command(flatten)]
     Asking(AskingVerb),
     /// Prints MRT files, one line per route
@@ -117,6 +123,8 @@ pub fn main() -> ExitCode {
     match verb {
         Verb::Run(args) => run::run(&args),
         Verb::Check(args) => check::run(&args),
+        Verb::Demo(args) => demo::run(&args, global.no_color),
+        Verb::Decode(args) => decode::run(args),
         Verb::Mrt(args) => mrt::run(args),
         Verb::Asking(_) | Verb::Printing(_) => {
             let terminal = io::stdout().is_terminal();

@@ -65,7 +65,7 @@ pub struct Neighbor {
     pub min_hold_time: Duration,
     /// `connect_retry`: time between attempts to connect; default 5 s, with jitter and back-off.
     pub connect_retry: Duration,
-    /// `max_prefix`: limits on what the neighbour may send; for one family, or (`None`) for each.
+    /// `max_prefix`: limits on what the neighbour may send; for one family, or (`None`) for all together.
     pub max_prefix: Vec<(Option<Family>, MaxPrefix)>,
     /// `next_hop_self`: send our own address as next hop even where the RFC would keep it; default false.
     pub next_hop_self: bool,

@@ -130,20 +130,20 @@ impl Engine {
         let set = desk.attrs.intern(item.attrs);
         let path = Path { set, received_secs: now.secs(), path_id: 0, session: slot, flags };
         let mut handled = 0;
-        let mut outcome = None;
+        let mut outcomes = Vec::new();
         routes(item, skip, budget, |nlri, path_id, labels| {
             handled += 1;
             desk.attrs.retain(set, 1);
             if !desk.announce(nlri, Path { path_id, ..path }, labels) {
                 desk.attrs.release(set);
             }
-            if limited {
-                outcome = desk.sessions.get_mut(slot).and_then(|session| max_prefix::check(session, item.family));
+            if limited && let Some(session) = desk.sessions.get_mut(slot) {
+                outcomes.extend(max_prefix::check(session, item.family));
             }
-            outcome.is_none()
+            !matches!(outcomes.last(), Some(Outcome::Exceeded { .. }))
         });
         desk.attrs.release(set);
-        if let Some(outcome) = outcome {
+        for outcome in outcomes {
             self.act_on_limit(slot, outcome, out);
         }
         handled

@@ -108,5 +108,6 @@ impl Engine {
 }
 
 fn restarts_gracefully(session: &Session) -> bool {
-    session.negotiated.remote_capabilities.iter().any(|capability| matches!(capability, Capability::GracefulRestart(_)))
+    let capabilities = &session.negotiated.remote_capabilities;
+    capabilities.iter().any(|capability| matches!(capability, Capability::GracefulRestart(_)))
 }

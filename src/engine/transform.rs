@@ -25,15 +25,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::{
     rib::Source,
     types::{Asn, Family, PeerKind},
-    wire::bgp::attribute::{self, AttrSet, code, flag},
+    wire::bgp::{
+        attribute::{self, AttrSet, code, flag},
+        community::Community,
+    },
 };
 
 /// LOCAL_PREF given to a route that has none (RFC 4271 §5.1.5 asks for one; 100 is what every router uses).
 pub const DEFAULT_LOCAL_PREF: u32 = 100;
-
-const NO_EXPORT: u32 = 0xffff_ff01;
-const NO_ADVERTISE: u32 = 0xffff_ff02;
-const NO_EXPORT_SUBCONFED: u32 = 0xffff_ff03;
 
 /// What an update group's members have in common that decides over attributes.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -103,10 +102,9 @@ pub fn transform(
 /// Whether NO_EXPORT, NO_ADVERTISE or NO_EXPORT_SUBCONFED holds the route back (RFC 1997 "Well-known
 /// Communities"). We are in no confederation, so the last one means the same as the first.
 fn kept_by_community(set: AttrSet<'_>, kind: PeerKind) -> bool {
-    let Some(value) = set.get(code::COMMUNITIES) else { return false };
-    value.chunks_exact(4).any(|octets| match octets.try_into().map(u32::from_be_bytes) {
-        Ok(NO_ADVERTISE) => true,
-        Ok(NO_EXPORT | NO_EXPORT_SUBCONFED) => kind == PeerKind::External,
+    set.communities().any(|community| match community {
+        Community::NO_ADVERTISE => true,
+        Community::NO_EXPORT | Community::NO_EXPORT_SUBCONFED => kind == PeerKind::External,
         _ => false,
     })
 }

@@ -59,7 +59,7 @@ impl Packing {
 pub enum ReadFault {
     /// Octets that are no records; reading goes on behind them.
     Damage(Damage),
-    /// The source failed, or its packing is broken; octets of the unpacked file read before. Nothing follows.
+    /// The source failed, or its packing is broken; octets of the unpacked file that could be used. Nothing follows.
     Source(u64, io::Error),
 }
 
@@ -172,16 +172,19 @@ impl<R: Read> MrtReader<R> {
                 }
                 Step::More(wanted) => self.fill(wanted),
                 Step::Noise(len) => self.start += len,
-                Step::Damage(damage) => return Some(Err(ReadFault::Damage(damage))),
-                Step::End => return self.failure.take().map(|error| Err(self.failed(error))),
+                // Where the source failed, a record that is not all there is no second fault.
+                Step::Damage(damage) => match self.failure.take_if(|_| damage.at_end) {
+                    Some(error) => return Some(Err(ReadFault::Source(damage.at, error))),
+                    None => return Some(Err(ReadFault::Damage(damage))),
+                },
+                Step::End => {
+                    let error = self.failure.take()?;
+                    return Some(Err(ReadFault::Source(self.framer.position(), error)));
+                }
             }
         };
         let body = self.buffer.get(self.start.saturating_sub(body_len)..self.start).unwrap_or_default();
         Some(Ok(RawRecord { at, header, body }))
-    }
-
-    fn failed(&self, error: io::Error) -> ReadFault {
-        ReadFault::Source(self.framer.position(), error)
     }
 
     /// Reads until `wanted` octets are ready or the source has ended.

@@ -1,8 +1,5 @@
 //! Addresses as numbers: what a prefix table asks of `u32` (IPv4) and `u128` (IPv6).
 
-/// Keys in a node of a prefix map. Four cache lines of IPv4 addresses.
-pub(crate) const NODE_KEYS: usize = 64;
-
 /// An address as a number: `u32` for IPv4, `u128` for IPv6.
 pub(crate) trait Address: Copy + Ord + Default + std::fmt::Debug {
     /// The smallest and the largest address.
@@ -17,8 +14,6 @@ pub(crate) trait Address: Copy + Ord + Default + std::fmt::Debug {
     fn filled(self, len: u8) -> Self;
     /// How many leading bits both addresses share.
     fn common_bits(self, other: Self) -> u8;
-    /// How many of `sorted` (ascending, any number of largest values behind) are below this one.
-    fn count_below(self, sorted: &[Self; NODE_KEYS]) -> usize;
     /// Puts address and length together.
     fn pack(self, len: u8) -> Self::Packed;
     /// Takes address and length apart.
@@ -45,13 +40,6 @@ macro_rules! address {
             #[inline]
             fn common_bits(self, other: Self) -> u8 {
                 (self ^ other).leading_zeros() as u8
-            }
-
-            #[inline]
-            fn count_below(self, sorted: &[Self; NODE_KEYS]) -> usize {
-                // Counting all without a branch is faster than halving: the compiler turns it into a few wide
-                // comparisons.
-                sorted.iter().map(|&addr| u32::from(addr < self)).sum::<u32>() as usize
             }
 
             #[inline]

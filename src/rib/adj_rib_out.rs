@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use crate::rib::{arena::PagedArray, attrs::SetId, index::PrefixId, paths::SessionSlot};
+use crate::rib::{attrs::SetId, index::PrefixId, paged_array::PagedArray, paths::SessionSlot};
 
 /// What a group was told about a prefix.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,7 +19,7 @@ pub struct Sent {
 }
 
 /// 8 octets per prefix.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 struct Row {
     set: SetId,
     source: SessionSlot,
@@ -29,12 +29,16 @@ struct Row {
 const SENT: u8 = 1;
 const DIRTY: u8 = 2;
 
+impl Row {
+    fn sent(self) -> Option<Sent> {
+        (self.marks & SENT != 0).then_some(Sent { set: self.set, source: self.source })
+    }
+}
+
 /// Last-sent state of one update group in one family.
 #[derive(Debug, Default)]
 pub struct AdjRibOut {
     rows: PagedArray<Row>,
-    /// Rows in use per page of 256, so that an empty page can be given back.
-    in_use: Vec<u16>,
     dirty: VecDeque<PrefixId>,
     sent: u64,
 }
@@ -48,8 +52,9 @@ impl AdjRibOut {
     /// Notes that `id` may differ from what was sent. Marking twice is marking once.
     #[inline]
     pub fn mark_dirty(&mut self, id: PrefixId) {
-        if self.rows.get(id.0).marks & DIRTY == 0 {
-            self.set_row(id, |row| row.marks |= DIRTY);
+        let row = self.rows.get(id.0);
+        if row.marks & DIRTY == 0 {
+            self.rows.set(id.0, Row { marks: row.marks | DIRTY, ..row });
             self.dirty.push_back(id);
         }
     }
@@ -58,7 +63,8 @@ impl AdjRibOut {
     pub fn take_dirty(&mut self, limit: usize, ids: &mut Vec<PrefixId>) {
         for _ in 0..limit {
             let Some(id) = self.dirty.pop_front() else { break };
-            self.set_row(id, |row| row.marks &= !DIRTY);
+            let row = self.rows.get(id.0);
+            self.rows.set(id.0, Row { marks: row.marks & !DIRTY, ..row });
             ids.push(id);
         }
         if self.dirty.is_empty() && self.dirty.capacity() > 4096 {
@@ -74,25 +80,20 @@ impl AdjRibOut {
     /// What the group was last told about `id`.
     #[inline]
     pub fn sent(&self, id: PrefixId) -> Option<Sent> {
-        let row = self.rows.get(id.0);
-        (row.marks & SENT != 0).then_some(Sent { set: row.set, source: row.source })
+        self.rows.get(id.0).sent()
     }
 
     /// Notes what the group is told now (`None`: withdrawn) and returns what it was told before. The reference to the
     /// new set comes from the caller, that of the old one is the caller's now.
     pub fn set_sent(&mut self, id: PrefixId, sent: Option<Sent>) -> Option<Sent> {
-        let before = self.sent(id);
-        match sent {
-            Some(Sent { set, source }) => self.set_row(id, |row| {
-                (row.set, row.source) = (set, source);
-                row.marks |= SENT;
-            }),
-            None if before.is_some() => self.set_row(id, |row| {
-                (row.set, row.source) = (SetId::default(), 0);
-                row.marks &= !SENT;
-            }),
-            None => {}
-        }
+        let row = self.rows.get(id.0);
+        let before = row.sent();
+        let dirty = row.marks & DIRTY;
+        let now = match sent {
+            Some(Sent { set, source }) => Row { set, source, marks: dirty | SENT },
+            None => Row { marks: dirty, ..Row::default() },
+        };
+        self.rows.set(id.0, now);
         self.sent += u64::from(sent.is_some());
         self.sent -= u64::from(before.is_some());
         before
@@ -124,30 +125,7 @@ impl AdjRibOut {
 
     /// Octets allocated.
     pub fn allocated_octets(&self) -> usize {
-        self.rows.octets() + self.in_use.capacity() * 2 + self.dirty.capacity() * size_of::<PrefixId>()
-    }
-
-    /// Changes a row; its page comes with the first row in use and goes with the last.
-    fn set_row(&mut self, id: PrefixId, change: impl FnOnce(&mut Row)) {
-        let row = self.rows.get_mut(id.0);
-        let before = row.marks != 0;
-        change(row);
-        let after = row.marks != 0;
-        if before == after {
-            return;
-        }
-        let page = (id.0 >> 8) as usize;
-        if page >= self.in_use.len() {
-            self.in_use.resize(page + 1, 0);
-        }
-        if after {
-            self.in_use[page] += 1;
-        } else {
-            self.in_use[page] -= 1;
-            if self.in_use[page] == 0 {
-                self.rows.close_page(id.0);
-            }
-        }
+        self.rows.octets() + self.dirty.capacity() * size_of::<PrefixId>()
     }
 }
 

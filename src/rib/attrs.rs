@@ -37,6 +37,8 @@ struct Header {
 
 /// Parts of the hash table. Each grows alone, so the old and the new copy that exist while growing are small.
 const PARTS: usize = 64;
+/// Octets of a page of sets.
+const PAGE_OCTETS: usize = 8192;
 /// Octets of the length that stands in front of the octets of a set.
 const LENGTH: usize = 4;
 
@@ -59,8 +61,8 @@ impl AttrStore {
     pub fn new(seed: u64) -> Self {
         Self {
             parts: (0..PARTS).map(|_| HashTable::new()).collect(),
-            headers: SlotArena::new(&[1]),
-            octets: SlotArena::new(&octet_classes()),
+            headers: SlotArena::of_values(512),
+            octets: SlotArena::new(&octet_classes(), PAGE_OCTETS),
             hasher: FixedState::with_seed(seed),
             sets: 0,
             set_octets: 0,

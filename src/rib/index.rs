@@ -8,7 +8,8 @@ use std::{collections::BTreeMap, ops::Bound};
 use crate::{
     rib::{
         address::Address,
-        arena::{PagedArray, SlotArena},
+        arena::SlotArena,
+        paged_array::PagedArray,
         prefix_map::{Key, PrefixMap},
     },
     types::{Family, Prefix},
@@ -81,8 +82,24 @@ impl Index {
         Some(PrefixId(id))
     }
 
-    /// Frees an id. True when no id of its page of 256 is in use any more.
-    pub(crate) fn remove(&mut self, id: PrefixId) -> bool {
+    /// The ids of several NLRI, read from memory at the same time.
+    pub(crate) fn warm<const N: usize>(&self, nlri: &[NlriRef<'_>; N]) -> [Option<PrefixId>; N] {
+        let ids = match self {
+            Self::V4(index) => index.map.warm(&nlri.map(|nlri| match nlri {
+                NlriRef::Prefix(Prefix::V4 { addr, len }) => (addr, len),
+                _ => (0, 0),
+            })),
+            Self::V6(index) => index.map.warm(&nlri.map(|nlri| match nlri {
+                NlriRef::Prefix(Prefix::V6 { addr, len }) => (addr, len),
+                _ => (0, 0),
+            })),
+            Self::Opaque(_) => [None; N],
+        };
+        ids.map(|id| id.map(PrefixId))
+    }
+
+    /// Frees an id in use.
+    pub(crate) fn remove(&mut self, id: PrefixId) {
         match self {
             Self::V4(index) => index.remove(id.0),
             Self::V6(index) => index.remove(id.0),
@@ -198,6 +215,9 @@ fn behind_v6(nlri: NlriRef<'_>) -> Bound<Key<u128>> {
     }
 }
 
+/// Ids in a page: as many as an arena can number without a gap.
+const PAGE_IDS: usize = 512;
+
 /// Index of a plain-prefix family.
 #[derive(Debug)]
 pub(crate) struct PlainIndex<A: Address> {
@@ -208,7 +228,7 @@ pub(crate) struct PlainIndex<A: Address> {
 
 impl<A: Address> PlainIndex<A> {
     fn new() -> Self {
-        Self { map: PrefixMap::default(), keys: SlotArena::new(&[1]) }
+        Self { map: PrefixMap::default(), keys: SlotArena::of_values(PAGE_IDS) }
     }
 
     #[inline]
@@ -221,10 +241,9 @@ impl<A: Address> PlainIndex<A> {
         })
     }
 
-    fn remove(&mut self, id: u32) -> bool {
+    fn remove(&mut self, id: u32) {
         self.map.remove(self.key(id));
         self.keys.free(id);
-        self.keys.page_is_closed(id)
     }
 
     #[inline]
@@ -254,8 +273,8 @@ impl OpaqueIndex {
     fn new() -> Self {
         Self {
             map: BTreeMap::new(),
-            places: SlotArena::new(&[1]),
-            octets: SlotArena::new(KEY_CLASSES),
+            places: SlotArena::of_values(PAGE_IDS),
+            octets: SlotArena::new(KEY_CLASSES, 8192),
             lens: PagedArray::default(),
         }
     }
@@ -268,21 +287,17 @@ impl OpaqueIndex {
         self.octets.get_mut(place)[..key.len()].copy_from_slice(key);
         let id = self.places.alloc(1);
         *self.places.one_mut(id) = place;
-        *self.lens.get_mut(id) = key.len() as u32;
+        self.lens.set(id, key.len() as u32);
         self.map.insert(key.into(), id);
         id
     }
 
-    fn remove(&mut self, id: u32) -> bool {
+    fn remove(&mut self, id: u32) {
         let key = key_at(&self.places, &self.octets, &self.lens, id);
         self.map.remove(key);
         self.octets.free(*self.places.one(id));
         self.places.free(id);
-        let closed = self.places.page_is_closed(id);
-        if closed {
-            self.lens.close_page(id);
-        }
-        closed
+        self.lens.set(id, 0);
     }
 
     fn key(&self, id: u32) -> &[u8] {

@@ -27,6 +27,7 @@ mod arena;
 pub mod attrs;
 pub mod best_path;
 mod index;
+mod paged_array;
 pub mod paths;
 mod prefix_map;
 pub mod set_facts;

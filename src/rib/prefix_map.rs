@@ -7,18 +7,22 @@
 //! IPv4, and little else. A million IPv4 prefixes are three levels, of which the upper two stay in the cache.
 //! Nodes are slots of an arena, linked by number; leaves are chained both ways.
 
-use std::ops::Bound;
+use std::{hint::black_box, ops::Bound};
 
-use crate::rib::{
-    address::{Address, NODE_KEYS},
-    arena::SlotArena,
-};
+use crate::rib::{address::Address, arena::SlotArena};
+
+/// Keys in a node: four cache lines of IPv4 addresses.
+const NODE_KEYS: usize = 64;
+/// Addresses that a search compares at once: one cache line for IPv4.
+const RUN: usize = 16;
 
 /// A key: address (bits behind the length are zero) and length.
 pub(crate) type Key<A> = (A, u8);
 
 /// Least number of entries of a node, but for the root and a leaf that ascending keys have just begun.
 const FEW: usize = NODE_KEYS / 4;
+/// Nodes in a page of memory.
+const PAGE_NODES: usize = 16;
 /// End of the chain of leaves.
 const NO_NODE: u32 = u32::MAX;
 /// 2^32 values under nodes of at least 16 children are 8 levels.
@@ -33,7 +37,7 @@ struct Node<A> {
     lens: [u8; NODE_KEYS],
     values: [u32; NODE_KEYS],
     count: u16,
-    /// Leaves only: neighbours in key order.
+    /// Leaves only: neighbours in key order. An inner node has none.
     prev: u32,
     next: u32,
 }
@@ -64,10 +68,30 @@ impl<A: Address> Node<A> {
         (self.key(at), self.values[at])
     }
 
+    /// How many addresses are below `addr`.
+    ///
+    /// Looks at the last of each run first, so that the cache lines of all runs are asked for at the same time; counting
+    /// in the run found needs no branch, and the compiler turns it into a few wide comparisons.
+    #[inline]
+    fn addrs_below(&self, addr: A) -> usize {
+        let (runs, _) = self.addrs.as_chunks::<RUN>();
+        let runs_below: usize = runs.iter().map(|run| usize::from(run[RUN - 1] < addr)).sum();
+        let in_run = |run: &[A; RUN]| run.iter().map(|&other| u32::from(other < addr)).sum::<u32>() as usize;
+        runs_below * RUN + runs.get(runs_below).map_or(0, in_run)
+    }
+
+    /// Reads one octet of each cache line. The reads do not wait for each other, so later ones find it all in the cache.
+    fn touch(&self) {
+        black_box((self.lens[0], self.count));
+        for run in 0..NODE_KEYS / RUN {
+            black_box((self.addrs[run * RUN], self.values[run * RUN]));
+        }
+    }
+
     /// How many keys are below `key`: where it stands, or would stand.
     #[inline]
     fn position(&self, key: Key<A>) -> usize {
-        let mut at = key.0.count_below(&self.addrs);
+        let mut at = self.addrs_below(key.0);
         while at < self.len() && self.addrs[at] == key.0 && self.lens[at] < key.1 {
             at += 1;
         }
@@ -78,11 +102,14 @@ impl<A: Address> Node<A> {
         at < self.len() && self.key(at) == key
     }
 
-    /// Inner nodes: which child leads to `key`.
+    /// Inner nodes: which child leads to `key`: the last one whose key is not above.
     #[inline]
     fn child(&self, key: Key<A>) -> usize {
-        let at = self.position(key);
-        if self.holds(at, key) { at } else { at.saturating_sub(1) }
+        let mut behind = self.addrs_below(key.0);
+        while behind < self.len() && self.addrs[behind] == key.0 && self.lens[behind] <= key.1 {
+            behind += 1;
+        }
+        behind.saturating_sub(1)
     }
 
     fn insert(&mut self, at: usize, key: Key<A>, value: u32) {
@@ -126,7 +153,10 @@ struct Way {
 /// Ordered map from prefix to `u32`.
 #[derive(Debug)]
 pub(crate) struct PrefixMap<A: Address> {
-    nodes: SlotArena<Node<A>>,
+    leaves: SlotArena<Node<A>>,
+    /// Apart from the leaves, so that they lie close together: every search reads some.
+    inner: SlotArena<Node<A>>,
+    /// A leaf if `height` is 0, else an inner node.
     root: u32,
     /// Levels of inner nodes above the leaves.
     height: usize,
@@ -134,25 +164,38 @@ pub(crate) struct PrefixMap<A: Address> {
 
 impl<A: Address> Default for PrefixMap<A> {
     fn default() -> Self {
-        let mut nodes = SlotArena::new(&[1]);
-        let root = nodes.alloc(1);
-        *nodes.one_mut(root) = Node::default();
-        Self { nodes, root, height: 0 }
+        let mut leaves = SlotArena::of_values(PAGE_NODES);
+        let root = leaves.alloc(1);
+        *leaves.one_mut(root) = Node::default();
+        Self { leaves, inner: SlotArena::of_values(PAGE_NODES), root, height: 0 }
     }
 }
 
 impl<A: Address> PrefixMap<A> {
     /// The value of `key`.
     pub(crate) fn get(&self, key: Key<A>) -> Option<u32> {
-        let leaf = self.nodes.one(self.leaf(key));
+        let leaf = self.leaves.one(self.leaf(key));
         let at = leaf.position(key);
         leaf.holds(at, key).then(|| leaf.values[at])
+    }
+
+    /// Asks the memory for what `get` of these keys will read, for all of them at once, and gives their values.
+    pub(crate) fn warm<const N: usize>(&self, keys: &[Key<A>; N]) -> [Option<u32>; N] {
+        let leaves = keys.map(|key| self.leaf(key));
+        for leaf in leaves {
+            self.leaves.one(leaf).touch();
+        }
+        std::array::from_fn(|n| {
+            let leaf = self.leaves.one(leaves[n]);
+            let at = leaf.position(keys[n]);
+            leaf.holds(at, keys[n]).then(|| leaf.values[at])
+        })
     }
 
     /// The value of `key`; where it is new, the value that `make` gives is filed first.
     pub(crate) fn get_or_insert_with(&mut self, key: Key<A>, make: impl FnOnce() -> u32) -> u32 {
         let leaf = self.leaf(key);
-        let node = self.nodes.one_mut(leaf);
+        let node = self.leaves.one_mut(leaf);
         let at = node.position(key);
         if node.holds(at, key) {
             return node.values[at];
@@ -169,7 +212,7 @@ impl<A: Address> PrefixMap<A> {
     /// Takes `key` out and gives its value.
     pub(crate) fn remove(&mut self, key: Key<A>) -> Option<u32> {
         let (way, leaf) = self.way(key);
-        let node = self.nodes.one_mut(leaf);
+        let node = self.leaves.one_mut(leaf);
         let at = node.position(key);
         if !node.holds(at, key) {
             return None;
@@ -184,7 +227,7 @@ impl<A: Address> PrefixMap<A> {
 
     /// The largest entry that is not above `key`.
     pub(crate) fn at_or_before(&self, key: Key<A>) -> Option<(Key<A>, u32)> {
-        let leaf = self.nodes.one(self.leaf(key));
+        let leaf = self.leaves.one(self.leaf(key));
         let at = leaf.position(key);
         if leaf.holds(at, key) {
             return Some(leaf.entry(at));
@@ -195,7 +238,7 @@ impl<A: Address> PrefixMap<A> {
         if leaf.prev == NO_NODE {
             return None;
         }
-        let before = self.nodes.one(leaf.prev);
+        let before = self.leaves.one(leaf.prev);
         Some(before.entry(before.len() - 1))
     }
 
@@ -205,7 +248,7 @@ impl<A: Address> PrefixMap<A> {
             Bound::Unbounded => (self.leaf((A::MIN, 0)), 0),
             Bound::Included(key) | Bound::Excluded(key) => {
                 let number = self.leaf(key);
-                let leaf = self.nodes.one(number);
+                let leaf = self.leaves.one(number);
                 let at = leaf.position(key);
                 let behind = matches!(from, Bound::Excluded(_)) && leaf.holds(at, key);
                 (number, at + usize::from(behind))
@@ -251,7 +294,7 @@ impl<A: Address> PrefixMap<A> {
 
     /// Octets allocated.
     pub(crate) fn octets(&self) -> usize {
-        self.nodes.octets()
+        self.leaves.octets() + self.inner.octets()
     }
 
     /// The leaf that holds `key` or would hold it.
@@ -259,7 +302,7 @@ impl<A: Address> PrefixMap<A> {
     fn leaf(&self, key: Key<A>) -> u32 {
         let mut number = self.root;
         for _ in 0..self.height {
-            let node = self.nodes.one(number);
+            let node = self.inner.one(number);
             number = node.values[node.child(key)];
         }
         number
@@ -270,7 +313,7 @@ impl<A: Address> PrefixMap<A> {
         let mut way = Way { steps: [(NO_NODE, 0); HEIGHT_MAX], levels: self.height };
         let mut number = self.root;
         for step in &mut way.steps[..self.height] {
-            let node = self.nodes.one(number);
+            let node = self.inner.one(number);
             let child = node.child(key);
             *step = (number, child as u8);
             number = node.values[child];
@@ -281,66 +324,79 @@ impl<A: Address> PrefixMap<A> {
     #[cold]
     fn insert_in_full_leaf(&mut self, key: Key<A>, at: usize, value: u32) {
         let (way, leaf) = self.way(key);
-        let right = self.split(leaf, at, Kind::Leaf);
-        // The halves are chained; the entry goes where it belongs.
-        let left_len = self.nodes.one(leaf).len();
-        if at > left_len || at == left_len && self.nodes.one(right).len() == 0 {
-            self.nodes.one_mut(right).insert(at - left_len, key, value);
-        } else {
-            self.nodes.one_mut(leaf).insert(at, key, value);
+        if at < NODE_KEYS && self.make_room(&way) {
+            // The leaf that the key belongs to may be another one now, and it has room.
+            self.get_or_insert_with(key, || value);
+            return;
         }
-        let after = std::mem::replace(&mut self.nodes.one_mut(leaf).next, right);
+        let right = self.split_and_insert(leaf, at, (key, value), Kind::Leaf);
+        let after = std::mem::replace(&mut self.leaves.one_mut(leaf).next, right);
         if after != NO_NODE {
-            self.nodes.one_mut(after).prev = right;
+            self.leaves.one_mut(after).prev = right;
         }
-        let node = self.nodes.one_mut(right);
+        let node = self.leaves.one_mut(right);
         (node.prev, node.next) = (leaf, after);
-        self.insert_above(&way, right);
+        let right_key = node.key(0);
+        self.insert_above(&way, right_key, right);
+    }
+
+    /// Shares the entries of a full leaf with a neighbour that has a quarter free. Fuller leaves are less memory.
+    fn make_room(&mut self, way: &Way) -> bool {
+        let Some(&(parent, child)) = way.steps[..way.levels].last() else { return false };
+        let (node, child) = (self.inner.one(parent), usize::from(child));
+        let has_room = |at: usize| self.leaves.one(node.values[at]).len() <= NODE_KEYS - NODE_KEYS / 4;
+        let left = if child + 1 < node.len() && has_room(child + 1) {
+            child
+        } else if child > 0 && has_room(child - 1) {
+            child - 1
+        } else {
+            return false;
+        };
+        self.balance(parent, left, Kind::Leaf);
+        true
     }
 
     /// Files the new node `right`, split off the node that the way leads through, in the level above.
-    fn insert_above(&mut self, way: &Way, mut right: u32) {
+    fn insert_above(&mut self, way: &Way, mut key: Key<A>, mut right: u32) {
         for &(number, child) in way.steps[..way.levels].iter().rev() {
-            let key = self.nodes.one(right).key(0);
             let at = usize::from(child) + 1;
-            let node = self.nodes.one_mut(number);
+            let node = self.inner.one_mut(number);
             if node.len() < NODE_KEYS {
                 node.insert(at, key, right);
                 return;
             }
-            let split = self.split(number, at, Kind::Inner);
-            let left_len = self.nodes.one(number).len();
-            if at > left_len || at == left_len && self.nodes.one(split).len() == 0 {
-                self.nodes.one_mut(split).insert(at - left_len, key, right);
-            } else {
-                self.nodes.one_mut(number).insert(at, key, right);
-            }
-            right = split;
+            right = self.split_and_insert(number, at, (key, right), Kind::Inner);
+            key = self.inner.one(right).key(0);
         }
-        let (old_root, root) = (self.root, self.nodes.alloc(1));
-        let right_key = self.nodes.one(right).key(0);
-        let node = self.nodes.one_mut(root);
+        let (old_root, root) = (self.root, self.inner.alloc(1));
+        let node = self.inner.one_mut(root);
         *node = Node::default();
         node.insert(0, (A::MIN, 0), old_root);
-        node.insert(1, right_key, right);
+        node.insert(1, key, right);
         self.root = root;
         self.height += 1;
     }
 
-    /// Moves the upper half of a full node to a new one. Where the insertion that needs the room is at the end (keys come
-    /// in ascending order), less is moved, and nodes stay full.
-    fn split(&mut self, number: u32, at: usize, kind: Kind) -> u32 {
-        let right = self.nodes.alloc(1);
+    /// Moves the upper half of a full node to a new one and inserts `entry` where it stood `at` in the full one. Where
+    /// that is the end (keys come in ascending order), less is moved, and nodes stay full.
+    fn split_and_insert(&mut self, number: u32, at: usize, (key, value): (Key<A>, u32), kind: Kind) -> u32 {
         let cut = match kind {
             Kind::Leaf if at == NODE_KEYS => NODE_KEYS,
             Kind::Inner if at == NODE_KEYS => NODE_KEYS - FEW,
             _ => NODE_KEYS / 2,
         };
+        let arena = self.arena(kind);
+        let node = arena.one_mut(number);
         let mut upper = Node::default();
-        let node = self.nodes.one_mut(number);
         upper.append(node, cut);
         node.truncate(cut);
-        *self.nodes.one_mut(right) = upper;
+        if at > cut || upper.len() == 0 {
+            upper.insert(at - cut, key, value);
+        } else {
+            node.insert(at, key, value);
+        }
+        let right = arena.alloc(1);
+        *arena.one_mut(right) = upper;
         right
     }
 
@@ -350,63 +406,71 @@ impl<A: Address> PrefixMap<A> {
     fn thin_out(&mut self, way: &Way, leaf: u32) {
         let (mut number, mut kind) = (leaf, Kind::Leaf);
         for &(parent, child) in way.steps[..way.levels].iter().rev() {
-            if self.nodes.one(number).len() >= FEW {
+            if self.arena(kind).one(number).len() >= FEW {
                 return;
             }
             self.balance(parent, usize::from(child).saturating_sub(1), kind);
             (number, kind) = (parent, Kind::Inner);
         }
         // A root with one child is none.
-        if self.height > 0 && self.nodes.one(self.root).len() == 1 {
+        if self.height > 0 && self.inner.one(self.root).len() == 1 {
             let root = self.root;
-            self.root = self.nodes.one(root).values[0];
-            self.nodes.free(root);
+            self.root = self.inner.one(root).values[0];
+            self.inner.free(root);
             self.height -= 1;
         }
     }
 
     /// Merges the children `left` and `left + 1` of `parent` if one node holds both; else each gets half.
     fn balance(&mut self, parent: u32, left: usize, kind: Kind) {
-        let node = self.nodes.one(parent);
+        let node = self.inner.one(parent);
         let (left_child, right_child) = (node.values[left], node.values[left + 1]);
-        let (lower, upper) = (*self.nodes.one(left_child), *self.nodes.one(right_child));
-        let total = lower.len() + upper.len();
-        let mut lower_now = lower;
-        if total <= NODE_KEYS {
-            lower_now.append(&upper, 0);
-            if kind == Kind::Leaf {
-                lower_now.next = upper.next;
-                if upper.next != NO_NODE {
-                    self.nodes.one_mut(upper.next).prev = left_child;
-                }
+        let arena = self.arena(kind);
+        let (mut lower, upper) = (*arena.one(left_child), *arena.one(right_child));
+        if lower.len() + upper.len() <= NODE_KEYS {
+            lower.append(&upper, 0);
+            lower.next = upper.next;
+            *arena.one_mut(left_child) = lower;
+            arena.free(right_child);
+            if upper.next != NO_NODE {
+                arena.one_mut(upper.next).prev = left_child;
             }
-            *self.nodes.one_mut(left_child) = lower_now;
-            self.nodes.free(right_child);
-            self.nodes.one_mut(parent).remove(left + 1);
+            self.inner.one_mut(parent).remove(left + 1);
             return;
         }
-        let half = total / 2;
-        let mut upper_now = Node { prev: upper.prev, next: upper.next, ..Node::default() };
-        if lower.len() < half {
-            let moved = half - lower.len();
-            upper_now.append(&upper, moved);
-            let mut head = upper;
-            head.truncate(moved);
-            lower_now.append(&head, 0);
-        } else {
-            upper_now.append(&lower, half);
-            upper_now.append(&upper, 0);
-            lower_now.truncate(half);
+        let upper = share(&mut lower, &upper);
+        *arena.one_mut(left_child) = lower;
+        *arena.one_mut(right_child) = upper;
+        let node = self.inner.one_mut(parent);
+        (node.addrs[left + 1], node.lens[left + 1]) = upper.key(0);
+    }
+
+    fn arena(&mut self, kind: Kind) -> &mut SlotArena<Node<A>> {
+        match kind {
+            Kind::Leaf => &mut self.leaves,
+            Kind::Inner => &mut self.inner,
         }
-        let key = upper_now.key(0);
-        *self.nodes.one_mut(left_child) = lower_now;
-        *self.nodes.one_mut(right_child) = upper_now;
-        let node = self.nodes.one_mut(parent);
-        (node.addrs[left + 1], node.lens[left + 1]) = key;
     }
 }
 
-/// Which kind of node; the nodes themselves need not know.
+/// Moves entries between two neighbours that one node could not hold, so that each has half; returns the new upper one.
+fn share<A: Address>(lower: &mut Node<A>, upper: &Node<A>) -> Node<A> {
+    let half = (lower.len() + upper.len()) / 2;
+    let mut upper_now = Node { prev: upper.prev, next: upper.next, ..Node::default() };
+    if let Some(moved) = half.checked_sub(lower.len()) {
+        upper_now.append(upper, moved);
+        let mut head = *upper;
+        head.truncate(moved);
+        lower.append(&head, 0);
+    } else {
+        upper_now.append(lower, half);
+        upper_now.append(upper, 0);
+        lower.truncate(half);
+    }
+    upper_now
+}
+
+/// Which kind of node, that is, in which arena it lies.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Leaf,
@@ -426,7 +490,7 @@ impl<A: Address> Iterator for Range<'_, A> {
 
     fn next(&mut self) -> Option<Self::Item> {
         while self.leaf != NO_NODE {
-            let leaf = self.map.nodes.one(self.leaf);
+            let leaf = self.map.leaves.one(self.leaf);
             if self.at < leaf.len() {
                 self.at += 1;
                 return Some(leaf.entry(self.at - 1));

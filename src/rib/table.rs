@@ -56,15 +56,21 @@ impl Table {
         self.index.find_or_insert(nlri)
     }
 
+    /// Asks the memory for what filing paths of these NLRI will read, for all of them at once instead of one after
+    /// the other. Changes nothing and is never needed; worth calling with 4 to 16 NLRI of an UPDATE before they are
+    /// filed: most of the time of a big table goes into waiting for memory.
+    pub fn warm<const N: usize>(&self, nlri: &[NlriRef<'_>; N]) {
+        let ids = self.index.warm(nlri);
+        self.paths.warm(&ids);
+    }
+
     /// Frees the id if it has no paths; true when it was freed. Until then the id stays valid, so that an
     /// Adj-RIB-Out can still withdraw what it sent: free it when no Adj-RIB-Out holds it any more.
     pub fn free_if_empty(&mut self, id: PrefixId) -> bool {
         if !self.paths.of(id).is_empty() {
             return false;
         }
-        if self.index.remove(id) {
-            self.paths.close_page(id);
-        }
+        self.index.remove(id);
         true
     }
 

@@ -150,6 +150,8 @@ pub(super) struct BgpFsm {
     /// The beginning of a message whose end has not arrived.
     partial: Vec<u8>,
     faults: Vec<Fault>,
+    /// A ROUTE-REFRESH was ignored, and the log told.
+    refresh_ignored: bool,
 }
 
 fn is_due(deadline: Option<Timestamp>, now: Timestamp) -> bool {
@@ -183,6 +185,7 @@ impl BgpFsm {
             jitter: Jitter::new(seed),
             partial: Vec::new(),
             faults: Vec::new(),
+            refresh_ignored: false,
         };
         match turn.settings.delay_open {
             _ if !manner.speaks_first => fsm.arm_hold(turn.now),
@@ -328,7 +331,7 @@ impl BgpFsm {
         let outcome = decode_update(message, &self.decoding, updates, &mut self.faults);
         for fault in self.faults.drain(..) {
             if turn.counters.count_fault(&fault) {
-                turn.out.push(Action::Warn(format!("malformed UPDATE, the session goes on: {fault}")));
+                turn.out.push(Action::Warn(format!("malformed UPDATE from the peer, the session goes on: {fault}")));
             }
         }
         outcome.err().map(|fault| self.fail(turn, &fault))
@@ -343,7 +346,10 @@ impl BgpFsm {
         match self.unwanted(refresh) {
             None => Some(Progress::Refresh(refresh)),
             Some(why) => {
-                turn.out.push(Action::Warn(format!("ROUTE-REFRESH for {} ignored: {why}", refresh.family)));
+                // Once: a peer could fill the log with these.
+                if !mem::replace(&mut self.refresh_ignored, true) {
+                    turn.out.push(Action::Warn(format!("ROUTE-REFRESH for {} ignored: {why}", refresh.family)));
+                }
                 None
             }
         }
@@ -386,7 +392,7 @@ impl BgpFsm {
     /// Ends the connection for a fault of the codec.
     fn fail(&mut self, turn: &mut Turn<'_>, fault: &Fault) -> Progress {
         turn.counters.count_fault(fault);
-        self.end_with_fault(turn, Notification::from(fault), fault.to_string())
+        self.end_with_fault(turn, Notification::from(fault), format!("malformed message from the peer: {fault}"))
     }
 
     fn end_with_fault(&mut self, turn: &mut Turn<'_>, notification: Notification, what: String) -> Progress {
@@ -500,4 +506,56 @@ fn message_len(partial: &[u8]) -> Option<usize> {
     let len = usize::from(r.u16()?);
     r.u8()?;
     Some(len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        session::RemoteAsn,
+        types::{Asn, RouterId},
+    };
+
+    #[test]
+    fn a_buffer_that_grew_for_a_long_message_is_given_back() {
+        let settings = PeerSettings::new(Asn(64496), RouterId(1), RemoteAsn::Any);
+        let (mut counters, mut out) = (SessionCounters::default(), Vec::new());
+        let mut turn = Turn { now: Timestamp(0), settings: &settings, counters: &mut counters, out: &mut out };
+        let ends = Endpoints { local: ([192, 0, 2, 2], 179).into(), remote: ([192, 0, 2, 1], 179).into() };
+        let manner = Manner { bare: false, speaks_first: true };
+        let mut fsm = BgpFsm::new(&mut turn, ConnId(0), Direction::Outbound, ends, manner, 1);
+        let mut updates = UpdateBatch::default();
+        let open = Open::new(Asn(64497), 90, RouterId(2), vec![]).encode();
+        assert!(matches!(fsm.receive(&mut turn, &mut open.as_slice(), &mut updates), Progress::OpenAccepted));
+        fsm.confirm(&mut turn);
+        assert!(matches!(fsm.receive(&mut turn, &mut KEEPALIVE.as_slice(), &mut updates), Progress::Up(_)));
+
+        // An UPDATE of 60,000 octets: one withdrawn route after the other.
+        let withdrawn = [32, 192, 0, 2, 1].repeat(11_995);
+        let mut long = vec![0xff; 16];
+        long.extend(u16::try_from(23 + withdrawn.len()).unwrap_or(0).to_be_bytes());
+        long.push(2);
+        long.extend(u16::try_from(withdrawn.len()).unwrap_or(0).to_be_bytes());
+        long.extend(withdrawn);
+        long.extend([0, 0]);
+        for piece in long.chunks(7000) {
+            assert!(matches!(fsm.receive(&mut turn, &mut { piece }, &mut updates), Progress::Drained));
+        }
+        assert_eq!((updates.len(), fsm.partial.len(), fsm.partial.capacity()), (1, 0, 0));
+        // A short rest is worth keeping.
+        for piece in [&KEEPALIVE[..5], &KEEPALIVE[5..]] {
+            assert!(matches!(fsm.receive(&mut turn, &mut { piece }, &mut updates), Progress::Drained));
+        }
+        assert!((1..=BUFFER_KEPT).contains(&fsm.partial.capacity()));
+    }
+
+    #[test]
+    fn a_waiting_neighbour_is_small() {
+        assert!(
+            size_of::<super::super::bgp_peer::BgpPeer>() <= 640,
+            "{}",
+            size_of::<super::super::bgp_peer::BgpPeer>()
+        );
+        assert!(size_of::<BgpFsm>() <= 1024, "{}", size_of::<BgpFsm>());
+    }
 }

@@ -8,10 +8,10 @@
 //! How to drive a [`BgpPeer`](bgp_peer::BgpPeer):
 //!
 //! 1. `handle(now, Input::Start, …)` once, then one call per thing that happens.
-//! 2. Perform the actions in order. [`Action::Updates`] comes at most once per call, and everything that the
-//!    batch holds happened at that place in the order: hand the batch on then, lend an empty one next time.
-//! 3. Sleep until `next_deadline()`, then `handle(now, Input::TimersDue, …)`. A deadline in the past means
-//!    "at once". Read what the socket holds before giving `TimersDue`, or a busy driver looks like a silent
+//! 2. Perform the actions in order. Lend an empty batch, warm from earlier use: what was decoded into it comes
+//!    back inside [`Action::Updates`], in its place among the other actions, more than once per call where a
+//!    ROUTE-REFRESH stands between UPDATEs.
+//! 3. Sleep until `next_deadline()`, then `handle(now, Input::TimersDue, …)`. Read what the socket holds before giving `TimersDue`, or a busy driver looks like a silent
 //!    peer; while reading is paused because the engine's queue is full, do not give `TimersDue` at all for
 //!    longer than the pause.
 //! 4. A connection exists for the session from `Connected` until its `Closed` or until the session said
@@ -34,7 +34,7 @@ pub use settings::{PeerSettings, RemoteAsn};
 use self::negotiate::Negotiated;
 use crate::{
     types::Family,
-    wire::bgp::{RouteRefresh, notification::Notification},
+    wire::bgp::{RouteRefresh, batch::UpdateBatch, notification::Notification},
 };
 
 /// Time that a driver gives a closing connection to write what [`Action::Send`] left before it drops it.
@@ -218,8 +218,9 @@ pub enum Action {
         /// Why.
         reason: DownReason,
     },
-    /// The lent batch was added to; what it holds happened here in the order.
-    Updates,
+    /// UPDATEs were received; what they hold happened here in the order. Never empty. The octets are those of
+    /// the lent batch, which is left empty and without buffers.
+    Updates(UpdateBatch),
     /// The neighbour sent ROUTE-REFRESH: a request, or the marks of RFC 7313.
     Refresh(RouteRefresh),
     /// The state of the neighbour changed: that of its most advanced connection.

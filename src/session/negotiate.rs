@@ -5,9 +5,11 @@
 //! once both sides sent it; each capability's RFC says what "both" means for it.
 //!
 //! *What we do.* [`local_open`] says what we can; [`negotiate`] checks, in this order:
-//! 1. the AS (2/2; RFC 7607 forbids 0), 2. the BGP Identifier (2/3; equal to ours is legal on eBGP, RFC 6286 §2.1),
-//! 3. the hold time (2/6), 4. the role (2/11, RFC 9234 §4.2, eBGP only), 5. a common family (2/7, the data lists
-//! the families that we announced).
+//! 1. the AS (2/2; RFC 7607 forbids 0);
+//! 2. the BGP Identifier (2/3; equal to ours is legal on eBGP, RFC 6286 §2.1);
+//! 3. the hold time (2/6);
+//! 4. the role (2/11, RFC 9234 §4.2, eBGP only);
+//! 5. a common family (2/7, the data lists the families that we announced).
 //!
 //! A collector session (`monitor_only`) announces families, four-octet AS, extended messages, extended next hop,
 //! ADD-PATH receive, role, names. It leaves out route refresh, enhanced refresh, End-of-RIB and ADD-PATH send:
@@ -67,7 +69,8 @@ pub struct Negotiated {
     pub enhanced_refresh: bool,
     /// Families whose next hop may be IPv6 although the NLRI are IPv4 (RFC 8950).
     pub extended_next_hop: Vec<Family>,
-    /// What the neighbour said about graceful restart, once both sides announced it (RFC 4724).
+    /// What the neighbour said about graceful restart, once both sides announced it (RFC 4724). Its N bit stands
+    /// only if both sides set theirs (RFC 8538 §2).
     pub graceful_restart: Option<GracefulRestart>,
     /// Our role towards the neighbour, once roles were matched (RFC 9234).
     pub local_role: Option<Role>,
@@ -205,7 +208,7 @@ pub fn negotiate(settings: &PeerSettings, ours: &Open, theirs: &Open, ends: Endp
         route_refresh: has(theirs, &Capability::RouteRefresh),
         enhanced_refresh: both(&Capability::EnhancedRouteRefresh),
         extended_next_hop: in_both(&extended_next_hop(ours), &extended_next_hop(theirs)),
-        graceful_restart: graceful_restart(ours).and(graceful_restart(theirs)).cloned(),
+        graceful_restart: agree_graceful_restart(ours, theirs),
         local_role,
         hostname: hostname(theirs),
         software: software(theirs),
@@ -325,6 +328,11 @@ fn extended_next_hop(open: &Open) -> Vec<Family> {
         _ => None,
     });
     lists.flatten().filter(|(_, afi)| *afi == AFI_IPV6).map(|(family, _)| *family).collect()
+}
+
+fn agree_graceful_restart(ours: &Open, theirs: &Open) -> Option<GracefulRestart> {
+    let (ours, theirs) = (graceful_restart(ours)?, graceful_restart(theirs)?);
+    Some(GracefulRestart { notification: ours.notification && theirs.notification, ..theirs.clone() })
 }
 
 fn graceful_restart(open: &Open) -> Option<&GracefulRestart> {

@@ -94,7 +94,8 @@ impl Ledger {
                 assert_eq!(self.up.replace(*conn), None, "one established connection at a time");
             }
             Action::Down { .. } => assert!(self.up.take().is_some(), "Down without Established"),
-            Action::Updates | Action::Refresh(_) => assert!(self.up.is_some(), "routes without a session"),
+            Action::Updates(batch) => assert!(self.up.is_some() && !batch.is_empty(), "routes without a session"),
+            Action::Refresh(_) => assert!(self.up.is_some(), "a refresh without a session"),
             Action::StateChanged { from, to } => {
                 assert_eq!(*from, self.state);
                 assert_ne!(from, to);
@@ -163,7 +164,6 @@ struct Side {
     wires: HashMap<ConnId, (usize, usize)>,
     accepted: u64,
     downs: Vec<DownReason>,
-    updates: usize,
 }
 
 /// Links between routers, in virtual time.
@@ -204,7 +204,6 @@ impl Net {
                 wires: HashMap::new(),
                 accepted: 0,
                 downs: Vec::new(),
-                updates: 0,
             });
         }
         (End(first), End(first + 1))
@@ -272,7 +271,7 @@ impl Net {
         }
         let (mut updates, mut out) = (UpdateBatch::default(), Vec::new());
         side.peer.handle(self.now, input, &mut updates, &mut out);
-        side.updates += updates.len();
+        assert!(updates.is_empty(), "what was decoded is handed on");
         for action in out {
             self.sides[end.0].ledger.check(&action);
             self.perform(end.0, action);
@@ -375,7 +374,7 @@ impl Net {
             Action::Close { conn } | Action::Abort { conn } => self.hang_up(side, conn),
             Action::Down { reason } => self.sides[side].downs.push(reason),
             Action::Established { .. }
-            | Action::Updates
+            | Action::Updates(_)
             | Action::Refresh(_)
             | Action::StateChanged { .. }
             | Action::Warn(_) => {}

@@ -22,7 +22,7 @@ struct RouteLine<'a> {
     r#type: &'static str,
     time: &'a str,
     neighbor: String,
-    neighbor_asn: u32,
+    remote_asn: u32,
     /// The recording side sent it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     sent: bool,
@@ -57,7 +57,7 @@ struct StateLine<'a> {
     r#type: &'static str,
     time: &'a str,
     neighbor: String,
-    neighbor_asn: u32,
+    remote_asn: u32,
     old_state: u16,
     new_state: u16,
 }
@@ -84,7 +84,7 @@ fn push_state_change(time: &str, change: &StateChange, out: &mut Vec<u8>) {
         r#type: "state",
         time,
         neighbor: change.peer_address.to_string(),
-        neighbor_asn: change.peer_asn.0,
+        remote_asn: change.peer_asn.0,
         old_state: change.old_state,
         new_state: change.new_state,
     };
@@ -98,7 +98,7 @@ fn push_routes(kind: &'static str, time: &str, routes: &Routes<'_>, out: &mut Ve
         r#type: kind,
         time,
         neighbor: routes.peer_address.to_string(),
-        neighbor_asn: routes.peer_asn.0,
+        remote_asn: routes.peer_asn.0,
         sent: routes.direction == Direction::Sent,
         family: item.family.to_string(),
         prefix: None,

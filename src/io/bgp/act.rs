@@ -1,7 +1,7 @@
 //! What a session asks of its driver, carried out in order: connections, messages, what the engine must know,
 //! and the log: one line per change of the session (each trouble once: the session sees to that).
 
-use std::{mem, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -31,8 +31,7 @@ impl Task {
                 Action::Abort { conn } => self.abort(conn),
                 Action::Established { conn, negotiated } => self.established(conn, negotiated),
                 Action::Down { reason } => self.down(&reason),
-                Action::Updates => {
-                    let batch = mem::take(&mut self.batch);
+                Action::Updates(batch) => {
                     self.unfed.push_back(Feed::Updates { peer: self.neighbor.id, batch });
                 }
                 Action::Refresh(refresh) => {

@@ -36,7 +36,7 @@ use crate::{
         clock::{Clock, sleep_until},
         shard::{Feed, ShardHandle, ToPeer},
     },
-    session::{ConnId, Direction, Input, negotiate::Negotiated},
+    session::{Action, ConnId, Direction, Input, negotiate::Negotiated},
     types::Timestamp,
     view::Refusal,
     wire::bgp::{batch::UpdateBatch, notification::Notification},
@@ -324,7 +324,8 @@ impl Task {
 
     fn read(&mut self, conn: ConnId) {
         let Some(connection) = self.connections.iter().find(|connection| connection.id == conn) else { return };
-        if self.live.is_some() && self.batch.is_empty() {
+        let lent = self.live.is_some();
+        if lent {
             self.batch = self.shard.empty_batch();
         }
         let mut actions = Vec::new();
@@ -332,13 +333,15 @@ impl Task {
             let now = self.clock.now();
             self.neighbor.session().handle(now, Input::Received { conn, bytes }, &mut self.batch, &mut actions);
         });
+        let unused = !actions.iter().any(|action| matches!(action, Action::Updates(_)));
         match outcome {
             Read::Octets(()) => self.perform(actions),
             Read::Nothing => {}
             Read::Ended(Ok(())) => self.lost(conn, "connection closed by the peer".to_owned()),
             Read::Ended(Err(error)) => self.lost(conn, socket::explain_loss(&error)),
         }
-        if self.batch.is_empty() {
+        // A batch that was handed on comes back from the engine, with its buffers.
+        if lent && unused {
             self.shard.give_back(std::mem::take(&mut self.batch));
         }
     }

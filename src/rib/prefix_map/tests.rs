@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, ops::Bound};
 
 use proptest::prelude::*;
 
-use super::{FEW, Key, NO_NODE, NODE_KEYS, PrefixMap};
+use super::{FEW, Key, NO_NODE, NODE_KEYS, Node, PrefixMap};
 use crate::rib::address::Address;
 
 impl<A: Address> PrefixMap<A> {
@@ -13,30 +13,34 @@ impl<A: Address> PrefixMap<A> {
         let mut leaves = Vec::new();
         self.check_node(self.root, self.height, None, None, &mut leaves);
         for pair in leaves.windows(2) {
-            assert_eq!(self.nodes.one(pair[0]).next, pair[1], "leaves are chained forwards");
-            assert_eq!(self.nodes.one(pair[1]).prev, pair[0], "leaves are chained backwards");
+            assert_eq!(self.leaves.one(pair[0]).next, pair[1], "leaves are chained forwards");
+            assert_eq!(self.leaves.one(pair[1]).prev, pair[0], "leaves are chained backwards");
         }
-        assert_eq!(self.nodes.one(leaves[0]).prev, NO_NODE);
-        assert_eq!(self.nodes.one(leaves[leaves.len() - 1]).next, NO_NODE);
+        assert_eq!(self.leaves.one(leaves[0]).prev, NO_NODE);
+        assert_eq!(self.leaves.one(leaves[leaves.len() - 1]).next, NO_NODE);
         leaves
             .iter()
-            .flat_map(|&leaf| (0..self.nodes.one(leaf).len()).map(move |at| self.nodes.one(leaf).key(at)))
+            .flat_map(|&leaf| (0..self.leaves.one(leaf).len()).map(move |at| self.leaves.one(leaf).key(at)))
             .collect()
     }
 
+    fn node(&self, number: u32, height: usize) -> &Node<A> {
+        if height == 0 { self.leaves.one(number) } else { self.inner.one(number) }
+    }
+
     fn check_node(&self, number: u32, height: usize, low: Option<Key<A>>, high: Option<Key<A>>, leaves: &mut Vec<u32>) {
-        let node = self.nodes.one(number);
+        let node = self.node(number, height);
         let keys: Vec<_> = (0..node.len()).map(|at| node.key(at)).collect();
         assert!(keys.is_sorted_by(|a, b| a < b), "keys ascend");
         assert!(keys.iter().all(|&key| high.is_none_or(|high| key < high)), "keys are below the next separator");
         assert!(node.addrs[node.len()..].iter().all(|&addr| addr == A::MAX), "what is unused is filled");
         if height == 0 {
             assert!(keys.iter().all(|&key| low.is_none_or(|low| key >= low)), "keys are not below their separator");
-            assert!(number == self.root || node.len() > 0, "only a tree without keys has an empty leaf");
+            assert!(self.height == 0 || node.len() > 0, "only a tree without keys has an empty leaf");
             leaves.push(number);
             return;
         }
-        let least = if number == self.root { 2 } else { FEW };
+        let least = if height == self.height { 2 } else { FEW };
         assert!(node.len() >= least, "an inner node has at least {least} children, here {}", node.len());
         for at in 0..node.len() {
             let low = if at == 0 { low } else { Some(node.key(at)) };
@@ -176,7 +180,7 @@ fn ascending_keys_fill_their_leaves() {
     let mut map = PrefixMap::default();
     (0..64_000u32).for_each(|n| _ = map.get_or_insert_with((n << 8, 24), || n));
     let leaves = map.range_from(Bound::Unbounded).count().div_ceil(NODE_KEYS);
-    let node = size_of::<super::Node<u32>>();
+    let node = size_of::<Node<u32>>();
     assert!(map.octets() < (leaves + leaves / 8 + 64) * node, "{} octets for {leaves} full leaves", map.octets());
 }
 

@@ -209,7 +209,7 @@ fn word(action: &Action) -> Option<String> {
         Action::Abort { conn } => format!("abort{}", on(conn)),
         Action::Established { conn, .. } => format!("up{}", on(conn)),
         Action::Down { .. } => "down".into(),
-        Action::Updates => "updates".into(),
+        Action::Updates(batch) => format!("updates {}", batch.len()),
         Action::Refresh(refresh) => format!("refresh {:?}", refresh.subtype),
         Action::StateChanged { .. } | Action::Warn(_) => return None,
     })

@@ -251,6 +251,19 @@ fn of_several_graceful_restart_capabilities_the_last_one_counts() {
 }
 
 #[test]
+fn hard_resets_are_agreed_on_only_when_both_set_the_n_bit() {
+    // RFC 8538 §2.
+    let open = |notification| {
+        let restart = GracefulRestart { notification, ..Default::default() };
+        Open { capabilities: vec![Capability::GracefulRestart(restart)], ..their_open() }
+    };
+    for (ours, theirs) in [(false, false), (false, true), (true, false), (true, true)] {
+        let agreed = negotiate(&settings(), &open(ours), &open(theirs), ends("192.0.2.1:179")).expect("acceptable");
+        assert_eq!(agreed.graceful_restart.map(|restart| restart.notification), Some(ours && theirs));
+    }
+}
+
+#[test]
 fn what_was_agreed_reads_well() {
     let settings = PeerSettings { add_path_receive: vec![V4], local_role: Some(Role::Customer), ..settings() };
     let mut theirs = mirrored(&self::settings());

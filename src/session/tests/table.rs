@@ -76,7 +76,7 @@ const ROWS: &[(&str, &str, &str, State)] = &[
     ("established", "version error", "close, down", State::Idle),
     ("established", "notification", "close, down", State::Idle),      // event 25
     ("established", "keepalive", "", State::Established),             // event 26
-    ("established", "update", "updates", State::Established),         // event 27
+    ("established", "update", "updates 1", State::Established),       // event 27
     ("established", "bad update", "notification 3/1, close, down", State::Idle), // event 28
     ("established", "refresh", "refresh Request", State::Established),// RFC 2918
     ("established", "accept", "", State::Established),                // §6.8: until its OPEN decides

@@ -177,6 +177,8 @@ pub(super) struct PathFacts {
     pub(super) path_length: u32,
     pub(super) has_set: bool,
     pub(super) has_confed: bool,
+    /// AS number 0 stands in it (RFC 7607 §2).
+    pub(super) has_as_zero: bool,
     /// The leftmost AS of the first segment.
     pub(super) leftmost: Option<Asn>,
 }
@@ -190,8 +192,6 @@ pub(super) enum PathFault {
     EmptySegment,
     /// A segment that reaches behind the attribute, or a single octet left over.
     Overrun,
-    /// AS number 0 (RFC 7607 §2).
-    AsZero,
 }
 
 impl PathFault {
@@ -200,12 +200,11 @@ impl PathFault {
             Self::SegmentType => "path segment of an unknown type",
             Self::EmptySegment => "path segment without AS numbers",
             Self::Overrun => "path segment does not end where the attribute ends",
-            Self::AsZero => "AS number 0 in the path",
         }
     }
 }
 
-/// Walks an AS_PATH value once and checks it (RFC 7606 §7.2, RFC 7607 §2).
+/// Walks an AS_PATH value once and checks its form (RFC 7606 §7.2).
 #[inline]
 pub(super) fn check(value: &[u8], width: AsWidth) -> Result<PathFacts, PathFault> {
     match width {
@@ -226,9 +225,7 @@ fn walk<const WIDTH: usize>(value: &[u8], number: fn(&[u8; WIDTH]) -> u32) -> Re
             return Err(PathFault::EmptySegment);
         }
         let (asns, _) = r.bytes(usize::from(count) * WIDTH).ok_or(PathFault::Overrun)?.as_chunks::<WIDTH>();
-        if asns.iter().any(|asn| number(asn) == 0) {
-            return Err(PathFault::AsZero);
-        }
+        facts.has_as_zero |= asns.iter().any(|asn| number(asn) == 0);
         if first {
             facts.leftmost = asns.first().map(|asn| Asn(number(asn)));
             first = false;
@@ -463,21 +460,23 @@ mod tests {
 
     #[test]
     fn malformed_paths_are_told_apart() {
-        // RFC 7606 §7.2 and RFC 7607 §2.
-        let rows: [(&[u8], PathFault); 6] = [
+        // RFC 7606 §7.2.
+        let rows: [(&[u8], PathFault); 4] = [
             (&[9, 1, 0, 1], PathFault::SegmentType),
             (&[2, 0], PathFault::EmptySegment),
             (&[2, 2, 0, 1], PathFault::Overrun),
             (&[2, 1, 0, 1, 2], PathFault::Overrun),
-            (&[2, 2, 0, 1, 0, 0], PathFault::AsZero),
-            (&[2, 1, 0, 1, 1, 1, 0, 0], PathFault::AsZero),
         ];
         for (value, fault) in rows {
             assert_eq!(check(value, AsWidth::Two), Err(fault), "{value:?}");
         }
         let good = check(&narrowed("(64512) 64496 {64500,64501}"), AsWidth::Two).unwrap();
-        assert!(good.has_set && good.has_confed);
+        assert!(good.has_set && good.has_confed && !good.has_as_zero);
         assert_eq!((good.path_length, good.leftmost), (2, Some(Asn(64512))));
+        // RFC 7607 §2: well formed, and for the table to judge.
+        for value in [&[2, 2, 0, 1, 0, 0][..], &[2, 1, 0, 1, 1, 1, 0, 0]] {
+            assert!(check(value, AsWidth::Two).unwrap().has_as_zero);
+        }
     }
 
     #[test]

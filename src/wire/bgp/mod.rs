@@ -12,6 +12,7 @@ pub mod open;
 mod refresh;
 #[cfg(test)]
 mod tests;
+pub mod text;
 pub mod update;
 
 pub use refresh::{RefreshSubtype, RouteRefresh};

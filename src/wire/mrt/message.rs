@@ -8,7 +8,7 @@ use crate::{
     types::{Asn, FamilySet, PeerKind},
     wire::{
         bgp::{
-            Frame, MAX_EXTENDED_LEN, MessageType, begin_message, end_message, frame,
+            Frame, HEADER_LEN as BGP_HEADER_LEN, MAX_EXTENDED_LEN, MessageType, begin_message, end_message, frame,
             update::{DecodeContext, Rules},
         },
         cursor::Reader,
@@ -81,10 +81,16 @@ impl Message<'_> {
         DecodeContext { four_octet_as: self.four_octet_as, add_path, ..archive_context() }
     }
 
-    /// Whether the lengths of the message come out even: a header that is one, and for an UPDATE fields that fit.
+    /// Whether the lengths of the message come out even: it fills the record, and the fields of an UPDATE fit it.
     pub(super) fn is_consistent(&self) -> bool {
+        let len = match self.octets {
+            Octets::Whole(octets) => octets.len(),
+            Octets::Body(_, body) => BGP_HEADER_LEN + body.len(),
+        };
         let mut scratch = Vec::new();
-        self.frame(&mut scratch).is_ok_and(|frame| frame.kind != MessageType::Update || update_fits(frame.body()))
+        self.frame(&mut scratch).is_ok_and(|frame| {
+            frame.message.len() == len && (frame.kind != MessageType::Update || update_fits(frame.body()))
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use super::code;
 use crate::types::{Asn, PeerKind};
 use crate::wire::{
     bgp::{
-        as_path::{self, AsWidth, PathFault},
+        as_path::{self, AsWidth},
         update::{AsSets, DecodeContext, Rules},
     },
     cursor::Reader,
@@ -216,10 +216,10 @@ fn origin(value: &[u8], _: &DecodeContext) -> Result<(), Problem> {
 
 fn as_path(value: &[u8], ctx: &DecodeContext) -> Result<(), Problem> {
     let wrong = |what| Problem::new(subcode::AS_PATH, what);
-    let facts = as_path::check(value, ctx.as_width()).map_err(|fault| match fault {
-        PathFault::AsZero => wrong(fault.what()).by("RFC 7607 §2"),
-        _ => wrong(fault.what()),
-    })?;
+    let facts = as_path::check(value, ctx.as_width()).map_err(|fault| wrong(fault.what()))?;
+    if facts.has_as_zero && !ctx.rules.as_zero {
+        return Err(wrong(AS_ZERO_IN_PATH).by("RFC 7607 §2"));
+    }
     if facts.has_confed && ctx.kind == PeerKind::External && !ctx.rules.confederation {
         return Err(wrong("confederation segments from outside the confederation").by("RFC 5065 §5"));
     }
@@ -281,27 +281,27 @@ fn aggregator(value: &[u8], ctx: &DecodeContext) -> Result<(), Problem> {
         AsWidth::Four if value.len() == 8 => r.u32(),
         _ => return Err(length("length does not fit the AS number size")),
     };
-    if asn == Some(0) { Err(AS_ZERO) } else { Ok(()) }
+    if asn == Some(0) && !ctx.rules.as_zero { Err(AS_ZERO) } else { Ok(()) }
 }
 
+const AS_ZERO_IN_PATH: &str = "AS number 0 in the path";
 const AS_ZERO: Problem = Problem::new(subcode::OPTIONAL, "AS number 0").by("RFC 7607 §2");
 
-fn as4_path(value: &[u8], _: &DecodeContext) -> Result<(), Problem> {
+fn as4_path(value: &[u8], ctx: &DecodeContext) -> Result<(), Problem> {
     let wrong = |what| Problem::new(subcode::OPTIONAL, what);
     if value.len() < 6 {
         return Err(wrong("too short for one AS number"));
     }
-    as_path::check(value, AsWidth::Four).map(drop).map_err(|fault| match fault {
-        PathFault::AsZero => wrong(fault.what()).by("RFC 7607 §2"),
-        _ => wrong(fault.what()),
-    })
+    let facts = as_path::check(value, AsWidth::Four).map_err(|fault| wrong(fault.what()))?;
+    if facts.has_as_zero && !ctx.rules.as_zero { Err(wrong(AS_ZERO_IN_PATH).by("RFC 7607 §2")) } else { Ok(()) }
 }
 
-fn as4_aggregator(value: &[u8], _: &DecodeContext) -> Result<(), Problem> {
+fn as4_aggregator(value: &[u8], ctx: &DecodeContext) -> Result<(), Problem> {
     if value.len() != 8 {
         return Err(length("length is not 8"));
     }
-    if Reader::new(value).u32() == Some(Asn::default().0) { Err(AS_ZERO) } else { Ok(()) }
+    let is_zero = Reader::new(value).u32() == Some(Asn::default().0);
+    if is_zero && !ctx.rules.as_zero { Err(AS_ZERO) } else { Ok(()) }
 }
 
 /// TLVs with type and length of `TYPE` and two octets, which must fill the value.

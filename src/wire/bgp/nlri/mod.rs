@@ -11,8 +11,7 @@
 mod text;
 mod wire;
 
-pub(super) use text::hex;
-pub use text::{RouteDistinguisher, display};
+pub use text::{RouteDistinguisher, display, hex};
 pub(super) use wire::{FieldFacts, append, check, push_opaque_wire, push_prefix_wire};
 
 use crate::{

@@ -98,7 +98,7 @@ fn sr_policy(mut r: Reader<'_>) -> Option<String> {
 }
 
 /// Lower-case hex digits without separators.
-pub(in crate::wire::bgp) fn hex(octets: &[u8]) -> String {
+pub fn hex(octets: &[u8]) -> String {
     octets.iter().fold(String::with_capacity(octets.len() * 2), |mut text, octet| {
         let _ = write!(text, "{octet:02x}");
         text

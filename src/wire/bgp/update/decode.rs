@@ -127,6 +127,11 @@ pub fn decode_rib_entry(
     outcome
 }
 
+/// The attribute field of an UPDATE as it stands, unchecked; empty where the lengths lie.
+pub fn attribute_field(message: &[u8]) -> &[u8] {
+    Fields::of(message).map(|fields| fields.attributes.rest()).unwrap_or_default()
+}
+
 #[inline]
 fn update(
     message: &[u8],

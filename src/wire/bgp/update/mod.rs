@@ -18,7 +18,7 @@ mod encode;
 mod tests;
 mod walk;
 
-pub use decode::{Outcome, canonical_attributes, decode_rib_entry, decode_update};
+pub use decode::{Outcome, attribute_field, canonical_attributes, decode_rib_entry, decode_update};
 pub use encode::{EncodeContext, Packed, UpdateWriter, end_of_rib};
 pub use walk::Scratch;
 
@@ -80,6 +80,8 @@ pub struct Rules {
     /// Default: accepted. RFC 9774 tells speakers to drop such routes; a monitor that did so would not show what
     /// its neighbour really announces, so this waits for the operator's word.
     pub as_sets: AsSets,
+    /// AS number 0 in paths and aggregators is taken, against RFC 7607 §2. Default: no.
+    pub as_zero: bool,
     /// The neighbour is another member AS of our confederation (RFC 5065), so its confederation segments are
     /// right. Default: no.
     pub confederation: bool,
@@ -108,6 +110,7 @@ impl Default for Rules {
         Self {
             first_as: None,
             as_sets: AsSets::Accept,
+            as_zero: false,
             confederation: false,
             loopback_next_hop: false,
             ipv4_next_hop_for_ipv6: false,
@@ -130,6 +133,7 @@ impl Rules {
     /// is to be shown.
     pub fn lenient() -> Self {
         Self {
+            as_zero: true,
             confederation: true,
             loopback_next_hop: true,
             ipv4_next_hop_for_ipv6: true,

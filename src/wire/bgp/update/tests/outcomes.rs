@@ -300,9 +300,9 @@ fn two_octet_speakers() {
             "a four-octet path on a two-octet session",
             old,
             update(&[], &[ORIGIN, AS_PATH, NEXT_HOP], ROUTE),
-            // The high half of a small AS number reads as AS 0.
+            // The low half of the last AS number is left over.
             Withdraw,
-            "RFC 7607 §2",
+            "RFC 7606 §7.2",
         ),
     ]);
 }
@@ -428,6 +428,10 @@ fn rules_change_what_they_say_and_nothing_else() {
         outcome(&set, rules(Rules { as_sets: AsSets::TreatAsWithdraw, ..Rules::default() })),
         Ok(Outcome::Withdraw)
     );
+    // RFC 7607 §2, which an archive reader sets aside.
+    let as_zero = path(&[2, 1, 0, 0, 0, 0]);
+    assert_eq!(outcome(&as_zero, rules(Rules::default())), Ok(Outcome::Withdraw));
+    assert_eq!(outcome(&as_zero, rules(Rules { as_zero: true, ..Rules::default() })), Ok(Outcome::Ok));
     // Laboratories.
     let loopback = update(&[], &[ORIGIN, AS_PATH, &[0x40, 3, 4, 127, 0, 0, 1]], ROUTE);
     assert_eq!(outcome(&loopback, rules(Rules { loopback_next_hop: true, ..Rules::default() })), Ok(Outcome::Ok));

@@ -1,0 +1,394 @@
+//! Random neighbours against an obvious model: what the engine selects, what it says it told each neighbour, and what
+//! each neighbour really has must be what a slow reading of the RFCs gives. Every run prints its seed;
+//! `SIMULATION_SEEDS=7,8,9` runs others.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::Duration,
+};
+
+use ribwatch::{
+    types::{Asn, Family, PathId, PeerKind, Prefix},
+    view::{Nlri, Query, Table},
+    wire::bgp::{
+        RefreshSubtype,
+        attribute::{AttrSet, AttrSetBuilder, NextHop, code},
+        community::Community,
+    },
+};
+
+use crate::lab::{Attrs, Lab, OUR_AS, Spec, Who, external, family_of, internal, p, path};
+
+/// A small generator of numbers: the same seed gives the same run on every machine.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        // SplitMix64.
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) % sides as u64) as usize
+    }
+
+    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[self.roll(from.len())]
+    }
+}
+
+/// Who announced it (`None`: this router itself) and under which path id.
+type Source = (Option<Who>, PathId);
+
+/// What everybody said, kept in the plainest way.
+struct Model {
+    specs: Vec<Spec>,
+    addresses: Vec<IpAddr>,
+    paths: BTreeMap<(Prefix, Source), Vec<u8>>,
+}
+
+impl Model {
+    fn forget(&mut self, who: Who) {
+        self.paths.retain(|(_, (source, _)), _| *source != Some(who));
+    }
+
+    fn kind(&self, source: Option<Who>) -> Option<PeerKind> {
+        source.map(|who| self.specs[who].negotiated.kind)
+    }
+
+    fn is_eligible(&self, source: Option<Who>, set: AttrSet<'_>) -> bool {
+        let Some(who) = source else { return true };
+        let spec = &self.specs[who];
+        let accepted = match spec.settings.import.first() {
+            Some(name) => &**name == "accept-all",
+            None => spec.negotiated.kind == PeerKind::Internal,
+        };
+        accepted && !set.as_path().contains(Asn(OUR_AS))
+    }
+
+    /// The best path of a prefix (RFC 4271 §9.1.2.2): candidates are struck out step by step.
+    fn best(&self, prefix: Prefix) -> Option<(Source, &Vec<u8>)> {
+        let of_prefix = self.paths.iter().filter(|((of, _), _)| *of == prefix);
+        let all = of_prefix.map(|((_, source), octets)| (*source, octets, AttrSet::new(octets)));
+        let mut left: Vec<_> = all.filter(|((source, _), _, set)| self.is_eligible(*source, *set)).collect();
+        let strike = |left: &mut Vec<(Source, &Vec<u8>, AttrSet<'_>)>, rank: &dyn Fn(&Source, &AttrSet<'_>) -> u64| {
+            let least = left.iter().map(|(source, _, set)| rank(source, set)).min();
+            left.retain(|(source, _, set)| Some(rank(source, set)) == least);
+        };
+        strike(&mut left, &|_, set| u64::from(u32::MAX - set.local_pref().unwrap_or(100)));
+        strike(&mut left, &|(source, _), _| u64::from(source.is_some()));
+        strike(&mut left, &|_, set| set.as_path().path_length() as u64);
+        strike(&mut left, &|_, set| u64::from(set.get(code::ORIGIN).unwrap()[0]));
+        let meds: Vec<_> =
+            left.iter().map(|(_, _, set)| (set.as_path().neighbor_asn(), set.med().unwrap_or(0))).collect();
+        left.retain(|(_, _, set)| {
+            let (neighbor, med) = (set.as_path().neighbor_asn(), set.med().unwrap_or(0));
+            !meds.iter().any(|(other, lower)| *other == neighbor && *lower < med)
+        });
+        strike(&mut left, &|(source, _), _| u64::from(self.kind(*source) == Some(PeerKind::Internal)));
+        // Router ids, and addresses, rise with the number of the neighbour in the laboratory.
+        strike(&mut left, &|(source, _), _| source.map_or(0, |who| who as u64 + 1));
+        strike(&mut left, &|(_, path_id), _| u64::from(*path_id));
+        left.first().map(|(source, octets, _)| (*source, *octets))
+    }
+
+    /// What `to` must have been told about a prefix, attributes written down from the RFCs once more.
+    fn told(&self, to: Who, prefix: Prefix) -> Option<Vec<u8>> {
+        let spec = &self.specs[to];
+        if spec.settings.monitor_only || spec.settings.export.first().is_none_or(|name| &**name != "accept-all") {
+            return None;
+        }
+        let ((source, _), octets) = self.best(prefix)?;
+        if source == Some(to) {
+            return None;
+        }
+        let set = AttrSet::new(octets);
+        let external = spec.negotiated.kind == PeerKind::External;
+        if !external && self.kind(source) == Some(PeerKind::Internal) {
+            return None;
+        }
+        if set.communities().any(|c| c == Community::NO_ADVERTISE || (c == Community::NO_EXPORT && external)) {
+            return None;
+        }
+        let family = family_of(prefix);
+        let mut builder = AttrSetBuilder::from_set(set);
+        let ours = NextHop::new(spec.negotiated.local.ip());
+        if external {
+            if set.as_path().path_length() > 0 {
+                builder.remove(code::MED);
+            }
+            builder.prepend(Asn(OUR_AS), 1).remove(code::LOCAL_PREF).next_hop(family, ours);
+        } else {
+            builder.local_pref(set.local_pref().unwrap_or(100));
+            if source.is_none() || spec.settings.next_hop_self {
+                builder.next_hop(family, ours);
+            }
+        }
+        if let Some(value) = set.get(BULK) {
+            builder.raw(0xe0, BULK, value);
+        }
+        Some(builder.finish())
+    }
+}
+
+/// An attribute that nobody knows, to make routes heavy: queues fill within a run.
+const BULK: u8 = 222;
+
+fn neighbours() -> Vec<Spec> {
+    vec![
+        external(64496),
+        external(64497),
+        external(64498).enhanced_refresh(),
+        external(64499).two_octet_as(),
+        internal(),
+        internal().next_hop_self(),
+        external(64500).import(&[]),
+        external(64501).export(&[]),
+        external(64502).monitor_only(),
+        external(64503),
+    ]
+}
+
+struct Run {
+    dice: Dice,
+    lab: Lab,
+    model: Model,
+    prefixes: Vec<Prefix>,
+}
+
+impl Run {
+    fn new(seed: u64) -> Self {
+        let mut lab = Lab::new();
+        let specs = neighbours();
+        for spec in &specs {
+            lab.peer(spec.clone());
+        }
+        let addresses = (0..specs.len()).map(|who| lab.address(who)).collect();
+        let prefixes = (0..60).map(|i| p(&format!("10.{}.{}.0/{}", i / 8, i % 8 * 32, [19, 20, 24][i % 3]))).collect();
+        Self { dice: Dice(seed), lab, model: Model { specs, addresses, paths: BTreeMap::new() }, prefixes }
+    }
+
+    fn attrs(&mut self, who: Option<Who>) -> Attrs {
+        let mut asns = Vec::new();
+        if let Some(who) = who
+            && self.model.specs[who].negotiated.kind == PeerKind::External
+        {
+            asns.push(self.model.specs[who].negotiated.peer_asn.0);
+        }
+        for _ in 0..self.dice.roll(3) {
+            asns.push(*self.dice.pick(&[64505, 64506, 65_536, 64_507]));
+        }
+        if self.dice.roll(25) == 0 {
+            asns.push(OUR_AS);
+        }
+        let asns: Vec<String> = asns.iter().map(u32::to_string).collect();
+        let mut attrs = path(&asns.join(" "));
+        if self.dice.roll(3) == 0 {
+            attrs = attrs.med(self.dice.roll(3) as u32);
+        }
+        if who.is_none_or(|who| self.model.specs[who].negotiated.kind == PeerKind::Internal) && self.dice.roll(3) == 0 {
+            attrs = attrs.local_pref(99 + self.dice.roll(3) as u32);
+        }
+        match self.dice.roll(20) {
+            0 => attrs = attrs.community(Community::NO_EXPORT),
+            1 => attrs = attrs.community(Community::NO_ADVERTISE),
+            _ => {}
+        }
+        if self.dice.roll(2) == 0 {
+            let octet = self.dice.roll(4) as u8;
+            attrs = attrs.raw(0xc0, BULK, &vec![octet; 3500]);
+        }
+        attrs
+    }
+
+    fn announce(&mut self, who: Who, prefix: Prefix, attrs: &Attrs) {
+        // Neighbour 0 sends two paths now and then.
+        let path_id = if who == 0 { self.dice.roll(3) as PathId } else { 0 };
+        let octets = attrs.octets(family_of(prefix), self.model.addresses[who]);
+        self.model.paths.insert((prefix, (Some(who), path_id)), octets);
+        self.lab.announces_paths(who, &[(path_id, prefix)], attrs);
+    }
+
+    fn step(&mut self) {
+        let who = self.dice.roll(self.model.specs.len());
+        let prefix = *self.dice.pick(&self.prefixes);
+        let up = self.lab.is_up(who);
+        match self.dice.roll(100) {
+            0..50 if up => {
+                let attrs = self.attrs(Some(who));
+                for _ in 0..1 + self.dice.roll(4) {
+                    let prefix = *self.dice.pick(&self.prefixes);
+                    self.announce(who, prefix, &attrs);
+                }
+            }
+            50..68 if up => {
+                let path_id = if who == 0 { self.dice.roll(3) as PathId } else { 0 };
+                self.model.paths.remove(&(prefix, (Some(who), path_id)));
+                self.lab.withdraws_paths(who, &[(path_id, prefix)]);
+            }
+            68..70 if up => {
+                self.lab.down(who);
+                self.model.forget(who);
+            }
+            68..75 if !up => self.lab.up(who),
+            75..77 if up => self.lab.refreshes(who, RefreshSubtype::Request),
+            77 if up => self.refresh_in(who),
+            78..81 => self.originate(prefix),
+            81..84 => {
+                let reading = self.dice.roll(2) == 0;
+                self.lab.reads(who, reading);
+            }
+            84..87 => {
+                self.lab.now = self.lab.now + Duration::from_millis(400);
+            }
+            87..98 => {
+                self.lab.flush();
+            }
+            98 => self.what_was_handed_out_is_known(),
+            99 if self.dice.roll(4) == 0 => self.storm(who),
+            99 => self.check_all(),
+            _ => {}
+        }
+    }
+
+    /// A neighbour stops reading while so much changes that its queue fills and the others go on without it.
+    fn storm(&mut self, slow: Who) {
+        self.lab.reads(slow, false);
+        for round in 0..1200 {
+            let prefix = *self.dice.pick(&self.prefixes);
+            self.originate(prefix); // what we originate is always best, so every change goes out
+            if round % 3 == 0 {
+                self.lab.now = self.lab.now + Duration::from_millis(10);
+                self.lab.flush();
+            }
+        }
+        self.what_was_handed_out_is_known();
+    }
+
+    /// The neighbour sends a part of its routes again between marks; the rest is gone.
+    fn refresh_in(&mut self, who: Who) {
+        self.lab.settle_reading();
+        self.lab.refreshes(who, RefreshSubtype::BeginOfRefresh);
+        let mine: Vec<(Prefix, PathId, Vec<u8>)> = self
+            .model
+            .paths
+            .iter()
+            .filter(|((_, (source, _)), _)| *source == Some(who))
+            .map(|((prefix, (_, path_id)), octets)| (*prefix, *path_id, octets.clone()))
+            .collect();
+        for (prefix, path_id, octets) in mine {
+            if self.dice.roll(3) == 0 {
+                self.model.paths.remove(&(prefix, (Some(who), path_id)));
+            } else {
+                self.lab.announces_octets(who, (path_id, prefix), &octets);
+            }
+        }
+        self.lab.refreshes(who, RefreshSubtype::EndOfRefresh);
+    }
+
+    fn originate(&mut self, prefix: Prefix) {
+        let family = family_of(prefix);
+        if self.dice.roll(4) > 0 {
+            let attrs = self.attrs(None);
+            let octets = attrs.octets(family, "0.0.0.0".parse().unwrap());
+            self.lab.originates(&prefix.to_string(), &attrs).expect("a good route");
+            self.model.paths.insert((prefix, (None, 0)), octets);
+        } else {
+            self.lab.ask(&Query::Withdraw { family, prefix }).expect("a good question");
+            self.model.paths.remove(&(prefix, (None, 0)));
+        }
+    }
+
+    /// At any moment, settled or not: Adj-RIB-Out is what a neighbour has once it has read its queue.
+    fn what_was_handed_out_is_known(&mut self) {
+        for who in 0..self.model.specs.len() {
+            if !self.lab.is_up(who) {
+                continue;
+            }
+            let handed = self.lab.handed(who);
+            assert_eq!(handed.unfounded, [], "withdrawals are exact, neighbour {who}");
+            assert_eq!(self.adj_out(who), handed.routes, "Adj-RIB-Out of neighbour {who}");
+        }
+    }
+
+    fn adj_out(&mut self, who: Who) -> BTreeMap<(Family, Prefix), Vec<u8>> {
+        let page = self.lab.table(Table::AdjOut, Some(who));
+        let rows = page.rows.iter().map(|row| {
+            let Nlri::Prefix(prefix) = row.nlri else { panic!("a prefix") };
+            ((row.family, prefix), page.attrs(row).as_bytes().to_vec())
+        });
+        rows.collect()
+    }
+
+    /// Everybody reads, everything settles, and everything is compared.
+    fn check_all(&mut self) {
+        self.lab.settle_reading();
+        self.lab.advance(Duration::from_secs(2));
+        self.what_was_handed_out_is_known();
+        let page = self.lab.table(Table::Loc, None);
+        let selected: BTreeMap<Prefix, (Option<_>, PathId)> = page
+            .rows
+            .iter()
+            .map(|row| {
+                let Nlri::Prefix(prefix) = row.nlri else { panic!("a prefix") };
+                (prefix, (row.peer, row.path_id))
+            })
+            .collect();
+        let expected: BTreeMap<Prefix, (Option<_>, PathId)> = self
+            .announced()
+            .into_iter()
+            .filter_map(|prefix| {
+                let ((source, path_id), _) = self.model.best(prefix)?;
+                Some((prefix, (source.map(|who| self.lab.id(who)), path_id)))
+            })
+            .collect();
+        assert_eq!(selected, expected, "Loc-RIB");
+        let summary = self.lab.summary();
+        assert_eq!(summary.tables.iter().map(|table| table.paths).sum::<u64>(), self.model.paths.len() as u64);
+        for who in 0..self.model.specs.len() {
+            if !self.lab.is_up(who) {
+                continue;
+            }
+            let told: BTreeMap<(Family, Prefix), Vec<u8>> = self
+                .announced()
+                .into_iter()
+                .filter_map(|prefix| Some(((family_of(prefix), prefix), self.model.told(who, prefix)?)))
+                .collect();
+            assert_eq!(self.lab.heard(who).routes, told, "what neighbour {who} has");
+            let counts = summary.neighbors.iter().find(|(peer, _)| *peer == self.lab.id(who)).unwrap().1[0];
+            let received = self.model.paths.keys().filter(|(_, (source, _))| *source == Some(who)).count();
+            assert_eq!((counts.received, counts.advertised), (received as u64, told.len() as u64), "neighbour {who}");
+        }
+    }
+
+    fn announced(&self) -> BTreeSet<Prefix> {
+        self.model.paths.keys().map(|(prefix, _)| *prefix).collect()
+    }
+}
+
+#[test]
+fn random_neighbours_always_have_what_the_rules_say() {
+    let seeds = std::env::var("SIMULATION_SEEDS").unwrap_or_else(|_| "1,2,3,4,5,6".into());
+    for seed in seeds.split(',').map(|seed| seed.parse().expect("SIMULATION_SEEDS is a list of numbers")) {
+        println!("seed {seed}");
+        let mut run = Run::new(seed);
+        for _ in 0..2000 {
+            run.step();
+        }
+        run.check_all();
+        for who in 0..run.model.specs.len() {
+            if run.lab.is_up(who) {
+                run.lab.down(who);
+            }
+        }
+        let mine: Vec<Prefix> = run.announced().into_iter().collect();
+        for prefix in mine {
+            run.lab.ask(&Query::Withdraw { family: family_of(prefix), prefix }).expect("a good question");
+        }
+        run.lab.settle();
+        let summary = run.lab.summary();
+        assert_eq!(summary.attribute_sets, 0, "nothing is left behind");
+        assert!(summary.tables.iter().all(|table| table.paths == 0 && table.best == 0));
+    }
+}

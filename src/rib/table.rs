@@ -195,3 +195,6 @@ impl Table {
         self.index.octets() + self.paths.octets() + self.labels.capacity() * per_label
     }
 }
+
+#[cfg(test)]
+mod tests;

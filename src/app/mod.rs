@@ -60,6 +60,7 @@ pub struct Daemon {
 
 impl Daemon {
     /// Starts what `config` describes. Listeners are bound first, so that trouble shows before anything moves.
+    /// Brings its own runtimes, so it must not be called inside one.
     ///
     /// # Errors
     /// A sentence that names the fix: an address or port cannot be had, a thread cannot be made.
@@ -131,7 +132,7 @@ impl Daemon {
         let config = self.lock_config();
         for neighbor in &config.neighbors {
             if let Err(refusal) = self.speaker.add(neighbor.settings(&config.router)) {
-                warn!("{} not added: {refusal:?}", neighbor.label());
+                warn!("{} not added: {refusal}", neighbor.label());
             }
         }
     }
@@ -226,7 +227,7 @@ impl Daemon {
     fn add(&self, settings: crate::io::bgp::NeighborSettings) {
         let label = settings.label(settings.remote);
         if let Err(refusal) = self.speaker.add(settings) {
-            warn!("{label} not added: {refusal:?}");
+            warn!("{label} not added: {refusal}");
         }
     }
 

@@ -65,7 +65,7 @@ pub struct Neighbor {
     pub min_hold_time: Duration,
     /// `connect_retry`: time between attempts to connect; default 5 s, with jitter and back-off.
     pub connect_retry: Duration,
-    /// `max_prefix`: limits on what the neighbour may send; for one family, or (`None`) for each.
+    /// `max_prefix`: limits on what the neighbour may send; for one family, or (`None`) for all together.
     pub max_prefix: Vec<(Option<Family>, MaxPrefix)>,
     /// `next_hop_self`: send our own address as next hop even where the RFC would keep it; default false.
     pub next_hop_self: bool,
@@ -83,11 +83,10 @@ impl Neighbor {
 
     /// The settings that the session's driver, the session and the engine want.
     pub fn settings(&self, router: &Router) -> NeighborSettings {
-        let mut rules = Rules::default();
         // Neighbours on this machine have no other addresses to name as next hop.
-        rules.loopback_next_hop = self.remote.prefix().addr().is_loopback();
+        let loopback_next_hop = self.remote.prefix().addr().is_loopback();
         let session = session::PeerSettings {
-            rules,
+            rules: Rules { loopback_next_hop, ..Rules::default() },
             passive: self.passive,
             enabled: self.enabled,
             monitor_only: self.monitor_only,

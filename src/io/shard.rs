@@ -35,13 +35,15 @@ use crate::{
 };
 
 /// Items in the feed. An item holds at most what one read of a socket gave, so this bounds memory, too.
-const FEED_LEN_MAX: usize = 32;
+const FEED_LEN_MAX: usize = 16;
 /// Feed items taken per wake-up before exports and events go out.
-const FEED_ITEMS_PER_WAKE: usize = 8;
+const FEED_ITEMS_PER_WAKE: usize = 2;
 /// NLRI applied between two looks at the calls: some 100 microseconds.
 const SLICE_NLRI: usize = 512;
-/// Routes looked at by one `flush`: some milliseconds at most.
+/// Prefixes looked at by one `flush`: well below a millisecond, as calls are taken between two.
 const FLUSH_BUDGET: usize = 1024;
+/// Flushes per wake-up, so that what comes in leaves about as fast.
+const FLUSHES_PER_WAKE: usize = 8;
 /// Questions that may wait at a time; further ones wait for their turn outside.
 const QUERIES_MAX: usize = 256;
 /// Batches of changes that a subscriber may be behind before it is told of a gap.
@@ -253,12 +255,25 @@ impl Shard {
                 }
             }
             let began = more_to_flush;
-            more_to_flush = self.engine.flush(self.clock.now(), FLUSH_BUDGET, &mut self.actions);
+            more_to_flush = self.flush();
             // A purge changes the counts without any input: the last of its slices, too, is worth a summary.
-            self.changed |= began || more_to_flush;
-            self.perform();
+            self.changed |= began;
             self.publish();
         }
+    }
+
+    /// Sends out what changed; true: there is more to do at once.
+    fn flush(&mut self) -> bool {
+        for _ in 0..FLUSHES_PER_WAKE {
+            let more = self.engine.flush(self.clock.now(), FLUSH_BUDGET, &mut self.actions);
+            self.perform();
+            if !more {
+                return false;
+            }
+            self.changed = true;
+            self.take_calls();
+        }
+        true
     }
 
     /// Sleeps until there is a call, a feed item, or time to look at the clock; takes what woke it.
@@ -387,5 +402,72 @@ impl Shard {
             self.published_at = now;
             self.changed = false;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        types::{Asn, Family, Prefix, RouterId},
+        view::LocalRoute,
+        wire::bgp::attribute::{AttrSetBuilder, NextHop, Origin},
+    };
+
+    fn start_engine() -> ShardHandle {
+        let settings = EngineSettings { asn: Asn(64512), router_id: RouterId(0xc633_6401), best_path: true };
+        start(settings, Clock::start()).expect("starts").0
+    }
+
+    fn local_route(number: u32) -> Query {
+        let mut attrs = AttrSetBuilder::new();
+        attrs.origin(Origin::Igp).as_path_sequence(&[]);
+        attrs.next_hop(Family::IPV4_UNICAST, NextHop::new(std::net::Ipv4Addr::new(192, 0, 2, 1).into()));
+        let prefix = Prefix::v4(0xcb00_7100 + number, 32);
+        Query::Originate(LocalRoute { prefix, family: Family::IPV4_UNICAST, attrs: attrs.finish() })
+    }
+
+    #[tokio::test]
+    async fn a_subscriber_that_falls_behind_is_told_of_the_gap_and_goes_on() {
+        let engine = start_engine();
+        let mut slow = engine.subscribe().await.expect("subscribes");
+        for number in 0..=EVENTS_BEHIND_MAX as u32 {
+            engine.query(local_route(number)).await.expect("originates");
+            // Its changes are out before the next answer.
+            engine.query(Query::Summary).await.expect("answers");
+        }
+        let mut gaps = 0;
+        let mut last_seq = 0;
+        let newest = match engine.query(Query::Summary).await {
+            Ok(Answer::Summary(summary)) => summary.seq,
+            other => panic!("no summary: {other:?}"),
+        };
+        while last_seq < newest {
+            match slow.next().await.expect("the engine runs") {
+                Delivery::Gap => gaps += 1,
+                Delivery::Batch(batch) => last_seq = batch.events.last().map_or(last_seq, |event| event.seq),
+            }
+        }
+        assert_eq!(gaps, 1);
+    }
+
+    #[tokio::test]
+    async fn the_summary_is_published_without_being_asked_for() {
+        let engine = start_engine();
+        engine.query(local_route(1)).await.expect("originates");
+        let published = async {
+            while engine.summary().seq == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), published).await.expect("published");
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_was_stopped_refuses() {
+        let engine = start_engine();
+        engine.stop();
+        let refused = async { while !matches!(engine.query(Query::Summary).await, Err(Refusal::Stopping)) {} };
+        tokio::time::timeout(Duration::from_secs(60), refused).await.expect("refuses");
     }
 }

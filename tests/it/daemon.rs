@@ -143,6 +143,14 @@ impl Router {
         }
     }
 
+    fn await_routes_count(&self, wanted: usize) {
+        let mut events = self.runtime.block_on(self.backend().subscribe()).expect("subscribes");
+        while self.loc_rib().len() != wanted {
+            let next = self.runtime.block_on(async { tokio::time::timeout(PATIENCE, events.next()).await });
+            assert!(next.is_ok(), "never came: {wanted} routes; there are {}", self.loc_rib().len());
+        }
+    }
+
     fn stop(mut self) {
         self.daemon.take().expect("runs").stop();
     }
@@ -292,6 +300,32 @@ fn a_session_with_password_and_ttl_security_comes_up_and_a_wrong_password_is_tol
             })
         })
     });
+}
+
+#[test]
+fn passwords_and_ttl_security_work_over_ipv6_and_for_ranges() {
+    let keys = format!("{OPEN_POLICY}password = \"s3cret\"\nttl_security = true\n");
+    let a = Router::start(
+        64496,
+        "[::1]:0",
+        &format!("[[neighbor]]\naddress = \"::1\"\nremote_asn = 64497\npassive = true\n{keys}"),
+    );
+    let to_a = format!("[[neighbor]]\naddress = \"::1\"\nport = {}\nremote_asn = 64496\n{keys}", a.port());
+    let b = Router::start(64497, "", &to_a);
+    b.await_state("::1", SessionState::Established);
+
+    let hub = Router::start(
+        64496,
+        "127.0.0.1:0",
+        "[[neighbor]]\nrange = \"127.0.1.0/24\"\nremote_asn = [64497, 64498]\npassword = \"s3cret\"\n",
+    );
+    let spoke = Router::start(
+        64497,
+        "",
+        &towards(hub.port(), &keys.replace("ttl_security = true\n", "")).replace("127.0.0.2", "127.0.1.7"),
+    );
+    spoke.await_state("127.0.0.1", SessionState::Established);
+    hub.await_state("127.0.1.7", SessionState::Established);
 }
 
 #[test]
@@ -462,8 +496,13 @@ fn the_end_of_the_daemon_is_told_to_every_neighbour() {
     assert_eq!(told.join().unwrap(), vec![(6, 2); 5]);
 }
 
-/// An UPDATE that announces `n`.0.0.0/24-like prefixes, many of them, with a path that differs per message.
+/// An UPDATE of 900 prefixes of their own, with a path of its own.
 fn blast_message(number: u32) -> Vec<u8> {
+    update(number, 900)
+}
+
+/// An UPDATE of `count` prefixes; no two numbers below 18,000 have one in common.
+fn update(number: u32, count: u32) -> Vec<u8> {
     let mut attributes = AttrSetBuilder::new();
     attributes
         .origin(Origin::Igp)
@@ -471,7 +510,7 @@ fn blast_message(number: u32) -> Vec<u8> {
         .next_hop(Family::IPV4_UNICAST, NextHop::new(Ipv4Addr::new(192, 0, 2, 1).into()));
     let attributes = attributes.finish();
     let mut nlri = Vec::new();
-    for n in 0..900_u32 {
+    for n in 0..count {
         let [_, a, b, c] = (number * 900 + n).to_be_bytes();
         nlri.extend([24, a.max(1), b, c]);
     }
@@ -483,6 +522,35 @@ fn blast_message(number: u32) -> Vec<u8> {
     message.extend(attributes);
     message.extend(nlri);
     message
+}
+
+#[test]
+fn too_many_prefixes_end_the_session_and_the_restart_time_brings_it_back() {
+    let hub = Router::start(
+        64496,
+        "127.0.0.1:0",
+        "[[neighbor]]\naddress = \"127.0.1.1\"\nremote_asn = 64497\npassive = true\nimport = [\"accept-all\"]\n\
+         max_prefix = { limit = 10, restart = \"1s\" }\n",
+    );
+    let mut greedy = Raw::connect("127.0.1.1", hub.port(), 90);
+    greedy.establish();
+    greedy.send(&update(1, 11));
+    let notification = Notification::decode(&greedy.next_of(MessageType::Notification)).unwrap();
+    // RFC 4486 §4: Maximum Number of Prefixes Reached.
+    assert_eq!((notification.code, notification.subcode), (6, 1));
+    hub.await_routes(&[]);
+
+    // Refused until the time is over, then welcome: 10 is the limit, and allowed.
+    let mut modest = loop {
+        let mut again = Raw::connect("127.0.1.1", hub.port(), 90);
+        if again.next().is_some_and(|(kind, _)| kind == MessageType::Open) {
+            break again;
+        }
+    };
+    modest.send(&KEEPALIVE);
+    modest.next_of(MessageType::Keepalive);
+    modest.send(&update(1, 10));
+    hub.await_routes_count(10);
 }
 
 #[test]

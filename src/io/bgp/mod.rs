@@ -86,6 +86,8 @@ struct List {
 struct Entry {
     neighbor: Arc<Neighbor>,
     inbox: mpsc::UnboundedSender<ToTask>,
+    /// Was removed and is saying goodbye: not shown any more.
+    leaving: bool,
     /// Ends when the task has ended.
     done: oneshot::Receiver<()>,
 }
@@ -230,19 +232,16 @@ impl Speaker {
             drop(finished);
         });
         list.by_address.insert(address, id);
-        list.neighbors.insert(id, Entry { neighbor, inbox, done });
+        list.neighbors.insert(id, Entry { neighbor, inbox, leaving: false, done });
     }
 
     /// Takes a neighbour whose task has ended off the list.
     fn forget(&self, id: PeerId) {
         let mut list = self.list();
-        if !list.stopping {
-            if let Some(entry) = list.neighbors.remove(&id) {
-                // Its address may belong to a successor already.
-                if list.by_address.get(&entry.neighbor.address) == Some(&id) {
-                    list.by_address.remove(&entry.neighbor.address);
-                }
-            }
+        let Some(entry) = list.neighbors.remove(&id) else { return };
+        // Its address may belong to a successor already.
+        if list.by_address.get(&entry.neighbor.address) == Some(&id) {
+            list.by_address.remove(&entry.neighbor.address);
         }
     }
 
@@ -274,15 +273,15 @@ impl Speaker {
     /// `NotFound`.
     pub fn remove_peer(&self, id: PeerId) -> Result<(), Refusal> {
         let mut list = self.list();
-        if !list.neighbors.contains_key(&id) {
-            return Err(no_such_neighbor());
-        }
+        list.present(id).ok_or_else(no_such_neighbor)?;
         self.dismiss(&mut list, id, PEER_DECONFIGURED);
         Ok(())
     }
 
     fn dismiss(&self, list: &mut List, id: PeerId, subcode: u8) {
-        let Some(entry) = list.neighbors.get(&id) else { return };
+        let Some(entry) = list.neighbors.get_mut(&id) else { return };
+        entry.leaving = true;
+        self.0.changes.send_modify(|changes| *changes += 1);
         info!(neighbor = %entry.neighbor.address, "{} removed", entry.neighbor.label());
         if entry.neighbor.range.is_none() {
             self.remove_key(&entry.neighbor.settings());
@@ -351,7 +350,7 @@ impl Speaker {
         let (reply, answer) = oneshot::channel();
         {
             let list = self.list();
-            let entry = list.neighbors.get(&peer).ok_or_else(no_such_neighbor)?;
+            let entry = list.present(peer).ok_or_else(no_such_neighbor)?;
             entry.inbox.send(ToTask::Command { command, reply }).map_err(|_| no_such_neighbor())?;
         }
         answer.await.map_err(|_| no_such_neighbor())?
@@ -359,8 +358,8 @@ impl Speaker {
 
     /// All neighbours by address, with the counts of `summary`.
     pub fn views(&self, summary: &Summary) -> Vec<NeighborView> {
-        let neighbors: Vec<Arc<Neighbor>> =
-            self.list().neighbors.values().map(|entry| Arc::clone(&entry.neighbor)).collect();
+        let present = |entry: &Entry| (!entry.leaving).then(|| Arc::clone(&entry.neighbor));
+        let neighbors: Vec<Arc<Neighbor>> = self.list().neighbors.values().filter_map(present).collect();
         let counts: HashMap<PeerId, _> = summary.neighbors.iter().map(|(peer, counts)| (*peer, counts)).collect();
         let of = |peer: &PeerId| counts.get(peer).map(|counts| (*counts).clone()).unwrap_or_default();
         let mut views: Vec<NeighborView> = neighbors.iter().map(|neighbor| neighbor.view(of(&neighbor.id))).collect();
@@ -433,6 +432,11 @@ impl Speaker {
 }
 
 impl List {
+    /// A neighbour that was not removed.
+    fn present(&self, id: PeerId) -> Option<&Entry> {
+        self.neighbors.get(&id).filter(|entry| !entry.leaving)
+    }
+
     /// Logs a connection that was turned away, once per address for a while.
     fn note_stranger(&mut self, address: IpAddr, text: &str) {
         let now = Instant::now();

@@ -14,7 +14,7 @@
 //! path to send now is looked up, its attributes worked out once per set and page, and compared: nothing is sent
 //! where nothing changed. The one stream that comes of it is for everybody but the source of each route, which
 //! hears a withdrawal instead if it had been told something else: routes are not sent back to whom they came from.
-//! Lagging members (see `groups`) and those that asked for a refresh are served from the same table.
+//! Lagging members (see `update_group`) and those that asked for a refresh are served from the same table.
 
 use std::time::Duration;
 
@@ -26,10 +26,10 @@ use crate::{
 
 use super::{
     Action, Engine, SEND_QUEUE_HIGH,
-    groups::{Group, GroupTable, Resend, Told},
     sessions::Slot,
     stream::{Audience, Stream},
     transform::Withheld,
+    update_group::{Group, GroupTable, Resend, Told},
 };
 
 /// How long a group waits for a member whose queue is full while others have room.
@@ -100,7 +100,7 @@ impl Engine {
         self.sessions.get(slot).is_none_or(|session| session.outstanding >= SEND_QUEUE_HIGH)
     }
 
-    /// Members whose queue stays full while others have room no longer hold the group: see `groups`.
+    /// Members whose queue stays full while others have room no longer hold the group: see `update_group`.
     fn leave_slow_behind(&self, now: Timestamp, group: &mut Group) {
         let has_room = |slot: Slot| !self.is_blocked(slot);
         if self.blocked.is_empty() || !group.members.iter().any(|m| m.in_step() && has_room(m.slot)) {

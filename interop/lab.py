@@ -1,7 +1,7 @@
 """Plays a containerlab topology: with containerlab where it is installed, else with Linux namespaces.
 
 A node of the namespace player is one `unshare` process with its own network, mount, process and host-name namespaces and
-an empty /run. When that process ends, the kernel ends all that runs in the node and removes its links: nothing can be
+an empty /run and /var/tmp. When that process ends, the kernel ends all that runs in the node and removes its links: nothing can be
 left behind, and any number of scenarios may run side by side. Of the topology file it understands what the files here
 use: kinds and nodes with `image`, `cmd`, `binds`, `exec`, and links between two nodes.
 """
@@ -78,7 +78,8 @@ class Namespaces:
             self.start(name)
 
     def _create(self, name, node):
-        steps = ["mount -t tmpfs -o mode=755 none /run", "ip link set lo up", f"hostname {shlex.quote(name)}"]
+        # /var/tmp as well: FRR keeps crash logs there.
+        steps = ["mount -t tmpfs -o mode=755 none /run", "mount -t tmpfs none /var/tmp", "ip link set lo up", f"hostname {shlex.quote(name)}"]
         for source, target in node["binds"]:
             if not target.startswith("/run/"):
                 raise LabError(f"node {name}: binds go below /run, not to {target}")

@@ -129,8 +129,9 @@ class BirdView(View):
 
     def protocols(self):
         """Address of the neighbour of each BGP protocol, by name."""
-        text = self.birdc("show protocols all")
-        return dict(re.findall(r"^(\S+)\s+BGP\s.*?Neighbor address: (\S+)$", text, re.M | re.S))
+        blocks = self.birdc("show protocols all").split("\n\n")
+        return dict(m.groups() for b in blocks
+                    if (m := re.match(r"(?:.*\n)*?(\S+) +BGP .*Neighbor address: (\S+)\n", b, re.S)))
 
     def routes(self, table="loc", neighbor=None):
         protocols, found, prefix = self.protocols(), [], None

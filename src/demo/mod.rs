@@ -67,10 +67,10 @@ pub fn run(options: Options) -> ExitCode {
 fn tell(lab: &mut Lab, screen: &mut Screen) {
     opening(lab, screen);
     sessions_come_up(lab, screen);
-    the_table_fills(lab, screen);
+    let all = the_table_fills(lab, screen);
     questions(lab, screen);
     the_watch(lab, screen);
-    a_session_dies_and_returns(lab, screen);
+    a_session_dies_and_returns(lab, screen, all);
 }
 
 fn opening(lab: &Lab, screen: &mut Screen) {
@@ -112,7 +112,8 @@ fn sessions_come_up(lab: &mut Lab, screen: &mut Screen) {
     }
 }
 
-fn the_table_fills(lab: &mut Lab, screen: &mut Screen) {
+/// Returns how many paths the tables have together.
+fn the_table_fills(lab: &mut Lab, screen: &mut Screen) -> u64 {
     screen.chapter("The routers send their tables");
     let started = Instant::now();
     let mut expected = 0;
@@ -139,6 +140,7 @@ fn the_table_fills(lab: &mut Lab, screen: &mut Screen) {
     );
     screen.command(lab, &["neighbor"]);
     screen.command(lab, &["rib", "summary"]);
+    expected
 }
 
 fn questions(lab: &mut Lab, screen: &mut Screen) {
@@ -166,18 +168,17 @@ fn the_watch(lab: &mut Lab, screen: &mut Screen) {
     screen.outcome(gone, "and shows it withdrawn");
 }
 
-fn a_session_dies_and_returns(lab: &mut Lab, screen: &mut Screen) {
+fn a_session_dies_and_returns(lab: &mut Lab, screen: &mut Screen, all: u64) {
     screen.chapter("A session dies and comes back");
     let edge = Edge::TransitA;
-    let before = lab.paths();
     if let Err(why) = lab.shut(edge, "linecard swap until 04:00") {
         screen.outcome(false, &why);
         return;
     }
     let down = wait(|| lab.neighbor(edge).filter(|neighbor| !is_established(neighbor)));
     screen.outcome(down.is_some(), &format!("{} is down: {}", edge.name(), lab.last_error(edge)));
-    let purged = wait(|| (lab.paths() + u64::from(TABLE_V4) <= before).then_some(()));
-    screen.outcome(purged.is_some(), &format!("its routes are gone: {} paths left of {before}", lab.paths()));
+    let purged = wait(|| (lab.paths() + u64::from(TABLE_V4) == all).then_some(()));
+    screen.outcome(purged.is_some(), &format!("its routes are gone: {} paths left of {all}", lab.paths()));
     screen.command(lab, &["neighbor", &lab.address(edge)]);
     let moved = screen.command(lab, &["rib", FOLLOWED]);
     let taken_over = moved.contains(&Edge::TransitB.asn().to_string());
@@ -187,8 +188,8 @@ fn a_session_dies_and_returns(lab: &mut Lab, screen: &mut Screen) {
     }
     let started = Instant::now();
     let back = wait(|| {
-        screen.progress("paths", lab.paths(), before);
-        (lab.paths() == before).then_some(())
+        screen.progress("paths", lab.paths(), all);
+        (lab.paths() == all).then_some(())
     });
     screen.progress_end();
     screen.outcome(

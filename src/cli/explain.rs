@@ -1,0 +1,92 @@
+//! `ribwatch explain`: every path of a prefix in order of preference, and why each one stands where it does.
+
+use clap::Args;
+use ribwatch_proto::v1;
+
+use super::{
+    client::{Client, Failure},
+    output::{Colour, Output, plural},
+    route::{self, AttributeReader},
+    table::{Align, Cell, Table},
+};
+
+#[derive(Args, Debug)]
+pub(super) struct ExplainArgs {
+    /// A prefix (exactly this one) or an address (the longest match)
+    #[arg(value_name = "PREFIX|ADDRESS")]
+    prefix: String,
+    /// Family, where it is not unicast
+    #[arg(long, value_name = "FAMILY")]
+    family: Option<String>,
+}
+
+pub(super) async fn run(args: ExplainArgs, client: Client, out: &mut Output<'_>) -> Result<(), Failure> {
+    let request = v1::ExplainRouteRequest { prefix: args.prefix, family: args.family.unwrap_or_default() };
+    let answer = client.routes().explain_route(request).await;
+    let answer = answer.map_err(|status| client.refused(status))?.into_inner();
+    if out.json() { print_json(&answer, out) } else { print_table(&answer, out) }
+}
+
+/// Why the candidate stands where it does.
+fn why(candidate: &v1::Candidate, best: bool) -> String {
+    match (candidate.ineligible.as_str(), candidate.lost_at.as_str()) {
+        ("", "") if best => "best".to_owned(),
+        ("", "") => String::new(),
+        ("", lost_at) => format!("lost: {lost_at}"),
+        (ineligible, _) => format!("cannot be chosen: {ineligible}"),
+    }
+}
+
+fn print_json(answer: &v1::ExplainRouteResponse, out: &mut Output<'_>) -> Result<(), Failure> {
+    let mut attributes = AttributeReader::default();
+    for (at, candidate) in answer.candidates.iter().enumerate() {
+        let Some(route) = &candidate.route else { continue };
+        let text = |text: &String| if text.is_empty() { serde_json::Value::Null } else { text.as_str().into() };
+        let (ineligible, lost_at) = (text(&candidate.ineligible), text(&candidate.lost_at));
+        let head = format!("{{\"rank\":{},\"ineligible\":{ineligible},\"lost_at\":{lost_at},\"route\":", at + 1);
+        let mut line = head.into_bytes();
+        route::write_json(&mut line, route, &*attributes.read(route)?);
+        line.extend_from_slice(b"}\n");
+        out.octets(&line)?;
+    }
+    Ok(())
+}
+
+fn print_table(answer: &v1::ExplainRouteResponse, out: &mut Output<'_>) -> Result<(), Failure> {
+    let title = format!("{} ({}): {}", answer.prefix, answer.family, plural(answer.paths, "path"));
+    out.line(&out.paint(&title, Colour::Bold))?;
+    out.line("")?;
+    let mut attributes = AttributeReader::default();
+    let mut table = Table::new(&[
+        ("", Align::Left),
+        ("NEIGHBOR", Align::Left),
+        ("NEXT HOP", Align::Left),
+        ("LOCPREF", Align::Right),
+        ("MED", Align::Right),
+        ("AS PATH", Align::Left),
+        ("WHY", Align::Left),
+    ]);
+    for candidate in &answer.candidates {
+        let Some(route) = &candidate.route else { continue };
+        let message = &attributes.read(route)?.message;
+        let (mark, colour) = match (route.best, candidate.ineligible.is_empty()) {
+            (true, _) => ("*>", Colour::Green),
+            (false, true) => ("*", Colour::Plain),
+            (false, false) => ("x", Colour::Red),
+        };
+        table.push(vec![
+            Cell::coloured(mark, colour),
+            route::neighbor(route).into(),
+            (&message.next_hop).into(),
+            route::number(message.local_pref).into(),
+            route::number(message.med).into(),
+            route::path(message).into(),
+            Cell::coloured(why(candidate, route.best), colour),
+        ]);
+    }
+    table.flush(out)?;
+    if (answer.candidates.len() as u64) < answer.paths {
+        out.line(&format!("only the first {} are shown", answer.candidates.len()))?;
+    }
+    Ok(())
+}

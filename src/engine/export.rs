@@ -173,7 +173,7 @@ impl Engine {
     ) -> bool {
         let Some(of) = group.tables.get(table) else { return false };
         let (family, old) = (of.family, of.out.sent(id));
-        let chosen = self.to_send(now, group, family, id, stream, out);
+        let chosen = self.choose(now, group, family, id, stream, out);
         let new = chosen.map(|(sent, _)| sent);
         if old == new && (new.is_none() || family.is_plain_prefix()) {
             return new.is_some();
@@ -213,7 +213,7 @@ impl Engine {
 
     /// The path that the group is to be told about, with its prepared set; `None` where there is none, or policy,
     /// a rule or the message length keeps it.
-    fn to_send(
+    fn choose(
         &mut self,
         now: Timestamp,
         group: &mut Group,

@@ -8,10 +8,12 @@
 //!
 //! # What we do
 //! 1. The same. A route sent again without a change keeps its age.
-//! 2. - 4. Such paths are kept, since Adj-RIB-In is what the neighbour said, and marked as not eligible with the
-//!    reason; a replacement that is not eligible thus takes the old route away. All is judged once per attribute
-//!    set. Next hops are not resolved: there is no other routing table here to ask, every next hop counts as
-//!    reachable (the view of a collector).
+//! 2. Such paths are kept, since Adj-RIB-In is what the neighbour said, and marked as not eligible with the reason; a
+//!    replacement that is not eligible thus takes the old route away. All is judged once per attribute set. Next
+//!    hops are not resolved: there is no other routing table here to ask, every next hop counts as reachable (the
+//!    view of a collector).
+//! 3. As 2.
+//! 4. As 2.
 
 use crate::{
     rib::{NlriRef, Path, PathFlags, Rib},
@@ -34,11 +36,11 @@ use super::{
 #[repr(u8)]
 pub enum Unusable {
     /// Our AS is in its AS_PATH (RFC 4271 §9.1.2).
-    OwnAs = 1,
+    AsLoop = 1,
     /// We are its ORIGINATOR_ID (RFC 4456 §8).
-    OwnOriginatorId = 2,
+    OriginatorLoop = 2,
     /// Our cluster is in its CLUSTER_LIST (RFC 4456 §8).
-    OwnCluster = 3,
+    ClusterListed = 3,
 }
 
 impl Unusable {
@@ -109,7 +111,7 @@ impl Engine {
             }
         }
         if count > 1 {
-            table.warm(&nlri);
+            table.warm(nlri.get(..count).unwrap_or_default());
         }
         at.max(from + 1)
     }
@@ -250,7 +252,8 @@ impl Desk<'_> {
             }
             // The first ones were warmed up with their neighbours in the batch.
             if handled > 0 && count > 1 {
-                self.table.warm(&together.map(|(_, prefix)| NlriRef::Prefix(prefix)));
+                let nlri = together.map(|(_, prefix)| NlriRef::Prefix(prefix));
+                self.table.warm(nlri.get(..count).unwrap_or_default());
             }
             for (path_id, prefix) in together.into_iter().take(count) {
                 handled += 1;
@@ -287,13 +290,13 @@ fn loops(session: &Session, set: AttrSet<'_>) -> Option<Unusable> {
     let negotiated = &session.negotiated;
     let own: Asn = negotiated.local_asn;
     if set.as_path().contains(own) {
-        return Some(Unusable::OwnAs);
+        return Some(Unusable::AsLoop);
     }
     if negotiated.kind == PeerKind::External {
         return None;
     }
     if set.originator_id() == Some(negotiated.local_router_id) {
-        return Some(Unusable::OwnOriginatorId);
+        return Some(Unusable::OriginatorLoop);
     }
-    set.cluster_list().any(|cluster| cluster == negotiated.local_router_id).then_some(Unusable::OwnCluster)
+    set.cluster_list().any(|cluster| cluster == negotiated.local_router_id).then_some(Unusable::ClusterListed)
 }

@@ -238,14 +238,14 @@ impl Engine {
         match result {
             Ok(set) => Some((Sent { set: path.set, source: path.session }, set)),
             Err(why) => {
-                self.warn_once(group, family, why, out);
+                self.withhold(group, family, why, out);
                 None
             }
         }
     }
 
-    /// Once per group: what cannot be sent for reasons that an operator would want to know.
-    fn warn_once(&self, group: &mut Group, family: Family, why: Withheld, out: &mut Vec<Action>) {
+    /// Counts what cannot be sent for reasons that an operator would want to know, and says so once per group.
+    fn withhold(&self, group: &mut Group, family: Family, why: Withheld, out: &mut Vec<Action>) {
         let (warned, text) = match why {
             Withheld::NoNextHop => {
                 (&mut group.warned_next_hop, format!("no usable next hop for {family}: its routes are not sent"))
@@ -255,6 +255,9 @@ impl Engine {
             }
             Withheld::InternalToInternal | Withheld::Community | Withheld::Policy => return,
         };
+        for table in group.tables.iter_mut().filter(|table| table.family == family) {
+            table.withheld += 1;
+        }
         if std::mem::replace(warned, true) {
             return;
         }

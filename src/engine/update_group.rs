@@ -143,6 +143,8 @@ pub struct GroupTable {
     by_source: Vec<u64>,
     /// The first walk over the Loc-RIB goes on at this id; `None`: done.
     pub fill: Option<u32>,
+    /// How often a route was held back because the members have no next hop or no message for it.
+    pub withheld: u64,
     /// A member joined that End-of-RIB is due to once the first walk is done.
     pub end_of_rib_due: bool,
     /// Where clearing goes on, once the group has no members.
@@ -151,7 +153,7 @@ pub struct GroupTable {
 
 impl GroupTable {
     fn new(family: Family, fill: Option<u32>) -> Self {
-        Self { family, out: AdjRibOut::new(), by_source: Vec::new(), fill, end_of_rib_due: true, clear: 0 }
+        Self { family, out: AdjRibOut::new(), by_source: Vec::new(), fill, withheld: 0, end_of_rib_due: true, clear: 0 }
     }
 
     /// Notes what is told now; returns what was told before, whose reference is the caller's.
@@ -331,6 +333,11 @@ impl Group {
             Some(lag) => lag.told,
             None => self.tables.get(table).map_or(0, |table| table.out.len() - table.rows_of(slot)),
         }
+    }
+
+    /// How often a route of the family was held back because no next hop or no message fits it.
+    pub fn withheld(&self, family: Family) -> u64 {
+        self.tables.iter().filter(|table| table.family == family).map(|table| table.withheld).sum()
     }
 
     /// What a member was last told about `id`: the set, where it came from, and the source's slot where it is known.

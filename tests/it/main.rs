@@ -1,10 +1,13 @@
 //! The integration tests: one binary, one file per topic.
 
+mod api;
 mod captures;
+mod cli;
 mod corpus;
-mod engine;
-mod lab;
 mod daemon;
+mod engine;
+mod fake;
+mod lab;
 mod mrt;
 mod net;
 mod session;
@@ -12,3 +15,4 @@ mod simulation;
 mod tidy;
 mod vectors;
 mod vectors_update;
+mod web;

@@ -1,0 +1,671 @@
+//! gRPC over a backend in memory: pages, streams, filters, the watch and its gaps, commands, health, reflection.
+
+use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
+
+use prost::Message as _;
+use ribwatch::{
+    api,
+    types::PeerId,
+    view::{Backend, Command, SessionState},
+    wire::bgp::{attribute::AttrSet, community::Community},
+};
+use ribwatch_proto::v1::{
+    self, daemon_service_client::DaemonServiceClient, local_route_service_client::LocalRouteServiceClient,
+    neighbor_service_client::NeighborServiceClient, route_change::Kind, route_service_client::RouteServiceClient,
+    snapshot_begin::Reason, watch_routes_response::Event,
+};
+use tokio::net::TcpListener;
+use tonic::{Code, Streaming, transport::Channel};
+
+use crate::fake::{Fake, attributes};
+
+/// Serves `fake` until the test ends.
+async fn serve(fake: &Arc<Fake>) -> Channel {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let backend: Arc<dyn Backend> = fake.clone();
+    tokio::spawn(api::serve(listener, backend, std::future::pending()));
+    Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap()
+}
+
+/// `count` prefixes 10.x.y.0/24 in table order.
+fn prefixes(count: u32) -> impl Iterator<Item = String> {
+    (0..count).map(|n| format!("10.{}.{}.0/24", n / 256, n % 256))
+}
+
+async fn fake_with(count: u32) -> (Arc<Fake>, PeerId, Channel) {
+    let fake = Fake::new(4096);
+    let peer = fake.neighbor("192.0.2.1", 64496);
+    prefixes(count).for_each(|prefix| fake.announce(peer, &prefix, &[64496, 64500]));
+    let channel = serve(&fake).await;
+    (fake, peer, channel)
+}
+
+fn names(routes: &[v1::Route]) -> Vec<String> {
+    routes.iter().map(|route| route.prefix.clone()).collect()
+}
+
+fn filter() -> v1::RouteFilter {
+    v1::RouteFilter::default()
+}
+
+async fn drain(mut stream: Streaming<v1::StreamRoutesResponse>) -> Vec<v1::StreamRoutesResponse> {
+    let mut batches = Vec::new();
+    while let Some(batch) = stream.message().await.unwrap() {
+        batches.push(batch);
+    }
+    batches
+}
+
+#[tokio::test]
+async fn pages_follow_each_other_without_a_hole_while_the_table_changes() {
+    let (fake, peer, channel) = fake_with(1200).await;
+    let mut routes = RouteServiceClient::new(channel);
+    let (mut listed, mut token) = (Vec::new(), String::new());
+    loop {
+        let request = v1::ListRoutesRequest { filter: None, page_size: 500, page_token: token };
+        let page = routes.list_routes(request).await.unwrap().into_inner();
+        assert!(page.routes.len() <= 500);
+        listed.extend(names(&page.routes));
+        // The last prefix of the page goes away, and one comes in front of it: neither moves the place.
+        fake.withdraw(peer, listed.last().unwrap());
+        fake.announce(peer, "9.0.0.0/8", &[64496]);
+        token = page.next_page_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(listed, prefixes(1200).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_prefix_with_more_paths_than_a_page_is_read_in_parts() {
+    let fake = Fake::new(16);
+    let peer = fake.neighbor("192.0.2.1", 64496);
+    for path_id in 1..=1500 {
+        fake.file(peer, "203.0.113.0/24", path_id, attributes("203.0.113.0/24", &[64496]).finish());
+    }
+    fake.announce(peer, "203.0.114.0/24", &[64496]);
+    let mut routes = RouteServiceClient::new(serve(&fake).await);
+    let filter = Some(v1::RouteFilter { table: v1::Table::AdjIn.into(), ..filter() });
+    let (mut ids, mut token) = (Vec::new(), String::new());
+    loop {
+        let request = v1::ListRoutesRequest { filter: filter.clone(), page_size: 700, page_token: token };
+        let page = routes.list_routes(request).await.unwrap().into_inner();
+        ids.extend(page.routes.iter().map(|route| route.path_id));
+        token = page.next_page_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(ids, (1..=1500).chain([0]).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_token_of_another_question_is_refused() {
+    let (_, _, channel) = fake_with(20).await;
+    let mut routes = RouteServiceClient::new(channel);
+    let request = v1::ListRoutesRequest { filter: None, page_size: 10, page_token: String::new() };
+    let token = routes.list_routes(request).await.unwrap().into_inner().next_page_token;
+    let other = Some(v1::RouteFilter { origin_as: Some(64500), ..filter() });
+    for (filter, page_token) in [(other, token), (None, "nonsense".to_owned())] {
+        let request = v1::ListRoutesRequest { filter, page_size: 10, page_token };
+        assert_eq!(routes.list_routes(request).await.unwrap_err().code(), Code::InvalidArgument);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_gives_everything_or_as_much_as_asked_and_can_go_on() {
+    let (_, _, channel) = fake_with(1300).await;
+    let mut routes = RouteServiceClient::new(channel);
+    let all: Vec<String> = prefixes(1300).collect();
+    let mut ask = async |limit, page_token| {
+        let request = v1::StreamRoutesRequest { filter: None, limit, page_token };
+        drain(routes.stream_routes(request).await.unwrap().into_inner()).await
+    };
+    let read = |batches: &[v1::StreamRoutesResponse]| -> Vec<String> {
+        batches.iter().flat_map(|batch| names(&batch.routes)).collect()
+    };
+
+    let whole = ask(0, String::new()).await;
+    assert_eq!(read(&whole), all);
+    assert_eq!(whole.last().unwrap().next_page_token, "", "the end of the table is told");
+
+    let part = ask(700, String::new()).await;
+    assert_eq!(read(&part), all[..700]);
+    let token = part.last().unwrap().next_page_token.clone();
+    assert_ne!(token, "", "a cut is told");
+    assert_eq!(read(&ask(0, token).await), all[700..]);
+}
+
+#[tokio::test]
+async fn no_message_grows_large_whatever_the_attributes() {
+    let fake = Fake::new(16);
+    let peer = fake.neighbor("192.0.2.1", 64496);
+    let communities: Vec<Community> = (0..14_000).map(Community).collect();
+    for prefix in prefixes(40) {
+        let set = attributes(&prefix, &[64496]).communities(&communities).finish();
+        fake.file(peer, &prefix, 0, set);
+    }
+    let mut routes = RouteServiceClient::new(serve(&fake).await);
+    let batches = drain(routes.stream_routes(v1::StreamRoutesRequest::default()).await.unwrap().into_inner()).await;
+    assert_eq!(batches.iter().map(|batch| batch.routes.len()).sum::<usize>(), 40);
+    let largest = batches.iter().map(prost::Message::encoded_len).max().unwrap();
+    assert!(largest < 2 << 20, "{largest} octets");
+    let page = routes.list_routes(v1::ListRoutesRequest::default()).await.unwrap().into_inner();
+    assert!(page.encoded_len() < 2 << 20 && !page.next_page_token.is_empty());
+}
+
+#[tokio::test]
+async fn filters_run_in_the_daemon() {
+    let fake = Fake::new(16);
+    let (a, b) = (fake.neighbor("192.0.2.1", 64496), fake.neighbor("2001:db8::2", 64497));
+    fake.edit(b, |view| view.name = Some("edge-2".into()));
+    fake.announce(a, "10.0.0.0/8", &[64496, 64500]);
+    fake.announce(a, "10.1.0.0/16", &[64496, 64501]);
+    let no_export = attributes("10.1.1.0/24", &[64497, 64500])
+        .communities(&[Community::NO_EXPORT, Community(64500 << 16 | 7)])
+        .finish();
+    fake.file(b, "10.1.1.0/24", 0, no_export);
+    fake.announce(b, "10.0.0.0/8", &[64497, 64498, 64500]);
+    fake.announce(b, "2001:db8::/32", &[64497, 64500]);
+    let mut routes = RouteServiceClient::new(serve(&fake).await);
+    let prefix = |prefix: &str, relation: v1::PrefixMatch| v1::RouteFilter {
+        prefix: prefix.into(),
+        r#match: relation.into(),
+        ..filter()
+    };
+    let adj_in = v1::RouteFilter { table: v1::Table::AdjIn.into(), ..filter() };
+    let adj_out = v1::RouteFilter { table: v1::Table::AdjOut.into(), ..filter() };
+    let community = |word: &str| v1::RouteFilter { communities: vec![word.into()], ..filter() };
+    use v1::PrefixMatch::{Exact, Longer, Longest, Shorter, Unspecified};
+    let cases: [(v1::RouteFilter, &str); 19] = [
+        (filter(), "10.0.0.0/8 10.1.0.0/16 10.1.1.0/24 2001:db8::/32"),
+        (v1::RouteFilter { family: "ipv6-unicast".into(), ..filter() }, "2001:db8::/32"),
+        (v1::RouteFilter { neighbor: "192.0.2.1".into(), ..filter() }, "10.0.0.0/8 10.1.0.0/16"),
+        (v1::RouteFilter { neighbor: "edge-2".into(), ..adj_in.clone() }, "10.0.0.0/8 10.1.1.0/24 2001:db8::/32"),
+        (v1::RouteFilter { neighbor: "edge-2".into(), ..adj_out }, "10.0.0.0/8 10.1.0.0/16"),
+        (prefix("10.1.0.0/16", Unspecified), "10.1.0.0/16"),
+        (prefix("10.1.0.0/16", Exact), "10.1.0.0/16"),
+        (prefix("10.1.0.0/16", Longer), "10.1.0.0/16 10.1.1.0/24"),
+        (prefix("10.1.0.0/16", Shorter), "10.0.0.0/8 10.1.0.0/16"),
+        (prefix("10.1.2.0/24", Longest), "10.1.0.0/16"),
+        (prefix("10.1.1.1", Unspecified), "10.1.1.0/24"),
+        (v1::RouteFilter { origin_as: Some(64501), ..filter() }, "10.1.0.0/16"),
+        (v1::RouteFilter { as_path: "^64496_".into(), ..filter() }, "10.0.0.0/8 10.1.0.0/16"),
+        (v1::RouteFilter { as_path: "_64498_".into(), ..adj_in }, "10.0.0.0/8"),
+        (v1::RouteFilter { as_path: "_6450$".into(), ..filter() }, ""),
+        (community("no-export"), "10.1.1.0/24"),
+        (community("64500:7"), "10.1.1.0/24"),
+        (community("64500:*"), "10.1.1.0/24"),
+        (community("64500:8"), ""),
+    ];
+    for (filter, expected) in cases {
+        let request = v1::ListRoutesRequest { filter: Some(filter.clone()), page_size: 0, page_token: String::new() };
+        let page = routes.list_routes(request).await.unwrap().into_inner();
+        assert_eq!(names(&page.routes).join(" "), expected, "{filter:?}");
+    }
+    for wrong in [
+        v1::RouteFilter { as_path: "(".into(), ..filter() },
+        v1::RouteFilter { table: 77, ..filter() },
+        v1::RouteFilter { table: v1::Table::AdjOut.into(), ..filter() },
+        community("nonsense"),
+    ] {
+        let request = v1::ListRoutesRequest { filter: Some(wrong), page_size: 0, page_token: String::new() };
+        let status = routes.list_routes(request).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument, "{status}");
+        assert!(status.message().len() > 20, "it says what would do: {status}");
+    }
+}
+
+#[tokio::test]
+async fn a_route_carries_its_attributes_typed_and_as_text() {
+    let fake = Fake::new(16);
+    let peer = fake.neighbor("192.0.2.1", 64496);
+    let mut set = attributes("203.0.113.0/24", &[64496, 64500]);
+    let set = set.med(7).local_pref(200).communities(&[Community::NO_EXPORT]).raw(0xe0, 99, &[1, 2]).finish();
+    fake.file(peer, "203.0.113.0/24", 5, set);
+    let mut routes = RouteServiceClient::new(serve(&fake).await);
+    let request = v1::LookupRoutesRequest { prefix: "203.0.113.9".into(), ..v1::LookupRoutesRequest::default() };
+    let answer = routes.lookup_routes(request).await.unwrap().into_inner();
+    let [route] = &answer.routes[..] else { panic!("{answer:?}") };
+    assert_eq!((route.prefix.as_str(), route.neighbor.as_str(), route.path_id), ("203.0.113.0/24", "192.0.2.1", 5));
+    assert!(route.best && !route.stale);
+    let attributes = v1::PathAttributes::decode(route.attributes.clone()).unwrap();
+    assert_eq!(attributes.as_path, "64496 64500");
+    assert_eq!(attributes.segments[0].asns, [64496, 64500]);
+    assert_eq!((attributes.origin_as, attributes.neighbor_as), (Some(64500), Some(64496)));
+    assert_eq!((attributes.med, attributes.local_pref), (Some(7), Some(200)));
+    assert_eq!(attributes.origin(), v1::Origin::Igp);
+    assert_eq!(attributes.next_hop, "192.0.2.1");
+    assert_eq!(attributes.communities, ["no-export"]);
+    assert_eq!(attributes.others.iter().map(|raw| raw.code).collect::<Vec<_>>(), [99]);
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_not_found() {
+    let (_, _, channel) = fake_with(1).await;
+    let mut routes = RouteServiceClient::new(channel.clone());
+    let lookup = |prefix: &str| v1::LookupRoutesRequest { prefix: prefix.into(), ..v1::LookupRoutesRequest::default() };
+    let explain = |prefix: &str| v1::ExplainRouteRequest { prefix: prefix.into(), family: String::new() };
+    for prefix in ["198.51.100.0/24", "198.51.100.1", "2001:db8::1"] {
+        assert_eq!(routes.lookup_routes(lookup(prefix)).await.unwrap_err().code(), Code::NotFound);
+        assert_eq!(routes.explain_route(explain(prefix)).await.unwrap_err().code(), Code::NotFound);
+    }
+    assert_eq!(routes.lookup_routes(lookup("")).await.unwrap_err().code(), Code::InvalidArgument);
+    assert_eq!(routes.explain_route(explain("10.0.0.1/24")).await.unwrap_err().code(), Code::InvalidArgument);
+    let mut neighbors = NeighborServiceClient::new(channel);
+    let request = v1::GetNeighborRequest { neighbor: "192.0.2.99".into() };
+    assert_eq!(neighbors.get_neighbor(request).await.unwrap_err().code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn an_explanation_names_every_path_and_why() {
+    let fake = Fake::new(16);
+    let (a, b, c) =
+        (fake.neighbor("192.0.2.1", 64496), fake.neighbor("192.0.2.2", 64497), fake.neighbor("192.0.2.3", 64498));
+    fake.announce(a, "203.0.113.0/24", &[64496, 64499, 64500]);
+    fake.announce(b, "203.0.113.0/24", &[64497, 64500]);
+    fake.announce(c, "203.0.113.0/24", &[64500]);
+    fake.mark(c, "203.0.113.0/24", false, Some("reject-all"));
+    let mut routes = RouteServiceClient::new(serve(&fake).await);
+    let request = v1::ExplainRouteRequest { prefix: "203.0.113.1".into(), family: String::new() };
+    let answer = routes.explain_route(request).await.unwrap().into_inner();
+    assert_eq!((answer.prefix.as_str(), answer.paths), ("203.0.113.0/24", 3));
+    let told: Vec<_> = answer
+        .candidates
+        .iter()
+        .map(|c| (c.route.as_ref().unwrap().neighbor.as_str(), c.lost_at.as_str(), c.ineligible.as_str()))
+        .collect();
+    let expected =
+        [("192.0.2.2", "", ""), ("192.0.2.1", "longer AS path", ""), ("192.0.2.3", "", "rejected by reject-all")];
+    assert_eq!(told, expected);
+}
+
+/// A client that keeps its copy of the table by the three rules of `routes.proto`.
+struct Watch {
+    stream: Streaming<v1::WatchRoutesResponse>,
+    adj_in: bool,
+    /// Route by key, with whether it is marked old.
+    copy: BTreeMap<(String, String, String, u32), (v1::Route, bool)>,
+    resume_token: String,
+}
+
+impl Watch {
+    async fn start(channel: &Channel, request: v1::WatchRoutesRequest) -> Self {
+        let adj_in = request.filter.as_ref().is_some_and(|filter| filter.table() == v1::Table::AdjIn);
+        let stream = RouteServiceClient::new(channel.clone()).watch_routes(request).await.unwrap().into_inner();
+        Self { stream, adj_in, copy: BTreeMap::new(), resume_token: String::new() }
+    }
+
+    async fn next(&mut self) -> Event {
+        let message = tokio::time::timeout(Duration::from_secs(20), self.stream.message()).await;
+        let event = message.expect("the watch says something").unwrap().unwrap().event.unwrap();
+        self.apply(&event);
+        event
+    }
+
+    fn key(&self, route: &v1::Route) -> (String, String, String, u32) {
+        let path = if self.adj_in { (route.neighbor.clone(), route.path_id) } else { Default::default() };
+        (route.family.clone(), route.prefix.clone(), path.0, path.1)
+    }
+
+    fn apply(&mut self, event: &Event) {
+        match event {
+            Event::Begin(_) => self.copy.values_mut().for_each(|(_, old)| *old = true),
+            Event::Snapshot(part) => part.routes.iter().for_each(|route| self.put(route)),
+            Event::End(end) => {
+                self.copy.retain(|_, (_, old)| !*old);
+                self.resume_token = end.resume_token.clone();
+            }
+            Event::Changes(changes) => {
+                for change in &changes.changes {
+                    let route = change.route.as_ref().unwrap();
+                    match change.kind() {
+                        Kind::Withdrawn => drop(self.copy.remove(&self.key(route))),
+                        _ => self.put(route),
+                    }
+                }
+                self.resume_token = changes.resume_token.clone();
+            }
+            Event::Gap(_) | Event::Heartbeat(_) => {}
+        }
+    }
+
+    /// Takes a route, and checks that it does not go back: the tests write a version into MED.
+    fn put(&mut self, route: &v1::Route) {
+        let version = |route: &v1::Route| v1::PathAttributes::decode(route.attributes.clone()).unwrap().med;
+        let key = self.key(route);
+        if let Some((held, _)) = self.copy.get(&key) {
+            assert!(version(held) <= version(route), "{key:?} went back in time");
+        }
+        self.copy.insert(key, (route.clone(), false));
+    }
+
+    async fn until_end_of_snapshot(&mut self) {
+        while !matches!(self.next().await, Event::End(_)) {}
+    }
+
+    /// Reads on until change `seq` was looked at.
+    async fn until(&mut self, seq: u64) {
+        loop {
+            let at = match self.next().await {
+                Event::End(end) => end.seq,
+                Event::Changes(changes) => changes.seq,
+                Event::Heartbeat(heartbeat) => heartbeat.seq,
+                _ => 0,
+            };
+            if at >= seq {
+                return;
+            }
+        }
+    }
+
+    fn paths(&self) -> Vec<(String, String)> {
+        let text = |route: &v1::Route| v1::PathAttributes::decode(route.attributes.clone()).unwrap().as_path;
+        self.copy.iter().map(|(key, (route, _))| (key.1.clone(), text(route))).collect()
+    }
+}
+
+fn changes(event: Event) -> Vec<(Kind, String)> {
+    let Event::Changes(changes) = event else { panic!("{event:?} is no change") };
+    changes.changes.iter().map(|change| (change.kind(), change.route.as_ref().unwrap().prefix.clone())).collect()
+}
+
+#[tokio::test]
+async fn a_watch_is_a_snapshot_its_end_and_then_changes() {
+    let (fake, peer, channel) = fake_with(3).await;
+    let mut watch = Watch::start(&channel, v1::WatchRoutesRequest::default()).await;
+    assert!(matches!(watch.next().await, Event::Begin(begin) if begin.reason() == Reason::Start));
+    assert!(matches!(watch.next().await, Event::Snapshot(part) if part.routes.len() == 3));
+    assert!(matches!(watch.next().await, Event::End(end) if end.routes == 3 && end.seq == fake.seq()));
+
+    fake.announce(peer, "203.0.113.0/24", &[64496]);
+    assert_eq!(changes(watch.next().await), [(Kind::Announced, "203.0.113.0/24".into())]);
+    fake.announce(peer, "203.0.113.0/24", &[64496, 64500]);
+    assert_eq!(changes(watch.next().await), [(Kind::Replaced, "203.0.113.0/24".into())]);
+    fake.withdraw(peer, "203.0.113.0/24");
+    assert_eq!(changes(watch.next().await), [(Kind::Withdrawn, "203.0.113.0/24".into())]);
+    assert_eq!(watch.copy.len(), 3);
+}
+
+#[tokio::test]
+async fn a_route_that_no_longer_passes_the_filter_is_withdrawn_and_others_are_never_heard_of() {
+    let (fake, peer, channel) = fake_with(0).await;
+    fake.announce(peer, "10.0.0.0/8", &[64496, 64500]);
+    fake.announce(peer, "10.1.0.0/16", &[64496, 64501]);
+    let filter = Some(v1::RouteFilter { origin_as: Some(64500), ..filter() });
+    let mut watch = Watch::start(&channel, v1::WatchRoutesRequest { filter, ..Default::default() }).await;
+    watch.until_end_of_snapshot().await;
+    assert_eq!(watch.paths(), [("10.0.0.0/8".into(), "64496 64500".into())]);
+
+    fake.announce(peer, "10.1.0.0/16", &[64496, 64502]);
+    fake.withdraw(peer, "10.1.0.0/16");
+    fake.announce(peer, "10.0.0.0/8", &[64496, 64501]);
+    assert_eq!(changes(watch.next().await), [(Kind::Withdrawn, "10.0.0.0/8".into())]);
+    fake.announce(peer, "10.0.0.0/8", &[64496, 64500]);
+    assert_eq!(changes(watch.next().await), [(Kind::Announced, "10.0.0.0/8".into())]);
+}
+
+#[tokio::test]
+async fn the_best_route_that_moves_to_another_neighbour_leaves_the_watch_of_the_first() {
+    let (fake, a, channel) = fake_with(0).await;
+    let b = fake.neighbor("192.0.2.2", 64497);
+    fake.announce(a, "10.0.0.0/8", &[64496, 64500]);
+    let filter = Some(v1::RouteFilter { neighbor: "192.0.2.1".into(), ..filter() });
+    let mut watch = Watch::start(&channel, v1::WatchRoutesRequest { filter, ..Default::default() }).await;
+    watch.until_end_of_snapshot().await;
+    fake.announce(b, "10.0.0.0/8", &[64500]);
+    assert_eq!(changes(watch.next().await), [(Kind::Withdrawn, "10.0.0.0/8".into())]);
+    fake.withdraw(b, "10.0.0.0/8");
+    assert_eq!(changes(watch.next().await), [(Kind::Announced, "10.0.0.0/8".into())]);
+}
+
+/// Deterministic noise (xorshift), so that a failure repeats.
+struct Noise(u64);
+
+impl Noise {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
+    }
+}
+
+/// Announces and withdraws at random among `span` prefixes; every version of a route has a higher MED than the one
+/// before.
+fn churn(fake: &Fake, peers: &[PeerId], noise: &mut Noise, span: &Range<u64>, steps: u64) {
+    for _ in 0..steps {
+        let n = span.start + noise.below(span.end - span.start);
+        let prefix = format!("10.{}.{}.0/24", n / 256, n % 256);
+        let peer = peers[noise.below(peers.len() as u64) as usize];
+        if noise.below(4) == 0 {
+            fake.withdraw(peer, &prefix);
+        } else {
+            let path: Vec<u32> = (0..=noise.below(4) as u32).map(|n| 64496 + n).collect();
+            let version = u32::try_from(fake.seq()).unwrap();
+            fake.file(peer, &prefix, 0, attributes(&prefix, &path).med(version).finish());
+        }
+    }
+}
+
+/// What a watch of `filter` must end with.
+async fn listed(channel: &Channel, filter: &v1::RouteFilter) -> Vec<(String, String)> {
+    let request = v1::StreamRoutesRequest { filter: Some(filter.clone()), ..Default::default() };
+    let stream = RouteServiceClient::new(channel.clone()).stream_routes(request).await.unwrap().into_inner();
+    let routes = drain(stream).await.into_iter().flat_map(|batch| batch.routes);
+    let text = |route: &v1::Route| v1::PathAttributes::decode(route.attributes.clone()).unwrap().as_path;
+    let mut listed: Vec<_> = routes.map(|route| (route.prefix.clone(), route.neighbor.clone(), text(&route))).collect();
+    listed.sort();
+    listed.into_iter().map(|(prefix, _, path)| (prefix, path)).collect()
+}
+
+#[tokio::test]
+async fn a_table_in_motion_never_runs_backwards_and_ends_the_same_on_both_sides() {
+    for (seed, table, origin_as) in [
+        (1, v1::Table::AdjIn, None),
+        (2, v1::Table::AdjIn, Some(64497)),
+        (3, v1::Table::AdjIn, Some(64496)),
+        (4, v1::Table::AdjIn, None),
+    ] {
+        let (fake, a, channel) = fake_with(0).await;
+        let b = fake.neighbor("192.0.2.2", 64497);
+        let mut noise = Noise(seed);
+        churn(&fake, &[a, b], &mut noise, &(0..4000), 6000);
+        let filter = v1::RouteFilter { table: table.into(), origin_as, ..filter() };
+        let request = v1::WatchRoutesRequest { filter: Some(filter.clone()), ..Default::default() };
+        let mut watch = Watch::start(&channel, request).await;
+        // A change that every one of these filters lets through.
+        let mark = |noise: &mut Noise| {
+            let (seq, origin) = (fake.seq(), origin_as.unwrap_or(64499));
+            let prefix = format!("203.0.{}.0/24", noise.below(256));
+            let version = u32::try_from(seq).unwrap();
+            fake.file(a, &prefix, 0, attributes(&prefix, &[64496, origin]).med(version).finish());
+            seq + 1
+        };
+        // Messages and changes take turns, so that changes fall between the pages of the snapshot; changes are told
+        // late, so that pages include some that are still to be heard of.
+        let mut burst = |round: u64| {
+            let first = round * 130;
+            churn(&fake, &[a, b], &mut noise, &(first..first + 300), 200);
+            mark(&mut noise)
+        };
+        for round in 0.. {
+            fake.tell_and_hold();
+            burst(round % 30);
+            if matches!(watch.next().await, Event::End(_)) {
+                break;
+            }
+        }
+        for round in 0..10 {
+            let last = burst(round * 3);
+            fake.tell_and_hold();
+            watch.until(last).await;
+        }
+        let mut held: Vec<_> = watch.copy.iter().map(|(key, value)| (key.clone(), value.0.clone())).collect();
+        held.sort_by_key(|(key, _)| (key.1.clone(), key.2.clone()));
+        let text = |route: &v1::Route| v1::PathAttributes::decode(route.attributes.clone()).unwrap().as_path;
+        let held: Vec<_> = held.into_iter().map(|(key, route)| (key.1, text(&route))).collect();
+        assert_eq!(held, listed(&channel, &filter).await, "seed {seed}");
+    }
+}
+
+#[tokio::test]
+async fn a_watcher_that_lags_is_told_and_gets_a_new_snapshot() {
+    let fake = Fake::new(4);
+    let peer = fake.neighbor("192.0.2.1", 64496);
+    prefixes(600).for_each(|prefix| fake.announce(peer, &prefix, &[64496]));
+    let channel = serve(&fake).await;
+    let mut watch = Watch::start(&channel, v1::WatchRoutesRequest::default()).await;
+    watch.until_end_of_snapshot().await;
+
+    // More changes at once than the queue takes; the watcher's task has no chance to run in between.
+    prefixes(500).for_each(|prefix| fake.withdraw(peer, &prefix));
+    while !matches!(watch.next().await, Event::Gap(_)) {}
+    assert!(matches!(watch.next().await, Event::Begin(begin) if begin.reason() == Reason::Gap));
+    watch.until_end_of_snapshot().await;
+    assert_eq!(watch.copy.len(), 100, "what went during the gap is gone");
+
+    fake.announce(peer, "203.0.113.0/24", &[64496]);
+    assert_eq!(changes(watch.next().await), [(Kind::Announced, "203.0.113.0/24".into())]);
+}
+
+#[tokio::test]
+async fn a_broken_watch_goes_on_without_a_snapshot_when_nothing_changed() {
+    let (fake, peer, channel) = fake_with(3).await;
+    let mut watch = Watch::start(&channel, v1::WatchRoutesRequest::default()).await;
+    watch.until_end_of_snapshot().await;
+    fake.announce(peer, "203.0.113.0/24", &[64496]);
+    watch.next().await;
+    let resume = |token: &str| v1::WatchRoutesRequest { resume_token: token.into(), ..Default::default() };
+
+    let mut same = Watch::start(&channel, resume(&watch.resume_token)).await;
+    fake.announce(peer, "203.0.114.0/24", &[64496]);
+    assert_eq!(changes(same.next().await), [(Kind::Announced, "203.0.114.0/24".into())]);
+
+    let mut later = Watch::start(&channel, resume(&watch.resume_token)).await;
+    assert!(matches!(later.next().await, Event::Begin(begin) if begin.reason() == Reason::Resume));
+}
+
+#[tokio::test]
+async fn what_cannot_be_watched_is_refused() {
+    let (_, _, channel) = fake_with(1).await;
+    let mut routes = RouteServiceClient::new(channel);
+    for filter in [
+        v1::RouteFilter { table: v1::Table::AdjOut.into(), neighbor: "192.0.2.1".into(), ..filter() },
+        v1::RouteFilter { prefix: "10.0.0.1".into(), ..filter() },
+    ] {
+        let request = v1::WatchRoutesRequest { filter: Some(filter), ..Default::default() };
+        assert_eq!(routes.watch_routes(request).await.unwrap_err().code(), Code::InvalidArgument);
+    }
+}
+
+#[tokio::test]
+async fn commands_reach_the_sessions_and_nonsense_does_not() {
+    let (fake, peer, channel) = fake_with(0).await;
+    let mut neighbors = NeighborServiceClient::new(channel);
+    let neighbor = || "192.0.2.1".to_owned();
+    neighbors.enable_neighbor(v1::EnableNeighborRequest { neighbor: neighbor() }).await.unwrap();
+    let text = "maintenance until noon".to_owned();
+    let disable = |text| v1::DisableNeighborRequest { neighbor: neighbor(), text };
+    neighbors.disable_neighbor(disable(text.clone())).await.unwrap();
+    let reset = |soft| v1::ResetNeighborRequest { neighbor: neighbor(), soft, text: String::new() };
+    neighbors.reset_neighbor(reset(true)).await.unwrap();
+    neighbors.reset_neighbor(reset(false)).await.unwrap();
+    neighbors.remove_neighbor(v1::RemoveNeighborRequest { neighbor: neighbor() }).await.unwrap();
+    let toml = "address = \"192.0.2.9\"\nremote_asn = 64499\n".to_owned();
+    neighbors.add_neighbor(v1::AddNeighborRequest { toml: toml.clone() }).await.unwrap();
+    let commands = fake.commands();
+    assert!(matches!(&commands[..], [
+        Command::Enable { peer: a },
+        Command::Disable { peer: b, text: told },
+        Command::Reset { peer: c, hard: false, .. },
+        Command::Reset { peer: d, hard: true, .. },
+        Command::Remove { peer: e },
+        Command::Add { toml: definition },
+    ] if [a, b, c, d, e].iter().all(|p| **p == peer) && *told == text && *definition == toml));
+
+    let long = neighbors.disable_neighbor(disable("x".repeat(256))).await.unwrap_err();
+    assert_eq!(long.code(), Code::InvalidArgument);
+    fake.edit(peer, |view| view.state = SessionState::Active);
+    assert_eq!(neighbors.reset_neighbor(reset(true)).await.unwrap_err().code(), Code::FailedPrecondition);
+    let wrong = neighbors.add_neighbor(v1::AddNeighborRequest { toml: "address = 1".into() }).await.unwrap_err();
+    assert_eq!(wrong.code(), Code::InvalidArgument);
+    assert!(wrong.message().contains("remote_asn"));
+}
+
+#[tokio::test]
+async fn a_route_of_our_own_is_originated_and_taken_back() {
+    let (fake, _, channel) = fake_with(0).await;
+    let mut local = LocalRouteServiceClient::new(channel.clone());
+    let request = v1::OriginateRequest {
+        prefix: "203.0.113.0/24".into(),
+        med: Some(5),
+        communities: ["64500:1", "64500:1:2", "rt:64500:1", "no-export"].map(str::to_owned).to_vec(),
+        as_path: vec![64500, 64501],
+        ..Default::default()
+    };
+    local.originate(request.clone()).await.unwrap();
+    let Ok(ribwatch::view::Answer::Routes(page)) = fake.query(ribwatch::view::Query::Routes(Default::default())).await
+    else {
+        panic!("the fake answers")
+    };
+    let set: AttrSet<'_> = page.attrs(&page.rows[0]);
+    assert_eq!(page.rows[0].peer, None);
+    assert_eq!((set.as_path().to_string().as_str(), set.med()), ("64500 64501", Some(5)));
+    assert_eq!((set.communities().len(), set.large_communities().len(), set.ext_communities().len()), (2, 1, 1));
+    assert!(set.next_hop().unwrap().global.is_unspecified(), "stands for ourselves");
+
+    for wrong in [
+        v1::OriginateRequest { prefix: "203.0.113.1/24".into(), ..request.clone() },
+        v1::OriginateRequest { origin: "magic".into(), ..request.clone() },
+        v1::OriginateRequest { communities: vec!["x".into()], ..request.clone() },
+        v1::OriginateRequest { family: "ipv6-unicast".into(), ..request.clone() },
+        v1::OriginateRequest { next_hop: "here".into(), ..request.clone() },
+        v1::OriginateRequest { as_path: vec![64500; 256], ..request.clone() },
+    ] {
+        assert_eq!(local.originate(wrong).await.unwrap_err().code(), Code::InvalidArgument);
+    }
+    let withdraw = || v1::WithdrawRequest { prefix: "203.0.113.0/24".into(), family: String::new() };
+    local.withdraw(withdraw()).await.unwrap();
+    assert_eq!(local.withdraw(withdraw()).await.unwrap_err().code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn health_follows_readiness_and_reflection_names_the_services() {
+    let fake = Fake::new(16);
+    fake.set_ready(false);
+    let channel = serve(&fake).await;
+    let mut health = tonic_health::pb::health_client::HealthClient::new(channel.clone());
+    let service = "ribwatch.v1.RouteService".to_owned();
+    let mut watch = health.watch(tonic_health::pb::HealthCheckRequest { service }).await.unwrap().into_inner();
+    use tonic_health::pb::health_check_response::ServingStatus;
+    let mut until = async |wanted: ServingStatus| {
+        while watch.message().await.unwrap().unwrap().status() != wanted {}
+    };
+    until(ServingStatus::NotServing).await;
+    fake.set_ready(true);
+    until(ServingStatus::Serving).await;
+    let info = DaemonServiceClient::new(channel.clone()).get_info(v1::GetInfoRequest {}).await.unwrap().into_inner();
+    assert!((info.ready, info.asn, info.router_id.as_str(), info.uptime_s) == (true, 64512, "198.51.100.1", 3600));
+
+    use tonic_reflection::pb::v1::{
+        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+    };
+    let ask = MessageRequest::ListServices(String::new());
+    let request = ServerReflectionRequest { host: String::new(), message_request: Some(ask) };
+    let mut answers = ServerReflectionClient::new(channel)
+        .server_reflection_info(tokio_stream::once(request))
+        .await
+        .unwrap()
+        .into_inner();
+    let answer = answers.message().await.unwrap().unwrap().message_response;
+    let Some(MessageResponse::ListServicesResponse(list)) = answer else { panic!("{answer:?}") };
+    let names: Vec<String> = list.service.into_iter().map(|service| service.name).collect();
+    for service in ["Neighbor", "Route", "LocalRoute", "Daemon"] {
+        assert!(names.contains(&format!("ribwatch.v1.{service}Service")), "{names:?}");
+    }
+    assert!(names.contains(&"grpc.health.v1.Health".to_owned()));
+}

@@ -1,0 +1,207 @@
+//! HTTP over a backend in memory: health, readiness, the JSON answers, and metrics that a scraper can read.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use ribwatch::{
+    metrics,
+    types::PeerId,
+    view::{Backend, FaultCount, SessionState},
+    web,
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
+
+use crate::fake::Fake;
+
+struct Site {
+    fake: Arc<Fake>,
+    a: PeerId,
+    address: std::net::SocketAddr,
+}
+
+impl Site {
+    async fn new() -> Self {
+        let fake = Fake::new(16);
+        let a = fake.neighbor("192.0.2.1", 64496);
+        let b = fake.neighbor("192.0.2.2", 64497);
+        fake.edit(b, |view| view.state = SessionState::OpenSent);
+        fake.announce(a, "203.0.113.0/24", &[64496, 64500]);
+        fake.announce(b, "203.0.113.0/24", &[64497, 64499, 64500]);
+        fake.announce(b, "198.51.100.0/24", &[64497]);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let backend: Arc<dyn Backend> = fake.clone();
+        tokio::spawn(web::serve(listener, backend, metrics::text, std::future::pending()));
+        Self { fake, a, address }
+    }
+
+    /// Status and body of `GET path`.
+    async fn get(&self, path: &str) -> (u16, String) {
+        let mut connection = TcpStream::connect(self.address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+        connection.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    }
+
+    async fn json(&self, path: &str) -> serde_json::Value {
+        let (status, body) = self.get(path).await;
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str(&body).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn alive_is_not_the_same_as_ready() {
+    let site = Site::new().await;
+    assert_eq!(site.get("/readyz").await, (200, "{\"ready\":true,\"reasons\":[]}\n".into()));
+    site.fake.set_ready(false);
+    assert_eq!(site.get("/healthz").await, (200, "ok\n".into()));
+    let (status, body) = site.get("/readyz").await;
+    assert_eq!((status, body.as_str()), (503, "{\"ready\":false,\"reasons\":[\"the daemon is starting\"]}\n"));
+}
+
+#[tokio::test]
+async fn neighbors_and_counts_are_json() {
+    let site = Site::new().await;
+    let all = site.json("/api/v1/neighbors").await;
+    assert_eq!(all["neighbors"].as_array().unwrap().len(), 2);
+    assert_eq!(all["neighbors"][1]["state"], "open_sent");
+    let one = site.json("/api/v1/neighbors/192.0.2.1").await;
+    assert_eq!(one, all["neighbors"][0]);
+    assert_eq!(site.json("/api/v1/summary").await["tables"][0]["prefixes"], 2);
+}
+
+#[tokio::test]
+async fn routes_come_in_pages_with_the_filters_of_the_command_line() {
+    let site = Site::new().await;
+    let prefixes = |page: &serde_json::Value| -> Vec<String> {
+        page["routes"].as_array().unwrap().iter().map(|route| route["prefix"].as_str().unwrap().to_owned()).collect()
+    };
+    let first = site.json("/api/v1/rib?limit=1").await;
+    assert_eq!(prefixes(&first), ["198.51.100.0/24"]);
+    let next = first["next"].as_str().unwrap();
+    let second = site.json(&format!("/api/v1/rib?limit=1&next={next}")).await;
+    assert_eq!(prefixes(&second), ["203.0.113.0/24"]);
+    assert_eq!(second["next"], serde_json::Value::Null);
+    for (query, count) in [
+        ("", 2),
+        ("prefix=203.0.113.9", 1),
+        ("prefix=203.0.112.0/23&match=longer&table=adj-in", 2),
+        ("table=adj-in&neighbor=192.0.2.2", 2),
+        ("origin=AS64500", 1),
+        ("as_path=_64499_&table=adj-in", 1),
+        ("as_path=_64499_", 0),
+        ("community=no-export", 0),
+    ] {
+        let page = site.json(&format!("/api/v1/rib?{query}")).await;
+        assert_eq!(prefixes(&page).len(), count, "{query}: {page}");
+    }
+    let route = &site.json("/api/v1/rib?prefix=203.0.113.0/24").await["routes"][0];
+    assert_eq!(route["as_path"], "64496 64500");
+    assert_eq!((&route["best"], &route["validation"]), (&true.into(), &serde_json::Value::Null));
+}
+
+#[tokio::test]
+async fn a_wrong_question_gets_its_status_and_a_sentence() {
+    let site = Site::new().await;
+    for (path, status, words) in [
+        ("/nowhere", 404, "no such page"),
+        ("/api/v1/neighbors/192.0.2.99", 404, "no neighbour"),
+        ("/api/v1/rib?prefix=192.0.2.1/24", 400, "did you mean"),
+        ("/api/v1/rib?table=nonsense", 400, "adj-in"),
+        ("/api/v1/rib?table=adj-out", 400, "per neighbour"),
+        ("/api/v1/rib?limit=many", 400, "must be a number"),
+        ("/api/v1/rib?colour=red", 400, "no parameter `colour`"),
+        ("/api/v1/rib?next=77", 400, "page token"),
+        ("/api/v1/rib?neighbor=nobody", 404, "no neighbour"),
+    ] {
+        let (got, body) = site.get(path).await;
+        assert_eq!(got, status, "{path}: {body}");
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert!(body["error"].as_str().unwrap().contains(words), "{path}: {body}");
+    }
+}
+
+/// A sample by name and labels.
+type Samples = BTreeMap<String, f64>;
+
+/// Reads the exposition format 0.0.4 as strictly as a scraper: HELP and TYPE before the samples of a name, names
+/// and labels well formed, no sample twice.
+fn scrape(text: &str) -> Samples {
+    let is_name = |name: &str| {
+        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    let (mut samples, mut helped, mut typed) = (Samples::new(), Vec::new(), BTreeMap::new());
+    assert!(text.ends_with('\n'));
+    for line in text.lines() {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            let (name, text) = help.split_once(' ').unwrap();
+            assert!(is_name(name) && text.ends_with('.') && !helped.contains(&name), "{line}");
+            helped.push(name);
+        } else if let Some(kind) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = kind.split_once(' ').unwrap();
+            assert!(["counter", "gauge"].contains(&kind) && helped.last() == Some(&name), "{line}");
+            assert!(name.ends_with("_total") == (kind == "counter") || name == "bgp_peer_flop_count", "{line}");
+            typed.insert(name, kind);
+        } else {
+            let (series, value) = line.rsplit_once(' ').unwrap();
+            let (name, labels) = series.split_once('{').map_or((series, None), |(name, rest)| (name, Some(rest)));
+            assert_eq!(helped.last(), Some(&name), "samples stand under their own name: {line}");
+            assert!(typed.contains_key(name), "{line}");
+            if let Some(labels) = labels {
+                let labels = labels.strip_suffix('}').unwrap();
+                let plain = labels.replace("\\\\", "").replace("\\\"", "").replace("\\n", "");
+                assert_eq!(plain.matches('"').count() % 2, 0, "{line}");
+                plain.split("\",").for_each(|label| assert!(is_name(label.split_once("=\"").unwrap().0), "{line}"));
+            }
+            let previous = samples.insert(series.to_owned(), value.parse().unwrap());
+            assert_eq!(previous, None, "twice: {line}");
+        }
+    }
+    samples
+}
+
+#[tokio::test]
+async fn metrics_can_be_scraped_and_keep_gobgps_names() {
+    let site = Site::new().await;
+    site.fake.edit(site.a, |view| {
+        view.name = Some("a \"b\" \\ c\nd".into());
+        view.faults = vec![FaultCount { attribute: Some(1), outcome: "withdraw", count: 3, last: String::new() }];
+    });
+    let (status, text) = site.get("/metrics").await;
+    assert_eq!(status, 200);
+    let samples = scrape(&text);
+    for (series, value) in [
+        ("bgp_peer_state{peer=\"192.0.2.1\",session_state=\"ESTABLISHED\",admin_state=\"UP\"}", 1.0),
+        ("bgp_peer_state{peer=\"192.0.2.2\",session_state=\"OPENSENT\",admin_state=\"UP\"}", 1.0),
+        ("bgp_peer_asn{peer=\"192.0.2.1\",router_id=\"198.51.100.2\"}", 64496.0),
+        ("bgp_peer_uptime{peer=\"192.0.2.1\"}", 273_600.0),
+        ("bgp_peer_uptime{peer=\"192.0.2.2\"}", 0.0),
+        ("bgp_peer_flop_count{peer=\"192.0.2.1\"}", 0.0),
+        ("bgp_routes_received{peer=\"192.0.2.1\",route_family=\"ipv4-unicast\"}", 3.0),
+        ("bgp_routes_accepted{peer=\"192.0.2.1\",route_family=\"ipv4-unicast\"}", 2.0),
+        ("bgp_routes_advertised{peer=\"192.0.2.1\",route_family=\"ipv4-unicast\"}", 1.0),
+        ("bgp_received_update_total{peer=\"192.0.2.1\"}", 10.0),
+        ("bgp_received_message_total{peer=\"192.0.2.1\"}", 111.0),
+        ("bgp_sent_refresh_total{peer=\"192.0.2.1\"}", 2.0),
+        ("ribwatch_rib_prefixes{family=\"ipv4-unicast\"}", 2.0),
+        ("ribwatch_rib_paths{family=\"ipv4-unicast\"}", 3.0),
+        ("ribwatch_attribute_sets", 2.0),
+        ("ribwatch_update_faults_total{peer=\"192.0.2.1\",attribute=\"1\",outcome=\"withdraw\"}", 3.0),
+        ("ribwatch_peer_info{peer=\"192.0.2.1\",name=\"a \\\"b\\\" \\\\ c\\nd\"}", 1.0),
+        ("ribwatch_build_info{version=\"0.1.0\"}", 1.0),
+        ("ribwatch_ready", 1.0),
+    ] {
+        assert_eq!(samples.get(series), Some(&value), "{series} in\n{text}");
+    }
+    assert!(samples["process_resident_memory_bytes"] > 1_000_000.0);
+    assert!(samples.contains_key("process_cpu_seconds_total"));
+    let per_prefix = text.lines().filter(|line| line.contains("203.0.113.0")).count();
+    assert_eq!(per_prefix, 0, "never a series per prefix");
+}

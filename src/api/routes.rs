@@ -91,6 +91,7 @@ pub(super) async fn collect(
             return Ok(routes);
         }
         pages_left -= 1;
+        routes.reserve(scan.page().rows.len().min(limit - routes.len()));
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     wire::{
         bgp::{
             Frame, MAX_EXTENDED_LEN, MessageType, RouteRefresh,
-            attribute::AttrSet,
+            attribute::{AttrSet, AttrSetBuilder, code},
             batch::{ItemKind, UpdateBatch, UpdateItem},
             frame, nlri,
             notification::Notification,
@@ -326,7 +326,8 @@ fn update(message: &[u8], ctx: &DecodeContext) -> Message {
     // Nothing was announced: what the message says of attributes is shown as it stands, as far as it can be read.
     // Two-octet paths are not read raw.
     if attributes.is_empty() && ctx.four_octet_as {
-        attributes = json(AttrSet::new(attribute_field(message)));
+        let mut raw = AttrSetBuilder::from_set(AttrSet::new(attribute_field(message)));
+        attributes = json(AttrSet::new(&raw.remove(code::MP_UNREACH).finish()));
     }
     let content = Content::Update { announced, withdrawn, attributes, end_of_rib };
     Message { r#type: Some(type_name(MessageType::Update)), content, verdict: Verdict::of(faults) }
@@ -460,6 +461,32 @@ mod tests {
         assert_eq!((&shown[0]["type"], &shown[0]["family"]), (&"route-refresh".into(), &"ipv6-unicast".into()));
         let (_, shown, _) = run(&[&format!("{MARKER}001d 02 0000 0006 800f03000201")], "");
         assert_eq!((&shown[0]["end_of_rib"], &shown[0]["outcome"]), (&"ipv6-unicast".into(), &"ok".into()));
+    }
+
+    #[test]
+    fn attributes_of_routes_that_were_withdrawn_are_shown_as_they_stand() {
+        // MED of three octets; attributes out of order.
+        let message = "0035 02 0000 001a 800403000001 40020602010000fde9 40010100 400304c0000201 18c63364";
+        let (_, shown, _) = run(&[&format!("{MARKER}{message}")], "");
+        let expected =
+            serde_json::json!({"origin": "igp", "as_path": "65001", "next_hop": "192.0.2.1", "med": "000001"});
+        assert_eq!((&shown[0]["outcome"], &shown[0]["attributes"]), (&"withdraw".into(), &expected));
+        // Withdrawals stand in their own list.
+        let (_, shown, _) = run(&[&format!("{MARKER}0022 02 0000 000b 800f08 000201 20 20010db8")], "");
+        assert_eq!(shown[0]["attributes"], serde_json::json!({}));
+        assert_eq!(shown[0]["withdrawn"][0]["prefix"], "2001:db8::/32");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_message_is_printed(body in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..120), kind in 0_u8..7) {
+            let mut octets = vec![0xff; 16];
+            octets.extend(u16::try_from(19 + body.len()).unwrap().to_be_bytes());
+            octets.push(kind);
+            octets.extend(body);
+            let (code, shown, _) = run(&[&nlri::hex(&octets)], "");
+            proptest::prop_assert_eq!((code == 0, shown.len()), (shown[0]["outcome"] == "ok", 1));
+        }
     }
 
     #[test]

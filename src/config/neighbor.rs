@@ -83,11 +83,10 @@ impl Neighbor {
 
     /// The settings that the session's driver, the session and the engine want.
     pub fn settings(&self, router: &Router) -> NeighborSettings {
-        let mut rules = Rules::default();
         // Neighbours on this machine have no other addresses to name as next hop.
-        rules.loopback_next_hop = self.remote.prefix().addr().is_loopback();
+        let loopback_next_hop = self.remote.prefix().addr().is_loopback();
         let session = session::PeerSettings {
-            rules,
+            rules: Rules { loopback_next_hop, ..Rules::default() },
             passive: self.passive,
             enabled: self.enabled,
             monitor_only: self.monitor_only,

@@ -26,7 +26,7 @@ use crate::{
 
 use super::{
     Action, Engine, SEND_QUEUE_HIGH,
-    groups::{Group, Resend, Told},
+    groups::{Group, GroupTable, Resend, Told},
     sessions::Slot,
     stream::{Audience, Stream},
     transform::Withheld,
@@ -65,17 +65,20 @@ impl Engine {
             session.outstanding = session.outstanding.min(SEND_QUEUE_HIGH / 4);
             session.blocked_since = None;
         }
+        self.blocked.retain(|blocked| Some(*blocked) != slot);
     }
 
     /// When a group stops waiting for a member whose queue is full.
     pub(super) fn next_ejection(&self) -> Option<Timestamp> {
-        let waiting = self.sessions.live().filter(|(slot, session)| {
-            let group = session.group.and_then(|at| self.groups.get(at));
-            group.is_some_and(|group| {
-                group.members.len() > 1 && group.members.iter().any(|m| m.slot == *slot && m.in_step())
-            })
+        let waited_for = self.blocked.iter().filter_map(|&slot| {
+            let session = self.sessions.get(slot)?;
+            let group = self.groups.get(session.group?)?;
+            let in_step = |slot: Slot| group.members.iter().any(|member| member.slot == slot && member.in_step());
+            let others = group.members.iter().map(|member| member.slot);
+            let held = others.filter(|&other| in_step(other)).any(|other| !self.is_blocked(other));
+            (in_step(slot) && held).then_some(session.blocked_since? + PATIENCE)
         });
-        waiting.filter_map(|(_, session)| Some(session.blocked_since? + PATIENCE)).min()
+        waited_for.min()
     }
 
     fn export_group(&mut self, now: Timestamp, group: &mut Group, budget: usize, out: &mut Vec<Action>) -> bool {
@@ -84,7 +87,7 @@ impl Engine {
         for table in 0..group.tables.len() {
             more |= self.send_changes(now, group, table, budget, out);
             for member in 0..group.members.len() {
-                let Some(slot) = group.members.get(member).map(|member| member.slot) else { continue };
+                let Some(slot) = group.wants_own_stream(member, table) else { continue };
                 let place = Place { member, table, slot };
                 more |= self.catch_up(now, group, place, budget, out);
                 more |= self.send_again(now, group, place, budget, out);
@@ -100,7 +103,7 @@ impl Engine {
     /// Members whose queue stays full while others have room no longer hold the group: see `groups`.
     fn leave_slow_behind(&self, now: Timestamp, group: &mut Group) {
         let has_room = |slot: Slot| !self.is_blocked(slot);
-        if !group.members.iter().any(|member| member.in_step() && has_room(member.slot)) {
+        if self.blocked.is_empty() || !group.members.iter().any(|m| m.in_step() && has_room(m.slot)) {
             return;
         }
         group.leave_behind(|slot, lags| {
@@ -118,6 +121,9 @@ impl Engine {
         budget: usize,
         out: &mut Vec<Action>,
     ) -> bool {
+        if group.tables.get(table).is_none_or(GroupTable::is_at_rest) {
+            return false;
+        }
         let listeners: Vec<Slot> = group.in_step(table).collect();
         if listeners.is_empty() || listeners.iter().any(|slot| self.is_blocked(*slot)) {
             return false;
@@ -221,7 +227,7 @@ impl Engine {
             self.cleanse(now, family, id);
         }
         let table = self.rib.tables.get(family)?;
-        let path = table.best_path(id)?;
+        let path = table.best_path(id).filter(|path| group.has_audience(path.session))?;
         let source = self.source_of(path.session);
         let result = stream.prepared.prepare(&self.rib.attrs, path.set, source, family, &group.key);
         let result = result.and_then(|set| {
@@ -393,7 +399,8 @@ impl Engine {
 
     /// End-of-RIB to those in step that have not had it.
     fn end_of_rib(&mut self, now: Timestamp, group: &mut Group, table: usize, out: &mut Vec<Action>) {
-        let Some(of) = group.tables.get(table).filter(|of| of.fill.is_none()) else { return };
+        let Some(of) = group.tables.get_mut(table).filter(|of| of.fill.is_none()) else { return };
+        of.end_of_rib_due = false;
         let family = of.family;
         for member in &mut group.members {
             let Some(standing) = member.families.get_mut(table) else { continue };
@@ -430,6 +437,7 @@ impl Engine {
         session.outstanding += messages.len();
         if session.outstanding >= SEND_QUEUE_HIGH && session.blocked_since.is_none() {
             session.blocked_since = Some(now);
+            self.blocked.push(slot);
         }
         out.push(Action::Send { peer: session.peer, messages, count });
     }

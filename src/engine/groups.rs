@@ -143,13 +143,15 @@ pub struct GroupTable {
     by_source: Vec<u64>,
     /// The first walk over the Loc-RIB goes on at this id; `None`: done.
     pub fill: Option<u32>,
+    /// A member joined that End-of-RIB is due to once the first walk is done.
+    pub end_of_rib_due: bool,
     /// Where clearing goes on, once the group has no members.
     clear: u32,
 }
 
 impl GroupTable {
-    fn new(family: Family) -> Self {
-        Self { family, out: AdjRibOut::new(), by_source: Vec::new(), fill: Some(0), clear: 0 }
+    fn new(family: Family, fill: Option<u32>) -> Self {
+        Self { family, out: AdjRibOut::new(), by_source: Vec::new(), fill, end_of_rib_due: true, clear: 0 }
     }
 
     /// Notes what is told now; returns what was told before, whose reference is the caller's.
@@ -177,6 +179,11 @@ impl GroupTable {
         &mut self.by_source[at]
     }
 
+    /// Whether there is nothing to send to members in step.
+    pub fn is_at_rest(&self) -> bool {
+        self.fill.is_none() && self.out.dirty_len() == 0 && !self.end_of_rib_due
+    }
+
     /// Whether nothing was ever told and the first walk has not begun: a newcomer is in step at once.
     fn is_untouched(&self) -> bool {
         self.fill == Some(0) && self.out.is_empty()
@@ -192,6 +199,8 @@ pub struct Group {
     pub tables: Vec<GroupTable>,
     /// In order of joining.
     pub members: Vec<Member>,
+    /// Export policy rejects every route: nothing is looked at or kept, only End-of-RIB is sent.
+    pub silent: bool,
     /// Members were warned that there is no next hop of the family.
     pub warned_next_hop: bool,
     /// Members were warned that a route does not fit a message.
@@ -200,16 +209,27 @@ pub struct Group {
 
 impl Group {
     fn new(key: GroupKey) -> Self {
-        let tables = key.families.iter().map(|family| GroupTable::new(*family)).collect();
-        Self { key, tables, members: Vec::new(), warned_next_hop: false, warned_length: false }
+        let silent = key.export.rejects_everything();
+        let tables = key.families.iter().map(|family| GroupTable::new(*family, (!silent).then_some(0))).collect();
+        Self { key, tables, members: Vec::new(), silent, warned_next_hop: false, warned_length: false }
     }
 
     fn join(&mut self, slot: Slot) {
+        let silent = self.silent;
+        if self.members.len() == 1 && !silent {
+            // Routes of the one member had no audience so far and are not in the books: see `has_audience`.
+            for table in &mut self.tables {
+                table.fill = Some(0);
+            }
+        }
         let families = self.tables.iter().map(|table| Standing {
-            lag: (!table.is_untouched()).then(|| Lag { next: Some(0), ..Lag::default() }),
+            lag: (!silent && !table.is_untouched()).then(|| Lag { next: Some(0), ..Lag::default() }),
             ..Standing::default()
         });
         self.members.push(Member { slot, families: families.collect() });
+        for table in &mut self.tables {
+            table.end_of_rib_due = true;
+        }
     }
 
     /// Takes the members that `slow` names (by slot, and whether they lag in some family already) out of step: from
@@ -232,9 +252,21 @@ impl Group {
         self.members.iter().filter(shares).map(|member| member.slot)
     }
 
+    /// Whether anybody could be told about a route of `source`: not if it is the only member.
+    pub fn has_audience(&self, source: Slot) -> bool {
+        !matches!(self.members.as_slice(), [only] if only.slot == source)
+    }
+
     /// Whether the session in `slot` is a member.
     pub fn has(&self, slot: Slot) -> bool {
         self.members.iter().any(|member| member.slot == slot)
+    }
+
+    /// The slot of a member that lags or asked for a refresh in this table.
+    pub fn wants_own_stream(&self, member: usize, table: usize) -> Option<Slot> {
+        let member = self.members.get(member)?;
+        let standing = member.families.get(table)?;
+        (standing.lag.is_some() || standing.resend != Resend::Idle).then_some(member.slot)
     }
 
     /// A member's standing in one family.
@@ -401,7 +433,7 @@ impl Groups {
     /// The best route of `id`, or its absence, is news for every group with the family.
     #[inline]
     pub fn mark_dirty(&mut self, family: Family, id: PrefixId) {
-        for group in self.groups.iter_mut().flatten() {
+        for group in self.groups.iter_mut().flatten().filter(|group| !group.silent) {
             for table in group.tables.iter_mut().filter(|table| table.family == family) {
                 table.out.mark_dirty(id);
             }

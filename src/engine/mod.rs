@@ -185,6 +185,10 @@ pub struct Engine {
     groups: Groups,
     events: Events,
     background: Background,
+    /// Refreshes of neighbours that are under way; most of the time none.
+    refreshing: Vec<(Slot, Family)>,
+    /// Sessions whose queue is full.
+    blocked: Vec<Slot>,
     /// Buffers of `export`, kept between pages.
     stream: Stream,
 }
@@ -213,6 +217,8 @@ impl Engine {
             groups: Groups::default(),
             events: Events::default(),
             background: Background::default(),
+            refreshing: Vec::new(),
+            blocked: Vec::new(),
             stream: Stream::default(),
         }
     }
@@ -295,6 +301,8 @@ impl Engine {
         if let Some(facts) = self.facts.get_mut(usize::from(slot)) {
             facts.usable = false;
         }
+        self.blocked.retain(|blocked| *blocked != slot);
+        self.refreshing.retain(|(refreshing, _)| *refreshing != slot);
         let group = self.sessions.get_mut(slot).and_then(|session| session.group.take());
         if let Some(at) = group {
             self.groups.leave(at, slot);

@@ -29,6 +29,12 @@ struct Filling {
     scanned: usize,
 }
 
+impl Filling {
+    fn is_full(&self, query: &RouteQuery) -> bool {
+        self.rows.len() >= query.limit.max(1) || self.scanned >= query.scan_limit.max(1)
+    }
+}
+
 /// What a question means for this engine.
 struct Plan<'q> {
     query: &'q RouteQuery,
@@ -85,6 +91,8 @@ impl Engine {
     /// Fills the page from one family; where to go on if the page is full.
     fn list(&mut self, now: Timestamp, plan: &Plan<'_>, family: Family, page: &mut Filling) -> Option<Cursor> {
         let query = plan.query;
+        // One prefix at most is answered, so there is nowhere to go on.
+        let listing = !matches!(query.prefix, Some(PrefixMatch::Exact(_) | PrefixMatch::Longest(_)));
         let mut after = query.cursor.as_ref().filter(|c| c.family == family).map(|c| c.after.clone());
         loop {
             let room = query.scan_limit.max(1).saturating_sub(page.scanned).min(CHUNK);
@@ -100,9 +108,8 @@ impl Engine {
                 if matches!(query.prefix, Some(PrefixMatch::Longest(_))) && page.rows.len() > rows {
                     return None;
                 }
-                let full = page.rows.len() >= query.limit.max(1) || page.scanned >= query.scan_limit.max(1);
                 after = Some(nlri);
-                if full {
+                if listing && page.is_full(query) {
                     return after.map(|after| Cursor { family, after });
                 }
             }

@@ -72,8 +72,9 @@ impl Engine {
             return;
         }
         let state = session.family_mut(family);
-        if state.refresh_until.is_none() && !sweeping {
-            state.epoch = !state.epoch;
+        if state.refresh_until.is_none() {
+            state.epoch ^= !sweeping;
+            self.refreshing.push((slot, family));
         }
         state.refresh_until = Some(now + STALE_TIME_MAX);
     }
@@ -82,28 +83,30 @@ impl Engine {
     fn end_refresh(&mut self, slot: Slot, family: Family) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
         if session.family_mut(family).refresh_until.take().is_some() {
+            self.refreshing.retain(|refreshing| *refreshing != (slot, family));
             self.background.add(Job::Sweep(slot, family));
         }
     }
 
     /// Ends refreshes whose EoRR does not come.
     pub(super) fn end_overdue_refreshes(&mut self, now: Timestamp) {
-        let overdue: Vec<(Slot, Family)> = self
-            .sessions
-            .live()
-            .flat_map(|(slot, session)| session.families.iter().map(move |state| (slot, state)))
-            .filter(|(_, state)| state.refresh_until.is_some_and(|until| until <= now))
-            .map(|(slot, state)| (slot, state.family))
-            .collect();
-        for (slot, family) in overdue {
-            self.end_refresh(slot, family);
+        if self.next_overdue_refresh().is_none_or(|until| now < until) {
+            return;
+        }
+        for (slot, family) in self.refreshing.clone() {
+            if self.refresh_until(slot, family).is_some_and(|until| until <= now) {
+                self.end_refresh(slot, family);
+            }
         }
     }
 
     /// When the first refresh under way becomes overdue.
     pub(super) fn next_overdue_refresh(&self) -> Option<Timestamp> {
-        let states = self.sessions.live().flat_map(|(_, session)| session.families.iter());
-        states.filter_map(|state| state.refresh_until).min()
+        self.refreshing.iter().filter_map(|&(slot, family)| self.refresh_until(slot, family)).min()
+    }
+
+    fn refresh_until(&self, slot: Slot, family: Family) -> Option<Timestamp> {
+        self.sessions.get(slot)?.family(family)?.refresh_until
     }
 }
 

@@ -22,8 +22,8 @@ use super::{
 };
 
 /// Octets of an UPDATE besides the attributes of a canonical set and the NLRI: header, two length fields
-/// (RFC 4271 §4.3), and what MP_REACH_NLRI or MP_UNREACH_NLRI add (RFC 4760 §3).
-const UPDATE_OVERHEAD: usize = 19 + 4 + 10;
+/// (RFC 4271 §4.3), and the extended length and the reserved octet of MP_REACH_NLRI (RFC 4760 §3).
+const UPDATE_OVERHEAD: usize = 19 + 4 + 2;
 
 /// The attributes a group is sent for a set: worked out once per page.
 #[derive(Debug, Default)]
@@ -98,11 +98,11 @@ impl Prepared {
     pub fn fits(&self, number: u32, nlri: NlriRef<'_>, labels: usize, group: &GroupKey) -> bool {
         let set = self.get(number);
         let nlri = match nlri {
-            NlriRef::Prefix(_) => 17,
-            NlriRef::Opaque(key) => key.len() + labels + 3,
+            NlriRef::Prefix(prefix) => 1 + usize::from(prefix.len()).div_ceil(8),
+            NlriRef::Opaque(key) => key.len() + labels,
         };
-        // Towards a two-octet speaker AS4_PATH and AS4_AGGREGATOR come on top (RFC 6793 §4.2.2).
-        let as4 = if group.four_octet_as { 0 } else { 16 + set.as_path().as_bytes().len() / 2 };
+        // Towards a two-octet speaker AS4_PATH and AS4_AGGREGATOR come on top (RFC 6793 §4.2.2): at most so much.
+        let as4 = if group.four_octet_as { 0 } else { 13 + set.as_path().as_bytes().len() };
         set.as_bytes().len() + as4 + nlri + UPDATE_OVERHEAD <= group.max_len
     }
 }
@@ -257,4 +257,27 @@ fn parts(order: u64) -> (Audience, u32) {
     let slot = (order >> 32) as u16;
     let audience = if order >> 48 & 1 == 1 { Audience::Only(slot) } else { Audience::Except(slot) };
     (audience, order as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_holds_audience_and_set_and_puts_withdrawals_first() {
+        let cases = [
+            (false, Audience::Except(0), WITHDRAWN),
+            (false, Audience::Except(7), WITHDRAWN),
+            (false, Audience::Only(7), WITHDRAWN),
+            (true, Audience::Except(0), 0),
+            (true, Audience::Except(u16::MAX), 3),
+            (true, Audience::Only(2), 4_000_000),
+        ];
+        let orders: Vec<u64> =
+            cases.iter().map(|(announce, audience, set)| order(*announce, *audience, *set)).collect();
+        assert!(orders.is_sorted(), "the cases stand in order");
+        for ((_, audience, set), order) in cases.into_iter().zip(orders) {
+            assert_eq!(parts(order), (audience, set));
+        }
+    }
 }

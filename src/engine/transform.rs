@@ -273,3 +273,76 @@ fn put_header(flags: u8, code: u8, len: usize, out: &mut Vec<u8>) {
         out.extend_from_slice(&(len as u16).to_be_bytes()); // a set came from one message: below 65,536
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::bgp::attribute::{AttrSetBuilder, NextHop, Origin};
+
+    fn rules(kind: PeerKind) -> ExportRules {
+        ExportRules {
+            kind,
+            local_asn: Asn(64512),
+            local_address: Ipv4Addr::new(192, 0, 2, 254).into(),
+            next_hop_self: false,
+            extended_next_hop: Vec::new(),
+        }
+    }
+
+    fn sent(set: &AttrSetBuilder, source: Source, kind: PeerKind) -> Result<Vec<u8>, Withheld> {
+        let octets = set.finish();
+        let mut out = vec![1, 2, 3]; // is replaced
+        transform(AttrSet::new(&octets), Family::IPV4_UNICAST, source, &rules(kind), &mut out)?;
+        Ok(out)
+    }
+
+    fn route() -> AttrSetBuilder {
+        let mut set = AttrSetBuilder::new();
+        set.origin(Origin::Igp).as_path_sequence(&[Asn(64496)]);
+        set.next_hop(Family::IPV4_UNICAST, NextHop::new(Ipv4Addr::new(198, 51, 100, 7).into()));
+        set
+    }
+
+    #[test]
+    fn our_as_goes_into_the_first_sequence_while_it_has_room() {
+        let full: Vec<Asn> = vec![Asn(64497); 255];
+        let as_set = [1, 2, 0, 0, 0xfb, 0xf0, 0, 0, 0xfb, 0xf1];
+        let cases: [(AttrSetBuilder, usize, u16); 4] = [
+            (route(), 1, 2),
+            // 255 is the most a segment can hold (RFC 4271 §4.3): a new one is put in front.
+            (route().as_path_sequence(&full).clone(), 2, 256),
+            // RFC 4271 §5.1.2 b) 2): in front of an AS_SET, too.
+            (route().raw(0x40, code::AS_PATH, &as_set).clone(), 2, 2),
+            // b) 3): the empty path.
+            (route().as_path_sequence(&[]).clone(), 1, 1),
+        ];
+        for (set, segments, length) in cases {
+            let octets = sent(&set, Source::External, PeerKind::External).unwrap();
+            let path = AttrSet::new(&octets).as_path();
+            assert_eq!((path.segments().count(), path.path_length() as u16), (segments, length), "{path}");
+            assert_eq!(path.neighbor_asn(), Some(Asn(64512)));
+        }
+    }
+
+    #[test]
+    fn the_result_is_canonical_whatever_the_set_had() {
+        let mut set = route();
+        set.raw(0xc0, 8, &[0xfb, 0xf0, 0, 1].repeat(100)).med(1).raw(0xc0, 250, &[9]).raw(0x80, 251, &[9]);
+        for (kind, source) in [(PeerKind::External, Source::External), (PeerKind::Internal, Source::Local)] {
+            let octets = sent(&set, source, kind).unwrap();
+            let again = AttrSetBuilder::from_set(AttrSet::new(&octets)).finish();
+            assert_eq!(octets, again, "ascending, once each, extended length only where needed");
+            assert!(AttrSet::new(&octets).get(251).is_none());
+        }
+    }
+
+    #[test]
+    fn a_set_without_a_next_hop_gets_ours() {
+        let mut set = route();
+        set.remove(code::NEXT_HOP);
+        let octets = sent(&set, Source::Local, PeerKind::Internal).unwrap();
+        let next_hop = AttrSet::new(&octets).next_hop().unwrap().global;
+        assert_eq!(next_hop, Ipv4Addr::new(192, 0, 2, 254));
+        assert_eq!(sent(&set, Source::Internal, PeerKind::Internal), Err(Withheld::InternalToInternal));
+    }
+}

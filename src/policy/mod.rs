@@ -95,6 +95,14 @@ impl PolicyChain {
         Self { policies: names.iter().map(Policy::named).collect(), fallback }
     }
 
+    /// Whether no route can pass, whatever it is: nothing needs to be kept ready for such a neighbour.
+    pub fn rejects_everything(&self) -> bool {
+        match self.policies.first() {
+            Some(policy) => policy.rule != Rule::AcceptAll,
+            None => self.fallback == Fallback::Reject,
+        }
+    }
+
     /// Judges an attribute set. No policy looks at the prefix yet, so one verdict holds for every route
     /// with the set and callers keep it.
     pub fn accepts(&self, set: AttrSet<'_>) -> bool {
@@ -121,6 +129,7 @@ mod tests {
         let chain = PolicyChain::new(&names, kind);
         let verdict = chain.judge(AttrSet::new(&[]));
         assert_eq!(verdict.accepted, chain.accepts(AttrSet::new(&[])), "both ways of asking agree");
+        assert_eq!(verdict.accepted, !chain.rejects_everything(), "built-in policies look at nothing");
         verdict
     }
 

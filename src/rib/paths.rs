@@ -186,10 +186,10 @@ impl Paths {
     }
 
     /// Reads the first path of each id, all at the same time.
-    pub(crate) fn warm<const N: usize>(&self, ids: &[Option<PrefixId>; N]) {
+    pub(crate) fn warm<const N: usize>(&self, ids: [Option<PrefixId>; N]) {
         let entries = ids.map(|id| id.map(|id| self.entries.get(id.0)));
-        for entry in entries.iter().flatten().filter(|entry| entry.count != 0) {
-            black_box(self.blocks.get(entry.block)[0].set);
+        for entry in entries.iter().flatten() {
+            black_box(self.slice(*entry).first().copied());
         }
     }
 

@@ -11,6 +11,8 @@ use std::{hint::black_box, ops::Bound};
 
 use crate::rib::{address::Address, arena::SlotArena};
 
+/// How many searches are worth doing at the same time: about as many cache misses as a core waits for at once.
+pub(crate) const WARM: usize = 8;
 /// Keys in a node: four cache lines of IPv4 addresses.
 const NODE_KEYS: usize = 64;
 /// Addresses that a search compares at once: one cache line for IPv4.
@@ -179,17 +181,20 @@ impl<A: Address> PrefixMap<A> {
         leaf.holds(at, key).then(|| leaf.values[at])
     }
 
-    /// Asks the memory for what `get` of these keys will read, for all of them at once, and gives their values.
-    pub(crate) fn warm<const N: usize>(&self, keys: &[Key<A>; N]) -> [Option<u32>; N] {
-        let leaves = keys.map(|key| self.leaf(key));
-        for leaf in leaves {
-            self.leaves.one(leaf).touch();
+    /// The values of several keys, up to `WARM`, in their order: what is read for one does not wait for another.
+    pub(crate) fn warm(&self, keys: impl Iterator<Item = Key<A>> + Clone) -> [Option<u32>; WARM] {
+        let mut leaves = [NO_NODE; WARM];
+        for (leaf, key) in leaves.iter_mut().zip(keys.clone()) {
+            *leaf = self.leaf(key);
+            self.leaves.one(*leaf).touch();
         }
-        std::array::from_fn(|n| {
-            let leaf = self.leaves.one(leaves[n]);
-            let at = leaf.position(keys[n]);
-            leaf.holds(at, keys[n]).then(|| leaf.values[at])
-        })
+        let mut values = [None; WARM];
+        for ((value, leaf), key) in values.iter_mut().zip(leaves).zip(keys) {
+            let leaf = self.leaves.one(leaf);
+            let at = leaf.position(key);
+            *value = leaf.holds(at, key).then(|| leaf.values[at]);
+        }
+        values
     }
 
     /// The value of `key`; where it is new, the value that `make` gives is filed first.

@@ -280,6 +280,34 @@ fn end_of_rib_follows_the_first_sending_of_each_family() {
 }
 
 #[test]
+fn a_route_that_only_its_source_could_hear_is_told_once_somebody_else_joins() {
+    let mut lab = Lab::new();
+    let a = lab.peer(external(64496));
+    lab.announces_paths(a, &many(50), &path("64496"));
+    lab.settle();
+    assert_eq!(lab.table(Table::AdjOut, Some(a)).rows.len(), 0);
+    let b = lab.peer(external(64497));
+    lab.settle();
+    assert_eq!(lab.heard(b).end_of_rib, [(V4, 50)]);
+    lab.down(b);
+    lab.settle();
+    lab.withdraws_paths(a, &many(20));
+    lab.up(b);
+    lab.settle();
+    assert_eq!(lab.heard(b).end_of_rib, [(V4, 30)]);
+    assert!(lab.heard(b).unfounded.is_empty());
+}
+
+#[test]
+fn a_neighbour_that_is_to_get_nothing_gets_end_of_rib() {
+    let mut lab = Lab::new();
+    let (a, b) = (lab.peer(external(64496)), lab.peer(external(64497).export(&["reject-all"])));
+    lab.announces_paths(a, &many(50), &path("64496"));
+    lab.settle();
+    assert_eq!((lab.heard(b).end_of_rib.as_slice(), lab.heard(b).messages), (&[(V4, 0)][..], 1));
+}
+
+#[test]
 fn end_of_rib_from_a_neighbour_is_noted() {
     let mut lab = Lab::new();
     let a = lab.peer(external(64496));

@@ -238,13 +238,10 @@ impl Speaker {
     /// Takes a neighbour whose task has ended off the list.
     fn forget(&self, id: PeerId) {
         let mut list = self.list();
-        if !list.stopping {
-            if let Some(entry) = list.neighbors.remove(&id) {
-                // Its address may belong to a successor already.
-                if list.by_address.get(&entry.neighbor.address) == Some(&id) {
-                    list.by_address.remove(&entry.neighbor.address);
-                }
-            }
+        let Some(entry) = list.neighbors.remove(&id) else { return };
+        // Its address may belong to a successor already.
+        if list.by_address.get(&entry.neighbor.address) == Some(&id) {
+            list.by_address.remove(&entry.neighbor.address);
         }
     }
 

@@ -193,7 +193,7 @@ impl Task {
             Event::Told(Some(told)) => self.told(told),
             // Nobody can reach this neighbour any more: the process ends.
             Event::Told(None) => self.told(ToTask::Shutdown),
-            Event::FromEngine(Some(message)) => self.from_engine(message),
+            Event::FromEngine(Some(message)) => self.take_from_engine(message),
             Event::FromEngine(None) => self.engine_gone(),
             Event::Closed => {}
             Event::Dialled((conn, result)) => self.dialled(conn, result),
@@ -262,7 +262,7 @@ impl Task {
         Ok(())
     }
 
-    fn from_engine(&mut self, message: ToPeer) {
+    fn take_from_engine(&mut self, message: ToPeer) {
         match message {
             ToPeer::Send { messages, count } => {
                 let Some(live) = &mut self.live else { return };

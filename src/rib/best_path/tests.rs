@@ -275,10 +275,10 @@ fn oracle_ties(others: &[Said], said: &Said) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn every_permutation_gives_the_oracles_winner_and_one_ranking(said in prop::collection::vec(said(), 2..6)) {
+    fn every_permutation_gives_the_oracles_winner_and_one_ranking(said in prop::collection::vec(said(), 2..=6)) {
         let said = unlike(said);
         let winner = oracle(&said);
         let mut ranking: Option<Vec<(usize, Option<Step>)>> = None;

@@ -215,7 +215,7 @@ fn parse_ext(s: &str) -> Option<ExtCommunity> {
         let (code, _) = VALIDATION_STATES.iter().find(|(_, state)| *state == rest)?;
         return Some(ExtCommunity(0x43 << 56 | u64::from(*code)));
     }
-    let subtype = if name == "ro" { 3 } else { NAMED_SUBTYPES.iter().find(|(_, known)| *known == name)?.0 };
+    let subtype = subtype(name)?;
     let (administrator, value) = rest.rsplit_once(':')?;
     if let Ok(address) = administrator.parse::<Ipv4Addr>() {
         return Some(ExtCommunity::four_octets(1, subtype, address.into(), value.parse().ok()?));
@@ -228,6 +228,11 @@ fn parse_ext(s: &str) -> Option<ExtCommunity> {
         Ok(asn) => Some(ExtCommunity::two_octet_as(subtype, asn, value.parse().ok()?)),
         Err(_) => Some(ExtCommunity::four_octets(2, subtype, asn, value.parse().ok()?)),
     }
+}
+
+fn subtype(name: &str) -> Option<u8> {
+    let name = if name == "ro" { "soo" } else { name };
+    NAMED_SUBTYPES.iter().find(|(_, known)| *known == name).map(|(code, _)| *code)
 }
 
 /// An IPv6-address-specific extended community (RFC 5701): `rt:[2001:db8::1]:1`, or forty hex digits behind `0x`.
@@ -245,6 +250,38 @@ impl fmt::Display for Ipv6ExtCommunity {
             _ => write!(f, "0x{}", hex(&self.0)),
         }
     }
+}
+
+impl FromStr for Ipv6ExtCommunity {
+    type Err = CommunityError;
+    /// Reads what `Display` prints, and `ro:` for `soo:`.
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        parse_ipv6_ext(s).ok_or_else(|| {
+            CommunityError(format!(
+                "`{s}` is not an IPv6 extended community: write rt:[2001:db8::1]:1 or 0x and 40 hex digits"
+            ))
+        })
+    }
+}
+
+fn parse_ipv6_ext(s: &str) -> Option<Ipv6ExtCommunity> {
+    let mut octets = [0; 20];
+    if let Some(digits) = s.strip_prefix("0x") {
+        let digits: Vec<u8> = digits.chars().map(|c| c.to_digit(16)?.try_into().ok()).collect::<Option<_>>()?;
+        let pairs: &[[u8; 2]; 20] = digits.as_chunks::<2>().0.try_into().ok().filter(|_| digits.len() == 40)?;
+        for (octet, [high, low]) in octets.iter_mut().zip(pairs) {
+            *octet = high << 4 | low;
+        }
+        return Some(Ipv6ExtCommunity(octets));
+    }
+    let (name, rest) = s.split_once(":[")?;
+    let (address, value) = rest.split_once("]:")?;
+    let address: Ipv6Addr = address.parse().ok()?;
+    let value: u16 = value.parse().ok()?;
+    let subtype = subtype(name)?;
+    let body = address.octets().into_iter().chain(value.to_be_bytes());
+    octets.iter_mut().zip([0, subtype].into_iter().chain(body)).for_each(|(octet, value)| *octet = value);
+    Some(Ipv6ExtCommunity(octets))
 }
 
 #[cfg(test)]
@@ -325,8 +362,14 @@ mod tests {
         octets[2..6].copy_from_slice(&[0x20, 0x01, 0x0d, 0xb8]);
         octets[17] = 1;
         octets[19] = 9;
-        assert_eq!(Ipv6ExtCommunity(octets).to_string(), "rt:[2001:db8::1]:9");
-        octets[0] = 0x40;
-        assert_eq!(Ipv6ExtCommunity(octets).to_string(), "0x400220010db80000000000000000000000010009");
+        let mut hidden = octets;
+        hidden[0] = 0x40;
+        for (octets, text) in [(octets, "rt:[2001:db8::1]:9"), (hidden, "0x400220010db80000000000000000000000010009")] {
+            assert_eq!(Ipv6ExtCommunity(octets).to_string(), text);
+            assert_eq!(text.parse(), Ok(Ipv6ExtCommunity(octets)));
+        }
+        for wrong in ["", "rt:2001:db8::1:9", "rt:[2001:db8::1]:65536", "0x40", "xx:[::]:1"] {
+            assert!(wrong.parse::<Ipv6ExtCommunity>().is_err(), "{wrong}");
+        }
     }
 }

@@ -32,11 +32,13 @@ pub struct Damage {
 
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { at, octets, .. } = self;
-        if self.at_end {
-            write!(f, "the file ends inside the record at octet {at}: {octets} octets of it are there")
-        } else {
-            write!(f, "damaged record at octet {at}: {octets} octets were skipped to the next one that makes sense")
+        let Self { at, octets, at_end } = self;
+        match (at_end, at) {
+            (true, 0) => f.write_str("no MRT record is in it"),
+            (true, _) => write!(f, "the file ends inside the record at octet {at}: {octets} octets of it are there"),
+            (false, _) => {
+                write!(f, "damaged record at octet {at}: {octets} octets were skipped to the next one that makes sense")
+            }
         }
     }
 }

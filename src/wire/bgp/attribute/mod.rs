@@ -9,7 +9,7 @@
 //! mean equal attributes.
 
 mod builder;
-pub(super) mod table;
+pub(crate) mod table;
 
 use std::{
     fmt,
@@ -369,6 +369,11 @@ pub(super) fn push_attribute(flags: u8, code: u8, value: &[u8], out: &mut Vec<u8
         return;
     }
     out.extend_from_slice(value);
+}
+
+/// What the RFCs call an attribute: `AS_PATH`, `attribute 200`.
+pub fn name(code: u8) -> String {
+    table::row(code).map_or_else(|| format!("attribute {code}"), |row| row.name.to_owned())
 }
 
 /// Whether `code` has a row in the table of attributes. An unknown transitive one is passed on with the Partial bit

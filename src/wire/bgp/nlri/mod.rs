@@ -1,6 +1,6 @@
 //! Reachability: what an UPDATE announces or withdraws, per family.
 //!
-//! Here: the iterators that read routes out of an `UpdateBatch`, and [`framing`], the one row per family. `wire`
+//! Here: the iterators that read routes out of an `UpdateBatch`, and `framing`, the one row per family. `wire`
 //! checks and writes the fields of messages, `text` prints keys.
 //!
 //! Inside a batch there are two forms. *Plain prefixes* (unicast and multicast) stay as they came: an optional

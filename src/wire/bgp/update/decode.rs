@@ -9,7 +9,8 @@
 
 use super::{
     DecodeContext, Scratch,
-    walk::{MpField, Slot, Walker},
+    mp::MpField,
+    walk::{Slot, Walker},
 };
 use crate::{
     types::{Family, PathId},
@@ -271,7 +272,7 @@ fn end_of_rib(fields: &Fields<'_>, walker: &Walker<'_, '_>) -> Option<Family> {
 
 #[inline]
 fn outcome(walker: &Walker<'_, '_>) -> Outcome {
-    match walker.action() {
+    match walker.ledger.outcome() {
         None => Outcome::Ok,
         Some(ErrorAction::AttributeDiscard) => Outcome::Discard,
         Some(_) => Outcome::Withdraw,

@@ -7,15 +7,18 @@
 //! 3. RFC 7911, RFC 8950, RFC 8277: path identifiers, next hops of the other family, labels.
 //!
 //! # What we do
-//! 1. `attribute::table` says what is checked and what a fault costs; `decode` walks the message once and lets
-//!    the strongest fault win (§3 h).
+//! 1. `attribute::table` says what is checked and what a fault costs; `decode` takes the message in order, `walk`
+//!    its attributes, `ledger` lets the strongest fault win (§3 h).
 //! 2. What leaves the decoder is canonical (see `attribute`): nobody behind it knows of two-octet sessions.
 //! 3. NLRI are checked per family in `nlri` and handed on as octets.
 
 mod decode;
 mod encode;
+mod ledger;
+mod mp;
 #[cfg(test)]
 mod tests;
+mod two_octet;
 mod walk;
 
 pub use decode::{Outcome, attribute_field, canonical_attributes, decode_rib_entry, decode_update};

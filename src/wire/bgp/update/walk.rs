@@ -1,31 +1,24 @@
 //! The walk over the attribute field of one UPDATE: each attribute is judged by its row in the table, and what
-//! stays is noted as a slot, not copied. Also the ledger of faults, since the strongest one wins (RFC 7606 §3 h).
+//! stays is noted as a slot, not copied. The attributes that carry NLRI are read in `mp`, faults go to the `ledger`.
 
-use std::{net::IpAddr, ops::Range};
+use std::ops::Range;
 
-use super::{CodeSet, DecodeContext};
+use super::{
+    CodeSet, DecodeContext,
+    ledger::{Ledger, Note, mp_reset, reset},
+    mp::{self, MpField},
+};
 use crate::{
     types::Family,
     wire::{
-        bgp::{
-            as_path,
-            attribute::{
-                NextHop, code, flag,
-                table::{self, NOT_A_HOST, Problem, Row, is_host_v4, subcode},
-            },
-            nlri::{self, FieldFacts},
+        bgp::attribute::{
+            code, flag, name,
+            table::{self, NOT_A_HOST, Problem, Row, is_host_v4, subcode},
         },
         cursor::Reader,
         error::{ErrorAction, Fault, NotificationCode},
     },
 };
-
-/// Faults reported for one UPDATE. A message has room for twenty thousand; whoever wants to fill the log with
-/// them is not served.
-const FAULTS_MAX: usize = 16;
-
-/// Octets of an attribute that a NOTIFICATION quotes at most: it must fit 4096 octets itself (RFC 8654 §4).
-const QUOTED_MAX: usize = 4096 - 21;
 
 /// Working memory of the decoder, reused from message to message.
 #[derive(Clone, Debug, Default)]
@@ -47,35 +40,12 @@ pub(super) struct Slot {
     pub(super) start: u32,
 }
 
-/// MP_REACH_NLRI or MP_UNREACH_NLRI as found.
-#[derive(Clone, Copy)]
-pub(super) struct MpField<'a> {
-    pub(super) family: Family,
-    pub(super) add_path: bool,
-    /// The family was not negotiated: the routes are left out.
-    pub(super) refused: bool,
-    pub(super) next_hop: &'a [u8],
-    pub(super) nlri: Reader<'a>,
-    pub(super) facts: FieldFacts,
-}
-
-/// The strongest fault so far.
-#[derive(Clone, Copy)]
-struct Worst {
-    action: ErrorAction,
-    attribute: Option<u8>,
-    at: usize,
-    subcode: u8,
-}
-
 /// What is known of the message while and after its attributes are walked.
 pub(super) struct Walker<'a, 's> {
     message: &'a [u8],
     pub(super) ctx: &'s DecodeContext,
     pub(super) scratch: &'s mut Scratch,
-    faults: &'s mut Vec<Fault>,
-    faults_before: usize,
-    worst: Option<Worst>,
+    pub(super) ledger: Ledger<'s>,
     pub(super) seen: CodeSet,
     /// The attribute field as it stands is a canonical set: it can be copied whole.
     pub(super) canonical: bool,
@@ -101,9 +71,7 @@ impl<'a, 's> Walker<'a, 's> {
             message,
             ctx,
             scratch,
-            faults_before: faults.len(),
-            faults,
-            worst: None,
+            ledger: Ledger::new(faults),
             seen: CodeSet::EMPTY,
             canonical: true,
             sorted: true,
@@ -118,12 +86,6 @@ impl<'a, 's> Walker<'a, 's> {
     /// For the attributes of a RIB entry of `family` (RFC 6396 §4.3.4).
     pub(super) fn for_rib_entry(self, family: Family) -> Self {
         Self { rib_family: Some(family), ..self }
-    }
-
-    /// The strongest outcome so far; `None`: nothing wrong.
-    #[inline]
-    pub(super) fn action(&self) -> Option<ErrorAction> {
-        self.worst.map(|worst| worst.action)
     }
 
     /// Octets of the message.
@@ -220,12 +182,13 @@ impl<'a, 's> Walker<'a, 's> {
     fn ruled_out(&mut self, at: usize, code: u8) -> bool {
         let rules = &self.ctx.rules;
         if rules.withdraw.contains(code) {
-            let what = "makes the route unwanted";
-            self.record(ErrorAction::TreatAsWithdraw, Some(code), at, "local rule", what, subcode::OPTIONAL);
+            self.canonical = false;
+            self.ledger.unwanted(ErrorAction::TreatAsWithdraw, code, at, "makes the route unwanted");
         }
         let needed = matches!(code, code::ORIGIN..=code::NEXT_HOP | code::MP_REACH | code::MP_UNREACH);
         if rules.discard.contains(code) && !needed {
-            self.record(ErrorAction::AttributeDiscard, Some(code), at, "local rule", "unwanted", subcode::OPTIONAL);
+            self.canonical = false;
+            self.ledger.unwanted(ErrorAction::AttributeDiscard, code, at, "unwanted");
             return true;
         }
         false
@@ -264,74 +227,14 @@ impl<'a, 's> Walker<'a, 's> {
     fn mp_attribute(&mut self, at: usize, code: u8, value: Reader<'a>) -> Result<(), Fault> {
         self.canonical = false;
         let found = match (code, self.rib_family) {
-            (code::MP_UNREACH, _) => self.mp_unreach_field(value),
-            (_, Some(family)) => self.rib_next_hop(family, value),
-            _ => self.mp_reach_field(value),
+            (code::MP_UNREACH, _) => mp::unreach(self.ctx, value),
+            (_, Some(family)) => mp::rib_next_hop(self.ctx, family, value),
+            _ => mp::reach(self.ctx, value),
         };
-        match found {
-            Ok(field) => self.file_mp_field(at, code, field),
-            Err((rfc, what)) => {
-                let data = self.octets(at..value.position() + value.len());
-                Err(mp_reset(code, at, rfc, what, data))
-            }
-        }
-    }
-
-    /// AFI, SAFI, next hop, a reserved octet, routes (RFC 4760 §3).
-    fn mp_reach_field(&self, mut value: Reader<'a>) -> Result<MpField<'a>, (&'static str, &'static str)> {
-        const SHORT: (&str, &str) = ("RFC 7606 §5.3", "shorter than five octets");
-        let family = Family::new(value.u16().ok_or(SHORT)?, value.u8().ok_or(SHORT)?);
-        let next_hop = self.next_hop_field(family, &mut value)?;
-        value.skip(1).ok_or(SHORT)?;
-        self.routes(family, next_hop, value)
-    }
-
-    /// AFI, SAFI, routes (RFC 4760 §4).
-    fn mp_unreach_field(&self, mut value: Reader<'a>) -> Result<MpField<'a>, (&'static str, &'static str)> {
-        const SHORT: (&str, &str) = ("RFC 7606 §5.3", "shorter than three octets");
-        let family = Family::new(value.u16().ok_or(SHORT)?, value.u8().ok_or(SHORT)?);
-        self.routes(family, &[], value)
-    }
-
-    /// RFC 6396 §4.3.4: a RIB entry records length and next hop only; some writers put the whole attribute. The
-    /// first octet tells: it is the length, or the high octet of an AFI.
-    fn rib_next_hop(&self, family: Family, mut value: Reader<'a>) -> Result<MpField<'a>, (&'static str, &'static str)> {
-        if value.peek() == Some(0) {
-            let whole = self.mp_reach_field(value)?;
-            return Ok(MpField { nlri: Reader::new(&[]), ..whole });
-        }
-        let next_hop = self.next_hop_field(family, &mut value)?;
-        self.routes(family, next_hop, Reader::new(&[]))
-    }
-
-    /// Reads length and next hop and checks that the length is one that the family knows.
-    fn next_hop_field(&self, family: Family, value: &mut Reader<'a>) -> Result<&'a [u8], (&'static str, &'static str)> {
-        let len = value.u8().map(usize::from).ok_or(("RFC 7606 §5.3", "shorter than five octets"))?;
-        let by_rule = self.ctx.rules.ipv4_next_hop_for_ipv6 && family.afi == 2 && len == 4;
-        if !by_rule && !next_hop_fits(family, len) {
-            return Err(("RFC 7606 §7.11", "next hop length does not fit the family"));
-        }
-        value.bytes(len).ok_or(("RFC 7606 §7.11", "next hop reaches behind the end of the attribute"))
-    }
-
-    /// The routes of an MP attribute, checked, unless the family was never agreed on.
-    fn routes(
-        &self,
-        family: Family,
-        next_hop: &'a [u8],
-        nlri: Reader<'a>,
-    ) -> Result<MpField<'a>, (&'static str, &'static str)> {
-        let add_path = self.ctx.add_path.contains(family);
-        let refused = !self.ctx.families.contains(family);
-        let facts = if refused {
-            FieldFacts::default()
-        } else {
-            nlri::check(family, add_path, nlri).map_err(|fault| ("RFC 7606 §5.3", fault.what))?
-        };
-        Ok(MpField { family, add_path, refused, next_hop, nlri, facts })
-    }
-
-    fn file_mp_field(&mut self, at: usize, code: u8, field: MpField<'a>) -> Result<(), Fault> {
+        let field = found.map_err(|fault| {
+            let data = self.octets(at..value.position() + value.len());
+            mp_reset(code, at, fault.rfc, fault.what, data)
+        })?;
         if field.refused {
             self.refuse(field.family, Some(code), at);
         }
@@ -343,9 +246,8 @@ impl<'a, 's> Walker<'a, 's> {
             self.mp_unreach = Some(field);
             return Ok(());
         }
-        if !field.refused && !next_hop_is_host(&field, self.ctx) {
-            let Problem { what, subcode, rfc } = NOT_A_HOST;
-            self.record(ErrorAction::TreatAsWithdraw, Some(code), at, rfc.unwrap_or_default(), what, subcode);
+        if !field.refused && !field.next_hop_is_host(self.ctx) {
+            self.no_host(code, at);
         }
         self.mp_reach = Some(field);
         Ok(())
@@ -360,18 +262,22 @@ impl<'a, 's> Walker<'a, 's> {
             return;
         };
         if !is_host_v4((*octets).into(), &self.ctx.rules) {
-            let Problem { what, subcode, rfc } = NOT_A_HOST;
-            let at = (slot.start as usize).saturating_sub(3);
-            let action = ErrorAction::TreatAsWithdraw;
-            self.record(action, Some(code::NEXT_HOP), at, rfc.unwrap_or_default(), what, subcode);
+            // The header of a four-octet value is three octets, or four where the sender spent one.
+            self.no_host(code::NEXT_HOP, (slot.start as usize).saturating_sub(3));
         }
+    }
+
+    #[cold]
+    fn no_host(&mut self, code: u8, at: usize) {
+        let Problem { what, subcode, rfc } = NOT_A_HOST;
+        self.record(ErrorAction::TreatAsWithdraw, Some(code), at, rfc.unwrap_or_default(), what, subcode);
     }
 
     /// Notes that routes of `family` are left out, because nobody agreed to exchange them.
     #[cold]
     pub(super) fn refuse(&mut self, family: Family, attribute: Option<u8>, at: usize) {
         let what = format!("routes of {family}, which was not negotiated, are left out");
-        self.note(ErrorAction::AttributeDiscard, attribute, at, "RFC 4760 §8", subcode::OPTIONAL, || what);
+        self.record(ErrorAction::AttributeDiscard, attribute, at, "RFC 4760 §8", &what, subcode::OPTIONAL);
     }
 
     #[cold]
@@ -380,7 +286,7 @@ impl<'a, 's> Walker<'a, 's> {
         self.record(row.malformed, Some(row.code), at, rfc, problem.what, problem.subcode);
     }
 
-    /// Notes a fault that does not end the session by itself. `what` follows the name of the attribute.
+    /// Notes an error that does not end the session by itself. `what` follows the name of the attribute.
     #[cold]
     pub(super) fn record(
         &mut self,
@@ -391,62 +297,26 @@ impl<'a, 's> Walker<'a, 's> {
         what: &str,
         subcode: u8,
     ) {
-        self.note(action, attribute, at, rfc, subcode, || match attribute {
-            Some(code) => format!("{}: {what}", name(code)),
-            None => what.to_owned(),
-        });
-    }
-
-    #[cold]
-    fn note(
-        &mut self,
-        action: ErrorAction,
-        attribute: Option<u8>,
-        at: usize,
-        rfc: &'static str,
-        subcode: u8,
-        what: impl FnOnce() -> String,
-    ) {
-        // A fault means that something is left out or nothing is announced: the field is not copied whole.
+        // Something is left out, or nothing is announced: the field is not copied whole.
         self.canonical = false;
-        let stronger = self.worst.is_none_or(|worst| action > worst.action);
-        if stronger {
-            self.worst = Some(Worst { action, attribute, at, subcode });
-        }
-        let full = self.faults.len() - self.faults_before >= FAULTS_MAX;
-        if full && stronger {
-            self.faults.pop();
-        } else if full {
-            return;
-        }
-        let fault = match action {
-            ErrorAction::AttributeDiscard => Fault::discard(at, rfc, what()),
-            _ => Fault::withdraw(at, rfc, what()),
-        };
-        self.faults.push(Fault { attribute, ..fault });
+        self.ledger.error(Note { action, attribute, at, rfc, what }, subcode);
     }
 
     /// RFC 7606 §5.2: an error stronger than attribute discard in an UPDATE that has attributes and no reachable
     /// NLRI. Perhaps there were some and we did not see them, so the session goes.
     pub(super) fn check_errors_without_routes(&self) -> Result<(), Fault> {
-        let Some(worst) = self.worst.filter(|worst| worst.action > ErrorAction::AttributeDiscard) else {
+        let Some(error) = self.ledger.worst().filter(|error| error.action > ErrorAction::AttributeDiscard) else {
             return Ok(());
         };
         let mut others = self.seen;
         others.remove(code::MP_UNREACH);
-        if others.is_empty() && worst.attribute == Some(code::MP_UNREACH) {
+        if others.is_empty() && error.attribute == Some(code::MP_UNREACH) {
             return Ok(());
         }
-        let what = match worst.attribute {
-            Some(code) => format!("{} is in error and no reachable route is seen", name(code)),
-            None => "attributes are in error and no reachable route is seen".to_owned(),
-        };
-        let told = NotificationCode::new(3, worst.subcode);
-        let mut rest = Reader::new(self.octets(worst.at..self.field.end));
-        let len = next_attribute(&mut rest).map_or(0, |_| self.field.end.saturating_sub(worst.at) - rest.len());
-        let fault = Fault::reset(told, worst.at, "RFC 7606 §5.2", what)
-            .with_data(self.octets(worst.at..worst.at + len.min(QUOTED_MAX)));
-        Err(Fault { attribute: worst.attribute, ..fault })
+        let mut rest = Reader::at(self.octets(error.at..self.field.end), error.at);
+        let quoted = next_attribute(&mut rest).map_or(0..0, |_| error.at..rest.position());
+        let what = "in error, and no reachable route is seen";
+        Err(reset(error.subcode, error.attribute, error.at, "RFC 7606 §5.2", what, self.octets(quoted)))
     }
 }
 
@@ -457,88 +327,3 @@ fn next_attribute<'a>(field: &mut Reader<'a>) -> Option<(u8, u8, Reader<'a>)> {
     let len = if flags & flag::EXTENDED_LENGTH == 0 { usize::from(field.u8()?) } else { usize::from(field.u16()?) };
     Some((flags, code, field.sub(len)?))
 }
-
-/// What people call an attribute.
-pub(super) fn name(code: u8) -> String {
-    table::row(code).map_or_else(|| format!("attribute {code}"), |row| row.name.to_owned())
-}
-
-/// A fault in an MP attribute that loses routes: 3/9 (RFC 4760 §7).
-fn mp_reset(code: u8, at: usize, rfc: &'static str, what: &str, data: &[u8]) -> Fault {
-    reset(subcode::OPTIONAL, Some(code), at, rfc, what, data)
-}
-
-fn reset(subcode: u8, attribute: Option<u8>, at: usize, rfc: &'static str, what: &str, data: &[u8]) -> Fault {
-    let what = attribute.map_or_else(|| what.to_owned(), |code| format!("{}: {what}", name(code)));
-    let quoted = data.get(..data.len().min(QUOTED_MAX)).unwrap_or_default();
-    let fault = Fault::reset(NotificationCode::new(3, subcode), at, rfc, what).with_data(quoted);
-    Fault { attribute, ..fault }
-}
-
-/// Next-hop lengths per family: RFC 4760 and RFC 2545 §3, RFC 8950 §3 for an IPv6 next hop of IPv4 routes, with route
-/// distinguishers RFC 4364 §4.3.2 and RFC 4659 §3.2.1; flow specifications may have none (RFC 8955 §4).
-fn next_hop_fits(family: Family, len: usize) -> bool {
-    match (family.afi, family.safi) {
-        (1, 1 | 2 | 4) => matches!(len, 4 | 16 | 32),
-        (2, 1 | 2 | 4) => matches!(len, 16 | 32),
-        (1, 128) => matches!(len, 12 | 24 | 48),
-        (2, 128) => matches!(len, 24 | 48),
-        (1 | 2, 133 | 134) => matches!(len, 0 | 4 | 12 | 16 | 24 | 32 | 48),
-        (1 | 2, 73) | (1, 132) | (25, 70) | (16388, 71) => matches!(len, 4 | 16 | 32),
-        _ => true,
-    }
-}
-
-/// RFC 4271 §6.3 asks for a valid host address, here also of next hops in MP_REACH_NLRI where one must be there to
-/// forward: prefixes, plain, labelled or in a VPN.
-fn next_hop_is_host(field: &MpField<'_>, ctx: &DecodeContext) -> bool {
-    if !matches!((field.family.afi, field.family.safi), (1 | 2, 1 | 2 | 4 | 128)) {
-        return true;
-    }
-    match NextHop::from_octets(field.next_hop).map(|next_hop| next_hop.global) {
-        Some(IpAddr::V4(address)) => is_host_v4(address, &ctx.rules),
-        Some(IpAddr::V6(address)) => {
-            !address.is_multicast()
-                && !address.is_unspecified()
-                && (ctx.rules.loopback_next_hop || !address.is_loopback())
-        }
-        None => true,
-    }
-}
-
-impl Walker<'_, '_> {
-    /// AS_PATH and AGGREGATOR of a two-octet speaker get four-octet AS numbers, from AS4_PATH and AS4_AGGREGATOR
-    /// where these say more (RFC 6793 §4.2.3).
-    pub(super) fn widen_as_numbers(&mut self) {
-        if self.ctx.four_octet_as {
-            return;
-        }
-        self.canonical = false;
-        let find = |this: &Self, code| {
-            let slot = this.scratch.slots.iter().find(|slot| slot.code == code).copied();
-            slot.map(|slot| this.value(slot))
-        };
-        let aggregator = find(self, code::AGGREGATOR);
-        let as4_aggregator = find(self, code::AS4_AGGREGATOR);
-        let asn = aggregator.and_then(|value| Reader::new(value).u16());
-        // An AGGREGATOR that is not AS_TRANS was made behind the last four-octet speaker: what that one wrote is
-        // about another aggregate.
-        let outdated = as4_aggregator.is_some() && asn.is_some_and(|asn| asn != AS_TRANS);
-        self.scratch.path.clear();
-        if let Some(path) = find(self, code::AS_PATH) {
-            let as4_path = find(self, code::AS4_PATH).filter(|_| !outdated);
-            match as4_path {
-                Some(as4_path) => as_path::merge_as4(path, as4_path, &mut self.scratch.path),
-                None => as_path::widen(path, &mut self.scratch.path),
-            }
-        }
-        if let Some([high, low, a, b, c, d]) = aggregator.and_then(|value| value.first_chunk::<6>().copied()) {
-            let wide = as4_aggregator.filter(|_| !outdated).and_then(|value| value.first_chunk::<8>().copied());
-            self.scratch.aggregator = wide.unwrap_or([0, 0, high, low, a, b, c, d]);
-        }
-        self.scratch.slots.retain(|slot| !matches!(slot.code, code::AS4_PATH | code::AS4_AGGREGATOR));
-    }
-}
-
-/// AS_TRANS in two octets (RFC 6793 §9).
-const AS_TRANS: u16 = 23456;

@@ -451,6 +451,9 @@ fn rules_change_what_they_say_and_nothing_else() {
     assert_eq!(decoded.attrs().communities().len(), 0);
     let ctx = rules(Rules { withdraw: [8].into_iter().collect(), ..Rules::default() });
     assert_eq!(outcome(&community, ctx), Ok(Outcome::Withdraw));
+    // Nobody did anything wrong, so RFC 7606 §5.2 has nothing to say where there are no routes.
+    let without_routes = update(&[], &[ORIGIN, &attribute(0xc0, 8, &[0, 1, 0, 2])], &[]);
+    assert_eq!(outcome(&without_routes, ctx), Ok(Outcome::Withdraw));
     let ctx = rules(Rules { discard: [1, 2, 3, 14, 15].into_iter().collect(), ..Rules::default() });
     assert_eq!(outcome(&community, ctx), Ok(Outcome::Ok), "what a route cannot do without is not discarded");
 }

@@ -143,6 +143,9 @@ async fn summary(client: &Client, out: &mut Output<'_>) -> Result<(), Failure> {
         out.line("")?;
     }
     neighbors.flush(out)?;
+    if summary.neighbors_cut {
+        out.line("(more neighbors: `ribwatch neighbor` lists them all)")?;
+    }
     if parts != [false, false] {
         out.line("")?;
     }

@@ -457,6 +457,10 @@ pub trait Backend: Send + Sync + 'static {
     }
     /// All neighbours, by address.
     fn neighbors(&self) -> Vec<NeighborView>;
+    /// The addresses of all neighbours; cheaper than `neighbors` where there are thousands.
+    fn neighbor_addresses(&self) -> Vec<(PeerId, std::net::IpAddr)> {
+        self.neighbors().into_iter().map(|view| (view.peer, view.address)).collect()
+    }
     /// Asks the engine.
     fn query(&self, query: Query) -> Reply<Answer>;
     /// Commands the sessions.

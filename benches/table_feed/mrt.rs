@@ -1,9 +1,13 @@
 //! A recorded feed as a table: the UPDATEs of the busiest peer of an uncompressed BGP4MP file (RFC 6396 §4.4).
+//!
+//! The messages go out octet by octet as they were recorded, but for the next hop, which becomes one address as from any
+//! single eBGP peer. A recording may hold thousands (a peering LAN seen through a route server), and then BIRD, which
+//! resolves each of them, spends most of its time on that: 64 CPU seconds in place of 1 for the feed in our corpus.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::table::Table;
+use crate::table::{self, Table};
 use crate::wire;
 
 /// What a record says before its BGP message: the peer, the ASN width, and where the message starts.
@@ -13,7 +17,7 @@ struct Recorded<'a> {
     message: &'a [u8],
 }
 
-/// Reads `file`; only UPDATEs are kept, octet by octet as they were received.
+/// Reads `file`; only UPDATEs are kept.
 ///
 /// # Errors
 /// A file that cannot be read or holds no UPDATE.
@@ -29,7 +33,11 @@ pub fn read(file: &str) -> Result<Table, String> {
         if recorded.message.get(18) == Some(&wire::UPDATE) {
             let stream = streams.entry((recorded.peer_asn, recorded.four_octet_as)).or_default();
             stream.0 += 1;
+            let start = stream.1.len();
             stream.1.extend_from_slice(recorded.message);
+            if let Some(next_hop) = wire::next_hop(&mut stream.1[start..]) {
+                next_hop.copy_from_slice(&table::next_hop(0));
+            }
         }
     }
     let busiest = streams.into_iter().max_by_key(|(_, (updates, _))| *updates);

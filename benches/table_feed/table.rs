@@ -215,6 +215,11 @@ fn partition(keys: &[Key], sets: usize, random: &mut Random) -> Vec<Vec<Key>> {
         .collect()
 }
 
+/// Next hop of peer number `peer`: a documentation address, since some daemons refuse 127.0.0.0/8.
+pub fn next_hop(peer: usize) -> [u8; 4] {
+    [198, 51, 100, 1 + peer as u8]
+}
+
 /// Makes attribute sets of one peer, no two alike.
 struct SetMaker {
     peer_asn: u32,
@@ -230,8 +235,7 @@ impl SetMaker {
     fn new(peer_asn: u32, peer: usize, seed: u64) -> Self {
         let mut random = Random::new(seed, 2);
         let transits = (0..6000).map(|_| public_asn(&mut random)).collect();
-        // A documentation address, one for each peer: some daemons refuse 127.0.0.0/8 as a next hop.
-        let next_hop = [198, 51, 100, 1 + peer as u8];
+        let next_hop = next_hop(peer);
         SetMaker { peer_asn, next_hop, transits, made: HashSet::new(), asns: 0 }
     }
 

@@ -10,7 +10,7 @@ use crate::{
         address::Address,
         arena::SlotArena,
         paged_array::PagedArray,
-        prefix_map::{Key, PrefixMap},
+        prefix_map::{Key, PrefixMap, WARM},
     },
     types::{Family, Prefix},
 };
@@ -82,18 +82,19 @@ impl Index {
         Some(PrefixId(id))
     }
 
-    /// The ids of several NLRI, read from memory at the same time.
-    pub(crate) fn warm<const N: usize>(&self, nlri: &[NlriRef<'_>; N]) -> [Option<PrefixId>; N] {
+    /// The ids of several NLRI, up to `WARM`, in their order, read from memory at the same time. Nothing for families
+    /// that are not plain prefixes.
+    pub(crate) fn warm(&self, nlri: &[NlriRef<'_>]) -> [Option<PrefixId>; WARM] {
         let ids = match self {
-            Self::V4(index) => index.map.warm(&nlri.map(|nlri| match nlri {
-                NlriRef::Prefix(Prefix::V4 { addr, len }) => (addr, len),
+            Self::V4(index) => index.map.warm(nlri.iter().map(|nlri| match nlri {
+                NlriRef::Prefix(Prefix::V4 { addr, len }) => (*addr, *len),
                 _ => (0, 0),
             })),
-            Self::V6(index) => index.map.warm(&nlri.map(|nlri| match nlri {
-                NlriRef::Prefix(Prefix::V6 { addr, len }) => (addr, len),
+            Self::V6(index) => index.map.warm(nlri.iter().map(|nlri| match nlri {
+                NlriRef::Prefix(Prefix::V6 { addr, len }) => (*addr, *len),
                 _ => (0, 0),
             })),
-            Self::Opaque(_) => [None; N],
+            Self::Opaque(_) => [None; WARM],
         };
         ids.map(|id| id.map(PrefixId))
     }

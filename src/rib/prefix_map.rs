@@ -4,13 +4,15 @@
 //! router asks (exact, longest match, covering, more specific, next page) is a search and a few steps.
 //!
 //! A node keeps its addresses, lengths and values in three arrays: a search reads the addresses, four cache lines for
-//! IPv4, and little else. A million IPv4 prefixes are three levels, of which the upper two stay in the cache.
+//! IPv4, and little else. A million IPv4 prefixes are four levels, of which all but the leaves stay in the cache.
 //! Nodes are slots of an arena, linked by number; leaves are chained both ways.
 
 use std::{hint::black_box, ops::Bound};
 
 use crate::rib::{address::Address, arena::SlotArena};
 
+/// How many searches are worth doing at the same time: about as many cache misses as a core waits for at once.
+pub(crate) const WARM: usize = 8;
 /// Keys in a node: four cache lines of IPv4 addresses.
 const NODE_KEYS: usize = 64;
 /// Addresses that a search compares at once: one cache line for IPv4.
@@ -179,17 +181,20 @@ impl<A: Address> PrefixMap<A> {
         leaf.holds(at, key).then(|| leaf.values[at])
     }
 
-    /// Asks the memory for what `get` of these keys will read, for all of them at once, and gives their values.
-    pub(crate) fn warm<const N: usize>(&self, keys: &[Key<A>; N]) -> [Option<u32>; N] {
-        let leaves = keys.map(|key| self.leaf(key));
-        for leaf in leaves {
-            self.leaves.one(leaf).touch();
+    /// The values of several keys, up to `WARM`, in their order: what is read for one does not wait for another.
+    pub(crate) fn warm(&self, keys: impl Iterator<Item = Key<A>> + Clone) -> [Option<u32>; WARM] {
+        let mut leaves = [NO_NODE; WARM];
+        for (leaf, key) in leaves.iter_mut().zip(keys.clone()) {
+            *leaf = self.leaf(key);
+            self.leaves.one(*leaf).touch();
         }
-        std::array::from_fn(|n| {
-            let leaf = self.leaves.one(leaves[n]);
-            let at = leaf.position(keys[n]);
-            leaf.holds(at, keys[n]).then(|| leaf.values[at])
-        })
+        let mut values = [None; WARM];
+        for ((value, leaf), key) in values.iter_mut().zip(leaves).zip(keys) {
+            let leaf = self.leaves.one(leaf);
+            let at = leaf.position(key);
+            *value = leaf.holds(at, key).then(|| leaf.values[at]);
+        }
+        values
     }
 
     /// The value of `key`; where it is new, the value that `make` gives is filed first.
@@ -324,7 +329,7 @@ impl<A: Address> PrefixMap<A> {
     #[cold]
     fn insert_in_full_leaf(&mut self, key: Key<A>, at: usize, value: u32) {
         let (way, leaf) = self.way(key);
-        if at < NODE_KEYS && self.make_room(&way) {
+        if self.make_room(&way) {
             // The leaf that the key belongs to may be another one now, and it has room.
             self.get_or_insert_with(key, || value);
             return;
@@ -340,7 +345,8 @@ impl<A: Address> PrefixMap<A> {
         self.insert_above(&way, right_key, right);
     }
 
-    /// Shares the entries of a full leaf with a neighbour that has a quarter free. Fuller leaves are less memory.
+    /// Shares the entries of a full leaf with a neighbour that has a quarter free. Fuller leaves are less memory; and no
+    /// order of keys can make many leaves of one entry, since such a leaf is filled before another one is begun.
     fn make_room(&mut self, way: &Way) -> bool {
         let Some(&(parent, child)) = way.steps[..way.levels].last() else { return false };
         let (node, child) = (self.inner.one(parent), usize::from(child));

@@ -9,6 +9,7 @@ use crate::{
     rib::{
         index::{Index, NlriRef, PrefixId},
         paths::{Full, Path, PathFlags, Paths, SessionSlot, Upserted},
+        prefix_map::WARM,
     },
     types::{Family, PathId, Prefix},
 };
@@ -56,12 +57,13 @@ impl Table {
         self.index.find_or_insert(nlri)
     }
 
-    /// Asks the memory for what filing paths of these NLRI will read, for all of them at once instead of one after
-    /// the other. Changes nothing and is never needed; worth calling with 4 to 16 NLRI of an UPDATE before they are
-    /// filed: most of the time of a big table goes into waiting for memory.
-    pub fn warm<const N: usize>(&self, nlri: &[NlriRef<'_>; N]) {
-        let ids = self.index.warm(nlri);
-        self.paths.warm(&ids);
+    /// Asks the memory for what filing paths of these NLRI will read, for several at once instead of one after the
+    /// other. Changes nothing and is never needed; worth calling with the next 2 to 8 NLRI of an UPDATE before they are
+    /// filed or withdrawn, since most of the time of a big table goes into waiting for memory.
+    pub fn warm(&self, nlri: &[NlriRef<'_>]) {
+        for some in nlri.chunks(WARM).filter(|some| some.len() > 1) {
+            self.paths.warm(self.index.warm(some));
+        }
     }
 
     /// Frees the id if it has no paths; true when it was freed. Until then the id stays valid, so that an
@@ -113,7 +115,7 @@ impl Table {
     /// that replaced it: decide again after this.
     ///
     /// # Errors
-    /// The prefix holds 65,535 paths; nothing changed and the reference is still the caller's.
+    /// The prefix, or the session for this prefix, has all the paths it may have; nothing changed and the reference is still the caller's.
     #[inline]
     pub fn upsert(&mut self, id: PrefixId, path: Path) -> Result<Upserted, Full> {
         self.paths.upsert(id, path)

@@ -105,3 +105,46 @@ fn a_refresh_mark_of_the_wrong_length_ends_the_session() {
     desk.receive(conn, &mark);
     assert_eq!(desk.said(), "notification 7/1, close, down", "RFC 7313 §5");
 }
+
+/// An UPDATE that announces 203.0.113.0/24 with this ORIGIN value and this one AS in its path.
+fn announcement(origin: &[u8], asn: u32) -> Vec<u8> {
+    let attributes = [
+        vec![0x40, 1, u8::try_from(origin.len()).expect("short")],
+        origin.to_vec(),
+        vec![0x40, 2, 6, 2, 1],
+        asn.to_be_bytes().to_vec(),
+        vec![0x40, 3, 4, 192, 0, 2, 1],
+    ]
+    .concat();
+    let nlri = [24, 203, 0, 113];
+    let len = |n: usize| u16::try_from(n).expect("short").to_be_bytes();
+    let whole = 23 + attributes.len() + nlri.len();
+    [&[0xff; 16][..], &len(whole), &[2, 0, 0], &len(attributes.len()), &attributes, &nlri].concat()
+}
+
+#[test]
+fn a_fault_that_costs_only_routes_is_counted_and_said_once() {
+    // RFC 7606 §7.1: ORIGIN of two octets is treat-as-withdraw.
+    let (mut desk, conn) = Desk::in_state(State::Established);
+    desk.receive(conn, &[announcement(&[0, 0], THEM.0), announcement(&[0], THEM.0)].concat().repeat(50));
+    assert_eq!(desk.peer.state(), State::Established);
+    let faults = &desk.peer.stats().faults;
+    let rows: Vec<_> = faults.iter().map(|row| (row.attribute, row.outcome, row.count)).collect();
+    assert_eq!(rows, [(Some(1), "withdraw", 50)]);
+    assert!(faults[0].last.contains("RFC 7606"), "{}", faults[0].last);
+    let lines = desk.warnings();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].starts_with("malformed UPDATE from the peer, the session goes on: "), "{lines:?}");
+}
+
+#[test]
+fn the_first_as_of_a_path_is_the_neighbour_s_unless_that_is_not_asked_for() {
+    // RFC 4271 §6.3; route servers leave themselves out (RFC 7947 §2.2.2.1).
+    for (enforce_first_as, asn, faults) in [(true, THEM.0, 0), (true, 64499, 1), (false, 64499, 0)] {
+        let mut desk = Desk::new(PeerSettings { enforce_first_as, ..settings() });
+        let conn = desk.lead_to(State::Established, &their_open());
+        desk.receive(conn, &announcement(&[0], asn));
+        assert_eq!(desk.peer.stats().faults.len(), faults, "{enforce_first_as} {asn}");
+        assert_eq!(desk.peer.state(), State::Established);
+    }
+}

@@ -1,14 +1,15 @@
 //! `NeighborService`: what may be asked of and done to neighbours.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
+use prost::Message as _;
 use ribwatch_proto::v1::{self, neighbor_service_server::NeighborService};
 use tonic::{Request, Response, Status};
 
-use super::{render, status};
+use super::{MESSAGE_OCTETS, render, status};
 use crate::{
     types::PeerId,
-    view::{Backend, Command, Refusal, SessionState, filter::find_neighbor},
+    view::{Backend, Command, NeighborView, Refusal, SessionState, filter::find_neighbor},
 };
 
 /// Longest shutdown text in octets (RFC 9003 §2).
@@ -34,6 +35,23 @@ impl Neighbors {
     }
 }
 
+/// Where a neighbour stands in the list.
+fn place(view: &NeighborView) -> (IpAddr, PeerId) {
+    (view.address, view.peer)
+}
+
+/// Reads a page token: the place of the neighbour it stands behind; empty is the beginning.
+fn read_place(token: &str) -> Result<Option<(IpAddr, PeerId)>, Status> {
+    if token.is_empty() {
+        return Ok(None);
+    }
+    let read = |(address, peer): (&str, &str)| Some((address.parse().ok()?, PeerId(peer.parse().ok()?)));
+    match token.split_once(' ').and_then(read) {
+        Some(place) => Ok(Some(place)),
+        None => Err(Status::invalid_argument("the page token is not one of ours: start again without it")),
+    }
+}
+
 /// # Errors
 /// Longer than a NOTIFICATION can carry.
 fn shutdown_text(text: String) -> Result<String, Status> {
@@ -49,12 +67,25 @@ fn shutdown_text(text: String) -> Result<String, Status> {
 impl NeighborService for Neighbors {
     async fn list_neighbors(
         &self,
-        _: Request<v1::ListNeighborsRequest>,
+        request: Request<v1::ListNeighborsRequest>,
     ) -> Result<Response<v1::ListNeighborsResponse>, Status> {
+        let after = read_place(&request.get_ref().page_token)?;
         let (now, mut views) = (self.0.now(), self.0.neighbors());
-        views.sort_by_key(|view| view.address);
-        let neighbors = views.iter().map(|view| render::neighbor(view, now)).collect();
-        Ok(Response::new(v1::ListNeighborsResponse { neighbors }))
+        views.sort_by_key(place);
+        let from = views.partition_point(|view| after.is_some_and(|after| place(view) <= after));
+        let (mut neighbors, mut octets) = (Vec::new(), 0);
+        let mut left = views.get(from..).unwrap_or_default().iter();
+        let mut last = None;
+        while octets < MESSAGE_OCTETS {
+            let Some(view) = left.next() else { break };
+            let neighbor = render::neighbor(view, now);
+            octets += neighbor.encoded_len();
+            neighbors.push(neighbor);
+            last = Some(view);
+        }
+        let more = last.filter(|_| left.len() > 0);
+        let next_page_token = more.map(|view| format!("{} {}", view.address, view.peer.0)).unwrap_or_default();
+        Ok(Response::new(v1::ListNeighborsResponse { neighbors, next_page_token }))
     }
 
     async fn get_neighbor(

@@ -20,6 +20,8 @@ use crate::{
 /// Pages of the engine that one unary call may read: about 250,000 prefixes, some tens of milliseconds. A page
 /// of a sparse filter is then shorter than asked, and its token goes on.
 const PAGES_PER_CALL: usize = 64;
+/// Neighbours in a summary: with two families each, about 1 MiB.
+const SUMMARY_NEIGHBORS: usize = 8192;
 /// Messages that wait for the client besides what HTTP/2 buffers.
 const MESSAGES_AHEAD: usize = 1;
 
@@ -45,7 +47,9 @@ pub(super) fn read_filter(filter: &v1::RouteFilter, backend: &dyn Backend) -> Re
         as_path: &filter.as_path,
         communities: &filter.communities,
     };
-    RouteFilter::parse(&words, &backend.neighbors()).map_err(status)
+    // Thousands of neighbours are not copied for a question that names none.
+    let neighbors = if filter.neighbor.is_empty() { Vec::new() } else { backend.neighbors() };
+    RouteFilter::parse(&words, &neighbors).map_err(status)
 }
 
 fn table(value: i32) -> Result<Table, Status> {
@@ -91,6 +95,7 @@ pub(super) async fn collect(
             return Ok(routes);
         }
         pages_left -= 1;
+        routes.reserve(scan.page().rows.len().min(limit - routes.len()));
     }
 }
 
@@ -213,8 +218,9 @@ impl RouteService for Routes {
             paths: counts.paths,
             best: counts.best,
         });
-        let mut neighbors = Vec::new();
-        for (peer, counts) in &summary.neighbors {
+        let mut neighbors: Vec<v1::NeighborCounts> = Vec::new();
+        let neighbors_cut = summary.neighbors.len() > SUMMARY_NEIGHBORS;
+        for (peer, counts) in summary.neighbors.iter().take(SUMMARY_NEIGHBORS) {
             let neighbor = names.get(&*self.0, Some(*peer));
             neighbors.extend(counts.iter().map(|counts| v1::NeighborCounts {
                 neighbor: neighbor.as_ref().to_owned(),
@@ -231,6 +237,7 @@ impl RouteService for Routes {
             attribute_sets: summary.attribute_sets,
             attribute_octets: summary.attribute_octets,
             seq: summary.seq,
+            neighbors_cut,
         }))
     }
 
@@ -259,14 +266,17 @@ impl RouteService for Routes {
             return Err(no_route(&request.prefix));
         }
         let (mut renderer, now, page) = (Renderer::default(), self.0.now(), &explanation.page);
-        let mut candidates = Vec::new();
+        let (mut candidates, mut octets) = (Vec::new(), 0);
         for candidate in explanation.candidates.into_iter().take(MESSAGE_ROUTES) {
             let Some(row) = page.rows.get(candidate.row) else { continue };
-            candidates.push(v1::Candidate {
-                route: Some(renderer.route(&*self.0, row, page.attrs(row), now)),
-                ineligible: candidate.ineligible.unwrap_or_default(),
-                lost_at: candidate.lost_at.unwrap_or_default(),
-            });
+            let route = renderer.route(&*self.0, row, page.attrs(row), now);
+            let (ineligible, lost_at) =
+                (candidate.ineligible.unwrap_or_default(), candidate.lost_at.unwrap_or_default());
+            octets += render::octets(&route) + ineligible.len() + lost_at.len();
+            candidates.push(v1::Candidate { route: Some(route), ineligible, lost_at });
+            if octets >= MESSAGE_OCTETS {
+                break;
+            }
         }
         let (prefix, family) = (prefix.to_string(), family.to_string());
         Ok(Response::new(v1::ExplainRouteResponse { prefix, family, candidates, paths }))

@@ -32,6 +32,7 @@ use output::Output;
 
 /// What every verb that asks a daemon takes.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Options of every verb")]
 struct Global {
     /// gRPC address of the daemon
     #[arg(long, global = true, value_name = "ADDRESS", env = "RIBWATCH_API", default_value = "127.0.0.1:50051")]

@@ -158,9 +158,21 @@ fn definition(args: &AddArgs) -> Result<String, Failure> {
     Ok(lines.join("\n"))
 }
 
+async fn all(client: &Client) -> Result<Vec<v1::Neighbor>, Failure> {
+    let (mut service, mut neighbors, mut page_token) = (client.neighbors(), Vec::new(), String::new());
+    loop {
+        let answer = service.list_neighbors(v1::ListNeighborsRequest { page_token }).await;
+        let page = answer.map_err(|status| client.refused(status))?.into_inner();
+        neighbors.extend(page.neighbors);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return Ok(neighbors);
+        }
+    }
+}
+
 async fn list(client: &Client, out: &mut Output<'_>) -> Result<(), Failure> {
-    let answer = client.neighbors().list_neighbors(v1::ListNeighborsRequest {}).await;
-    let neighbors = answer.map_err(|status| client.refused(status))?.into_inner().neighbors;
+    let neighbors = all(client).await?;
     if out.json() {
         return Ok(neighbors.iter().try_for_each(|neighbor| out.json_line(&json_neighbor(neighbor)))?);
     }

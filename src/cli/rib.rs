@@ -138,11 +138,15 @@ async fn summary(client: &Client, out: &mut Output<'_>) -> Result<(), Failure> {
             end.into(),
         ]);
     }
-    if !summary.neighbors.is_empty() {
+    let parts = [!summary.tables.is_empty(), !summary.neighbors.is_empty()];
+    if parts == [true, true] {
         out.line("")?;
     }
     neighbors.flush(out)?;
-    if !summary.tables.is_empty() {
+    if summary.neighbors_cut {
+        out.line("(more neighbors: `ribwatch neighbor` lists them all)")?;
+    }
+    if parts != [false, false] {
         out.line("")?;
     }
     let (sets, octets) = (plural(summary.attribute_sets, "attribute set"), plural(summary.attribute_octets, "octet"));

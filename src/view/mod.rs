@@ -8,7 +8,7 @@ pub mod filter;
 pub mod json;
 pub mod scan;
 
-use std::{future::Future, ops::Range, pin::Pin, sync::Arc, time::Duration};
+use std::{fmt::Write as _, future::Future, ops::Range, pin::Pin, sync::Arc, time::Duration};
 
 pub use crate::session::{
     State as SessionState,
@@ -126,7 +126,12 @@ impl Nlri {
     /// As printed: `192.0.2.0/24`, or what the family prints for its own NLRI.
     pub fn display(&self, family: Family) -> String {
         match self {
-            Self::Prefix(prefix) => prefix.to_string(),
+            Self::Prefix(prefix) => {
+                // Straight into one buffer: a full table prints a million of these.
+                let mut text = String::with_capacity(20);
+                let _ = write!(text, "{}/{}", prefix.addr(), prefix.len());
+                text
+            }
             Self::Opaque(key) => nlri::display(family, key),
         }
     }
@@ -172,6 +177,8 @@ pub struct FamilyCounts {
     pub advertised: u64,
     /// Whether End-of-RIB was received (RFC 4724 §2).
     pub end_of_rib: bool,
+    /// How often a route was held back because the neighbour has no next hop or no message for it (RFC 4271 §9.2).
+    pub withheld: u64,
 }
 
 /// Counts of one family in the RIB as a whole.
@@ -452,6 +459,10 @@ pub trait Backend: Send + Sync + 'static {
     }
     /// All neighbours, by address.
     fn neighbors(&self) -> Vec<NeighborView>;
+    /// The addresses of all neighbours; cheaper than `neighbors` where there are thousands.
+    fn neighbor_addresses(&self) -> Vec<(PeerId, std::net::IpAddr)> {
+        self.neighbors().into_iter().map(|view| (view.peer, view.address)).collect()
+    }
     /// Asks the engine.
     fn query(&self, query: Query) -> Reply<Answer>;
     /// Commands the sessions.

@@ -176,7 +176,8 @@ impl PeerNames {
         if let Some(name) = self.0.get(&peer) {
             return name.clone();
         }
-        self.0 = backend.neighbors().into_iter().map(|view| (view.peer, view.address.to_string().into())).collect();
+        let known = backend.neighbor_addresses();
+        self.0.extend(known.into_iter().map(|(peer, address)| (peer, Arc::from(address.to_string()))));
         self.0.entry(peer).or_insert_with(|| Arc::from("")).clone()
     }
 }

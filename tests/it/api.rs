@@ -157,6 +157,40 @@ async fn no_message_grows_large_whatever_the_attributes() {
 }
 
 #[tokio::test]
+async fn thousands_of_neighbors_come_in_pages_and_an_explanation_is_cut() {
+    let fake = Fake::new(16);
+    let reason = "x".repeat(400);
+    for n in 0..3000u32 {
+        let peer = fake.neighbor(&format!("10.0.{}.{}", n / 256, n % 256), 64496);
+        fake.edit(peer, |view| view.last_error = Some(reason.clone()));
+    }
+    let communities: Vec<Community> = (0..14_000).map(Community).collect();
+    let set = attributes("203.0.113.0/24", &[64496]).communities(&communities).finish();
+    (1..=60).for_each(|path_id| fake.file(PeerId(1), "203.0.113.0/24", path_id, set.clone()));
+    let channel = serve(&fake).await;
+    let mut neighbors = NeighborServiceClient::new(channel.clone());
+    let (mut addresses, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let page = neighbors.list_neighbors(v1::ListNeighborsRequest { page_token }).await.unwrap().into_inner();
+        assert!(page.encoded_len() < 2 << 20);
+        addresses.extend(page.neighbors.into_iter().map(|neighbor| neighbor.address));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    let expected: Vec<String> = (0..3000).map(|n| format!("10.0.{}.{}", n / 256, n % 256)).collect();
+    assert_eq!(addresses, expected);
+    let wrong = v1::ListNeighborsRequest { page_token: "nonsense".into() };
+    assert_eq!(neighbors.list_neighbors(wrong).await.unwrap_err().code(), Code::InvalidArgument);
+
+    let request = v1::ExplainRouteRequest { prefix: "203.0.113.0/24".into(), family: String::new() };
+    let answer = RouteServiceClient::new(channel).explain_route(request).await.unwrap().into_inner();
+    assert!(answer.encoded_len() < 2 << 20 && answer.candidates.len() < 60);
+    assert_eq!(answer.paths, 60, "that it was cut is told");
+}
+
+#[tokio::test]
 async fn filters_run_in_the_daemon() {
     let fake = Fake::new(16);
     let (a, b) = (fake.neighbor("192.0.2.1", 64496), fake.neighbor("2001:db8::2", 64497));

@@ -107,7 +107,10 @@ class Steps:
         text = self.lab.exec(ask["at"], shlex.split(ask["run"]))[1]
         problems = [f"no match for {p!r}" for p in step.get("matches", []) if not re.search(p, text, re.M | re.S)]
         problems += [f"there is {p!r}" for p in step.get("lacks", []) if re.search(p, text, re.M | re.S)]
-        return "\n".join(f"  {p}" for p in problems) + f"\n  in the output of: {ask['run']}\n{text}" if problems else ""
+        if not problems:
+            return ""
+        lines = [*problems, f"in the output of: {ask['run']}", *("| " + line for line in text.splitlines()[-40:])]
+        return "\n".join("  " + line for line in lines)
 
 
 def keyed(items, key):

@@ -48,6 +48,9 @@ const ROUTES: &[RouteMetric] = &[
     ("bgp_routes_received", "Paths in Adj-RIB-In.", |counts| counts.received),
     ("bgp_routes_accepted", "Paths that import policy accepted.", |counts| counts.accepted),
     ("bgp_routes_advertised", "Routes in Adj-RIB-Out.", |counts| counts.advertised),
+    ("ribwatch_peer_routes_withheld", "Times a route was held back: no next hop or message fits.", |counts| {
+        counts.withheld
+    }),
     ("ribwatch_peer_end_of_rib", "1 once End-of-RIB was received, else 0.", |counts| counts.end_of_rib.into()),
 ];
 

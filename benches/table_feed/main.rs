@@ -1,7 +1,7 @@
 //! The other end of `benches/run`: plays BGP peers that announce a table and one that receives it.
 //!
 //! Stands alone on purpose: the standard library and nothing of the product, so that a fault of ours cannot hide in
-//! both ends. `benches/run` compiles it with plain `rustc`. Every octet to send is encoded before the clock starts.
+//! both ends. `benches/measure.py` compiles it with plain `rustc`. Every octet to send is encoded before the clock starts.
 //! It listens; the daemon under test connects to it, one loopback address for each neighbour.
 //!
 //! Commands come line by line on standard input, facts leave as one JSON object per line on standard output:

@@ -40,8 +40,8 @@ use crate::{
 
 /// How long neighbours have to take our last message when the daemon stops.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// Threads that answer readers.
-const READER_THREADS: usize = 2;
+/// Threads that answer readers: half of the cores, at most this many.
+const READER_THREADS_MAX: usize = 4;
 
 /// A running daemon. Several can run in one process.
 pub struct Daemon {
@@ -69,11 +69,14 @@ impl Daemon {
         if let Err(error) = sockopt::raise_open_file_limit() {
             warn!("the limit of open files cannot be raised: {error}");
         }
-        let readers_runtime = runtime("readers", READER_THREADS)?;
+        if let Err(error) = sockopt::refuse_huge_pages() {
+            warn!("memory comes in huge pages, so tables will take more of it: {error}");
+        }
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let readers_runtime = runtime("readers", cores.div_ceil(2).min(READER_THREADS_MAX))?;
         let api_listener = readers_runtime.block_on(bind("[api]", &config.api))?;
         let http_listener = readers_runtime.block_on(bind("[http]", &config.http))?;
-        let workers = std::thread::available_parallelism().map_or(2, usize::from);
-        let sessions_runtime = runtime("sessions", workers)?;
+        let sessions_runtime = runtime("sessions", cores)?;
         let settings = EngineSettings {
             asn: config.router.asn,
             router_id: config.router.router_id,

@@ -89,7 +89,7 @@ impl Desk<'_> {
     /// Removes every path of `id` that `doomed` names. For sweeps; allocates only where there are some.
     pub fn remove_where(&mut self, id: PrefixId, doomed: impl Fn(&Path) -> bool) {
         let found = |path: &&Path| doomed(path);
-        if !self.table.paths(id).iter().any(|path| doomed(path)) {
+        if !self.table.paths(id).iter().any(&doomed) {
             return;
         }
         let doomed: Vec<(Slot, PathId)> =

@@ -14,7 +14,7 @@
 //! path to send now is looked up, its attributes worked out once per set and page, and compared: nothing is sent
 //! where nothing changed. The one stream that comes of it is for everybody but the source of each route, which
 //! hears a withdrawal instead if it had been told something else: routes are not sent back to whom they came from.
-//! Lagging members (see `groups`) and those that asked for a refresh are served from the same table.
+//! Lagging members (see `update_group`) and those that asked for a refresh are served from the same table.
 
 use std::time::Duration;
 
@@ -26,10 +26,10 @@ use crate::{
 
 use super::{
     Action, Engine, SEND_QUEUE_HIGH,
-    groups::{Group, GroupTable, Resend, Told},
     sessions::Slot,
     stream::{Audience, Stream},
     transform::Withheld,
+    update_group::{Group, GroupTable, Resend, Told},
 };
 
 /// How long a group waits for a member whose queue is full while others have room.
@@ -100,7 +100,7 @@ impl Engine {
         self.sessions.get(slot).is_none_or(|session| session.outstanding >= SEND_QUEUE_HIGH)
     }
 
-    /// Members whose queue stays full while others have room no longer hold the group: see `groups`.
+    /// Members whose queue stays full while others have room no longer hold the group: see `update_group`.
     fn leave_slow_behind(&self, now: Timestamp, group: &mut Group) {
         let has_room = |slot: Slot| !self.is_blocked(slot);
         if self.blocked.is_empty() || !group.members.iter().any(|m| m.in_step() && has_room(m.slot)) {
@@ -173,7 +173,7 @@ impl Engine {
     ) -> bool {
         let Some(of) = group.tables.get(table) else { return false };
         let (family, old) = (of.family, of.out.sent(id));
-        let chosen = self.to_send(now, group, family, id, stream, out);
+        let chosen = self.choose(now, group, family, id, stream, out);
         let new = chosen.map(|(sent, _)| sent);
         if old == new && (new.is_none() || family.is_plain_prefix()) {
             return new.is_some();
@@ -213,7 +213,7 @@ impl Engine {
 
     /// The path that the group is to be told about, with its prepared set; `None` where there is none, or policy,
     /// a rule or the message length keeps it.
-    fn to_send(
+    fn choose(
         &mut self,
         now: Timestamp,
         group: &mut Group,
@@ -238,14 +238,14 @@ impl Engine {
         match result {
             Ok(set) => Some((Sent { set: path.set, source: path.session }, set)),
             Err(why) => {
-                self.warn_once(group, family, why, out);
+                self.withhold(group, family, why, out);
                 None
             }
         }
     }
 
-    /// Once per group: what cannot be sent for reasons that an operator would want to know.
-    fn warn_once(&self, group: &mut Group, family: Family, why: Withheld, out: &mut Vec<Action>) {
+    /// Counts what cannot be sent for reasons that an operator would want to know, and says so once per group.
+    fn withhold(&self, group: &mut Group, family: Family, why: Withheld, out: &mut Vec<Action>) {
         let (warned, text) = match why {
             Withheld::NoNextHop => {
                 (&mut group.warned_next_hop, format!("no usable next hop for {family}: its routes are not sent"))
@@ -255,6 +255,9 @@ impl Engine {
             }
             Withheld::InternalToInternal | Withheld::Community | Withheld::Policy => return,
         };
+        for table in group.tables.iter_mut().filter(|table| table.family == family) {
+            table.withheld += 1;
+        }
         if std::mem::replace(warned, true) {
             return;
         }

@@ -8,14 +8,16 @@
 //!
 //! # What we do
 //! 1. The same. A route sent again without a change keeps its age.
-//! 2. - 4. Such paths are kept, since Adj-RIB-In is what the neighbour said, and marked as not eligible with the
-//!    reason; a replacement that is not eligible thus takes the old route away. All is judged once per attribute
-//!    set. Next hops are not resolved: there is no other routing table here to ask, every next hop counts as
-//!    reachable (the view of a collector).
+//! 2. Such paths are kept, since Adj-RIB-In is what the neighbour said, and marked as not eligible with the reason; a
+//!    replacement that is not eligible thus takes the old route away. All is judged once per attribute set. Next
+//!    hops are not resolved: there is no other routing table here to ask, every next hop counts as reachable (the
+//!    view of a collector).
+//! 3. As 2.
+//! 4. As 2.
 
 use crate::{
     rib::{NlriRef, Path, PathFlags, Rib},
-    types::{Asn, Family, PeerId, PeerKind, Timestamp},
+    types::{Asn, Family, PathId, PeerId, PeerKind, Prefix, Timestamp},
     wire::bgp::{
         attribute::AttrSet,
         batch::{ItemKind, UpdateBatch, UpdateItem},
@@ -34,11 +36,11 @@ use super::{
 #[repr(u8)]
 pub enum Unusable {
     /// Our AS is in its AS_PATH (RFC 4271 §9.1.2).
-    OwnAs = 1,
+    AsLoop = 1,
     /// We are its ORIGINATOR_ID (RFC 4456 §8).
-    OwnOriginatorId = 2,
+    OriginatorLoop = 2,
     /// Our cluster is in its CLUSTER_LIST (RFC 4456 §8).
-    OwnCluster = 3,
+    ClusterListed = 3,
 }
 
 impl Unusable {
@@ -67,11 +69,16 @@ impl Engine {
         out: &mut Vec<Action>,
     ) -> bool {
         let mut left = budget.max(1);
-        while let Some(item) = batch.get(progress.item) {
-            let Some(slot) = self.takes_updates(peer) else { break };
+        // Items in front of this one are warm.
+        let mut warm = progress.item;
+        let Some(slot) = self.sessions.slot_of(peer) else { return true };
+        while let Some(item) = batch.get(progress.item).filter(|_| self.takes_updates(slot)) {
             if left == 0 {
                 self.events.publish(out);
                 return false;
+            }
+            if progress.item >= warm {
+                warm = self.warm_up(batch, progress.item);
             }
             let handled = self.import_item(now, slot, &item, progress.routes, left, out);
             if handled < left {
@@ -86,9 +93,31 @@ impl Engine {
         true
     }
 
-    fn takes_updates(&self, peer: PeerId) -> Option<Slot> {
-        let slot = self.sessions.slot_of(peer)?;
-        (self.sessions.get(slot)?.phase == Phase::Live).then_some(slot)
+    /// Asks the memory for what the next routes will need, over as many items as hold [`TOGETHER`] of them: most
+    /// items have a few. The number of the first item that was not covered.
+    fn warm_up(&self, batch: &UpdateBatch, from: usize) -> usize {
+        let Some(first) = batch.get(from) else { return from };
+        let Some(table) = self.rib.tables.get(first.family) else { return from + 1 };
+        let (mut nlri, mut count, mut at) = (NOTHING, 0, from);
+        while let Some(item) = batch.get(at).filter(|item| item.family == first.family) {
+            for (_, prefix) in item.prefixes() {
+                let Some(place) = nlri.get_mut(count) else { break };
+                *place = NlriRef::Prefix(prefix);
+                count += 1;
+            }
+            at += 1;
+            if count == TOGETHER {
+                break;
+            }
+        }
+        if count > 1 {
+            table.warm(nlri.get(..count).unwrap_or_default());
+        }
+        at.max(from + 1)
+    }
+
+    fn takes_updates(&self, slot: Slot) -> bool {
+        self.sessions.get(slot).is_some_and(|session| session.phase == Phase::Live)
     }
 
     /// Handles up to `budget` routes of the item behind the first `skip`; how many there were.
@@ -129,10 +158,8 @@ impl Engine {
         let mut desk = self.desk(item.family, now);
         let set = desk.attrs.intern(item.attrs);
         let path = Path { set, received_secs: now.secs(), path_id: 0, session: slot, flags };
-        let mut handled = 0;
         let mut outcomes = Vec::new();
-        routes(item, skip, budget, |nlri, path_id, labels| {
-            handled += 1;
+        let handled = desk.each_route(item, skip, budget, |desk, nlri, path_id, labels| {
             desk.attrs.retain(set, 1);
             if !desk.announce(nlri, Path { path_id, ..path }, labels) {
                 desk.attrs.release(set);
@@ -157,14 +184,10 @@ impl Engine {
         skip: usize,
         budget: usize,
     ) -> usize {
-        let mut handled = 0;
-        let mut desk = self.desk(item.family, now);
-        routes(item, skip, budget, |nlri, path_id, _| {
-            handled += 1;
+        self.desk(item.family, now).each_route(item, skip, budget, |desk, nlri, path_id, _| {
             desk.withdraw(nlri, slot, path_id);
             true
-        });
-        handled
+        })
     }
 
     /// What a passed limit leads to. Once it is exceeded nothing more is taken from the session; the rest of the
@@ -198,23 +221,57 @@ impl Engine {
     }
 }
 
-/// Calls `each` with up to `budget` routes of an item behind the first `skip`, until it answers false.
-#[inline]
-fn routes(item: &UpdateItem<'_>, skip: usize, budget: usize, mut each: impl FnMut(NlriRef<'_>, u32, &[u8]) -> bool) {
-    if item.family.is_plain_prefix() {
-        for (path_id, prefix) in item.prefixes().skip(skip).take(budget) {
-            if !each(NlriRef::Prefix(prefix), path_id, &[]) {
-                return;
+impl Desk<'_> {
+    /// Calls `each` with up to `budget` routes of an item behind the first `skip`, until it answers false; how many
+    /// there were.
+    #[inline]
+    fn each_route(
+        &mut self,
+        item: &UpdateItem<'_>,
+        skip: usize,
+        budget: usize,
+        mut each: impl FnMut(&mut Self, NlriRef<'_>, PathId, &[u8]) -> bool,
+    ) -> usize {
+        let mut handled = 0;
+        if !item.family.is_plain_prefix() {
+            for (path_id, key, labels) in item.opaque().skip(skip).take(budget) {
+                handled += 1;
+                if !each(self, NlriRef::Opaque(key), path_id, labels) {
+                    break;
+                }
             }
+            return handled;
         }
-    } else {
-        for (path_id, key, labels) in item.opaque().skip(skip).take(budget) {
-            if !each(NlriRef::Opaque(key), path_id, labels) {
-                return;
+        let mut routes = item.prefixes().skip(skip).take(budget);
+        loop {
+            let mut together = [(0, Prefix::v4(0, 0)); TOGETHER];
+            let mut count = 0;
+            for (place, route) in together.iter_mut().zip(&mut routes) {
+                *place = route;
+                count += 1;
+            }
+            // The first ones were warmed up with their neighbours in the batch.
+            if handled > 0 && count > 1 {
+                let nlri = together.map(|(_, prefix)| NlriRef::Prefix(prefix));
+                self.table.warm(nlri.get(..count).unwrap_or_default());
+            }
+            for (path_id, prefix) in together.into_iter().take(count) {
+                handled += 1;
+                if !each(self, NlriRef::Prefix(prefix), path_id, &[]) {
+                    return handled;
+                }
+            }
+            if count < TOGETHER {
+                return handled;
             }
         }
     }
 }
+
+/// Routes whose places in the tables are asked of the memory at the same time (see `Table::warm`).
+const TOGETHER: usize = 16;
+
+const NOTHING: [NlriRef<'static>; TOGETHER] = [NlriRef::Opaque(&[]); TOGETHER];
 
 /// The marks of paths with this attribute set from this session: judged once per UPDATE.
 fn judge(session: &Session, set: AttrSet<'_>) -> PathFlags {
@@ -233,13 +290,13 @@ fn loops(session: &Session, set: AttrSet<'_>) -> Option<Unusable> {
     let negotiated = &session.negotiated;
     let own: Asn = negotiated.local_asn;
     if set.as_path().contains(own) {
-        return Some(Unusable::OwnAs);
+        return Some(Unusable::AsLoop);
     }
     if negotiated.kind == PeerKind::External {
         return None;
     }
     if set.originator_id() == Some(negotiated.local_router_id) {
-        return Some(Unusable::OwnOriginatorId);
+        return Some(Unusable::OriginatorLoop);
     }
-    set.cluster_list().any(|cluster| cluster == negotiated.local_router_id).then_some(Unusable::OwnCluster)
+    set.cluster_list().any(|cluster| cluster == negotiated.local_router_id).then_some(Unusable::ClusterListed)
 }

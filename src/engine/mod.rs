@@ -9,7 +9,7 @@
 //! local       routes of our own                                                    } background: who went
 //! desk        the one place where a path is filed or taken out, best path chosen   } refresh: who sends again
 //! events      what changed, numbered
-//! groups      who is sent the same, and what they were told
+//! groups      who is sent the same, and what they were told (update_group)
 //! export      what is dirty goes out: transform (attributes), stream (octets)
 //! query       answers, with rows, explain
 //! ```
@@ -39,6 +39,7 @@ mod sessions;
 mod stream;
 mod summary;
 pub mod transform;
+mod update_group;
 
 use std::{sync::Arc, time::Duration};
 
@@ -55,9 +56,10 @@ use crate::{
 use self::{
     background::{Background, Job},
     events::Events,
-    groups::{GroupKey, Groups},
+    groups::Groups,
     sessions::{LOCAL, Sessions, Slot},
     stream::Stream,
+    update_group::GroupKey,
 };
 
 /// Octets handed out to one neighbour and not known to be written, above which it is sent nothing more.

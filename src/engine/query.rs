@@ -12,10 +12,10 @@ use crate::{
 
 use super::{
     Action, Engine,
-    groups::{PATH_ID, Told},
     rows::{AttrPool, Subject, borrowed, owned, row},
     sessions::Slot,
     transform::transform,
+    update_group::{PATH_ID, Told},
 };
 
 /// Prefixes looked at between two looks at the index: keeps a page's list of ids small.

@@ -27,8 +27,8 @@ use crate::{
 use super::{
     Action, Engine,
     background::Job,
-    groups::Resend,
     sessions::{Phase, Session, Slot},
+    update_group::Resend,
 };
 
 /// How long a refresh may take before what it has not confirmed is removed anyway. Ten minutes pass a full table

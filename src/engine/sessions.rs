@@ -4,6 +4,8 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use rustc_hash::FxBuildHasher;
+
 use crate::{
     policy::PolicyChain,
     rib::SessionSlot,
@@ -134,7 +136,7 @@ pub struct Sessions {
     /// Index is slot - 1; `None` is free.
     slots: Vec<Option<Session>>,
     /// Neighbours with a session that has not ended.
-    by_peer: HashMap<PeerId, Slot>,
+    by_peer: HashMap<PeerId, Slot, FxBuildHasher>,
 }
 
 impl Sessions {

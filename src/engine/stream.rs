@@ -16,9 +16,9 @@ use crate::{
 };
 
 use super::{
-    groups::{GroupKey, PATH_ID},
     sessions::Slot,
     transform::{Withheld, transform},
+    update_group::{GroupKey, PATH_ID},
 };
 
 /// Octets of an UPDATE besides the attributes of a canonical set and the NLRI: header, two length fields

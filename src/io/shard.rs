@@ -3,15 +3,16 @@
 //! Two queues lead to it. The *feed* carries what sessions say, in the order of each session, and is bounded:
 //! when it is full, a session waits before it reads its socket. *Calls* are questions, commands and reports of
 //! drained queues; they overtake the feed, so that an answer takes less than a millisecond while tables load:
-//! a batch is applied in slices and calls are taken between them. How many questions wait at a time is bounded
-//! by the handle.
+//! a batch is applied in slices and calls are taken between them. Questions about whole tables have to wait for
+//! quiet moments, or get a small share of the time when there are none: readers must not slow sessions down. How
+//! many questions wait at a time is bounded by the handle.
 //!
 //! What leaves: messages to the mailbox of each session (the engine itself stops at a bound per neighbour until
 //! it is told that the queue drained), changes to subscribers through a ring (a subscriber that falls behind it
 //! is told of a gap), and a fresh summary after each wake-up.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     hash::{BuildHasher, RandomState},
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
@@ -30,12 +31,12 @@ use crate::{
     engine::{Action, BatchProgress, Engine, EngineSettings, Input, PeerSettings},
     session::negotiate::Negotiated,
     types::PeerId,
-    view::{Answer, Delivery, EventBatch, EventSource, Query, Refusal, Summary},
+    view::{Answer, Delivery, EventBatch, EventSource, PrefixMatch, Query, Refusal, Summary},
     wire::bgp::{RouteRefresh, batch::UpdateBatch, notification::Notification},
 };
 
 /// Items in the feed. An item holds at most what one read of a socket gave, so this bounds memory, too.
-const FEED_LEN_MAX: usize = 16;
+const FEED_LEN_MAX: usize = 8;
 /// Feed items taken per wake-up before exports and events go out.
 const FEED_ITEMS_PER_WAKE: usize = 2;
 /// NLRI applied between two looks at the calls: some 100 microseconds.
@@ -44,6 +45,13 @@ const SLICE_NLRI: usize = 512;
 const FLUSH_BUDGET: usize = 1024;
 /// Flushes per wake-up, so that what comes in leaves about as fast.
 const FLUSHES_PER_WAKE: usize = 8;
+/// Calls taken between two slices.
+const CALLS_PER_SLICE: usize = 16;
+/// The feed is quiet when nothing came for this long: then questions about whole tables are free.
+const QUIET: Duration = Duration::from_millis(5);
+/// While it is not, the rest after such a question, in times of what it took. Much, because making text of a page
+/// costs its reader several times what collecting it cost the engine.
+const BULK_REST: u32 = 50;
 /// Questions that may wait at a time; further ones wait for their turn outside.
 const QUERIES_MAX: usize = 256;
 /// Batches of changes that a subscriber may be behind before it is told of a gap.
@@ -76,8 +84,24 @@ pub(super) enum ToPeer {
     Notify { notification: Notification, restart_after: Option<Duration> },
 }
 
+/// A question and where its answer goes.
+struct Question {
+    query: Query,
+    reply: oneshot::Sender<Result<Answer, Refusal>>,
+}
+
+impl Question {
+    /// Whether it may look at any number of prefixes.
+    fn is_bulk(&self) -> bool {
+        match &self.query {
+            Query::Routes(routes) => matches!(routes.prefix, None | Some(PrefixMatch::Longer(_))),
+            Query::Explain { .. } | Query::Summary | Query::Originate(_) | Query::Withdraw { .. } => false,
+        }
+    }
+}
+
 enum Call {
-    Query { query: Query, reply: oneshot::Sender<Result<Answer, Refusal>> },
+    Query(Question),
     Subscribe { reply: oneshot::Sender<broadcast::Receiver<Arc<EventBatch>>> },
     Writable { peer: PeerId },
     Stop,
@@ -119,7 +143,7 @@ impl ShardHandle {
     pub async fn query(&self, query: Query) -> Result<Answer, Refusal> {
         let _turn = self.questions.acquire().await.map_err(|_| Refusal::Stopping)?;
         let (reply, answer) = oneshot::channel();
-        self.calls.send(Call::Query { query, reply }).map_err(|_| Refusal::Stopping)?;
+        self.calls.send(Call::Query(Question { query, reply })).map_err(|_| Refusal::Stopping)?;
         answer.await.map_err(|_| Refusal::Stopping)?
     }
 
@@ -197,6 +221,7 @@ pub fn start(settings: EngineSettings, clock: Clock) -> std::io::Result<(ShardHa
         pool: Arc::default(),
         summary: Arc::default(),
     };
+    let now = Instant::now();
     let shard = Shard {
         engine: Engine::seeded(settings, RandomState::new().hash_one(0_u8)),
         clock,
@@ -207,7 +232,10 @@ pub fn start(settings: EngineSettings, clock: Clock) -> std::io::Result<(ShardHa
         events_wanted: false,
         pool: Arc::clone(&handle.pool),
         summary: Arc::clone(&handle.summary),
-        published_at: Instant::now(),
+        bulk: VecDeque::new(),
+        bulk_not_before: now,
+        fed_at: now,
+        published_at: now,
         changed: false,
         stopping: false,
         actions: Vec::new(),
@@ -233,6 +261,11 @@ struct Shard {
     events_wanted: bool,
     pool: Arc<BatchPool>,
     summary: Arc<Mutex<Arc<Summary>>>,
+    /// Questions about whole tables, in the order of their arrival.
+    bulk: VecDeque<Question>,
+    bulk_not_before: Instant,
+    /// When the feed last had something.
+    fed_at: Instant,
     published_at: Instant,
     /// Something happened since the summary was published.
     changed: bool,
@@ -280,7 +313,7 @@ impl Shard {
     async fn wait(&mut self) {
         let publish_at = self.changed.then(|| self.published_at + SUMMARY_INTERVAL);
         let deadline = self.engine.next_deadline().map(|deadline| self.clock.instant(deadline));
-        let wake_at = [publish_at, deadline].into_iter().flatten().min();
+        let wake_at = [publish_at, deadline, self.bulk_due()].into_iter().flatten().min();
         tokio::select! {
             biased;
             call = self.calls.recv() => match call {
@@ -294,22 +327,18 @@ impl Shard {
 
     fn take_calls(&mut self) {
         // Those that are there now; what comes meanwhile has its turn between the next slices.
-        for _ in 0..self.calls.len() {
+        for _ in 0..self.calls.len().min(CALLS_PER_SLICE) {
             if let Ok(call) = self.calls.try_recv() {
                 self.take_call(call);
             }
         }
+        self.take_bulk();
     }
 
     fn take_call(&mut self, call: Call) {
         match call {
-            Call::Query { query, reply } => {
-                let answer = self.engine.query(self.clock.now(), &query, &mut self.actions);
-                self.changed |= matches!(query, Query::Originate(_) | Query::Withdraw { .. });
-                self.perform();
-                // Who asked may have gone.
-                let _ = reply.send(answer);
-            }
+            Call::Query(question) if question.is_bulk() => self.bulk.push_back(question),
+            Call::Query(question) => self.answer(question),
             Call::Subscribe { reply } => {
                 let events = self.events.subscribe();
                 self.want_events(true);
@@ -321,8 +350,34 @@ impl Shard {
         }
     }
 
+    fn answer(&mut self, question: Question) {
+        let Question { query, reply } = question;
+        let answer = self.engine.query(self.clock.now(), &query, &mut self.actions);
+        self.changed |= matches!(query, Query::Originate(_) | Query::Withdraw { .. });
+        self.perform();
+        // Who asked may have gone.
+        let _ = reply.send(answer);
+    }
+
+    /// When the next question about a whole table may be answered; `None`: none waits.
+    fn bulk_due(&self) -> Option<Instant> {
+        (!self.bulk.is_empty()).then(|| self.bulk_not_before.min(self.fed_at + QUIET))
+    }
+
+    fn take_bulk(&mut self) {
+        let began = Instant::now();
+        if self.bulk_due().is_some_and(|due| due <= began)
+            && let Some(question) = self.bulk.pop_front()
+        {
+            self.answer(question);
+            let ended = Instant::now();
+            self.bulk_not_before = ended + ended.duration_since(began) * BULK_REST;
+        }
+    }
+
     fn take_feed(&mut self, item: Feed) {
         self.changed = true;
+        self.fed_at = Instant::now();
         match item {
             Feed::Up { peer, settings, negotiated, mailbox } => {
                 self.peers.insert(peer, Mailbox { name: Arc::clone(&settings.name), sender: mailbox });

@@ -1,10 +1,10 @@
 //! Socket options that neither the standard library nor tokio knows: TCP-MD5 (RFC 2385), GTSM (RFC 5082), TTL
-//! and traffic class; and the process's limit of open files. The only file with `unsafe`: every block is one
-//! `setsockopt`, `getrlimit` or `setrlimit` with a pointer to a live value of exactly the size it is told.
+//! and traffic class; and two settings of the process: its limit of open files and its page size. The only file
+//! with `unsafe`: every block is one system call, with a pointer to a live value of exactly the size it is told.
 //!
 //! Linux only, as are the numbers below (`include/uapi/linux/tcp.h`, `in.h`, `in6.h`).
 
-#![allow(unsafe_code, reason = "setsockopt and setrlimit take pointers; each block says why its own is sound")]
+#![allow(unsafe_code, reason = "these system calls have no safe wrapper; each block says why its own is sound")]
 
 use std::{
     ffi::{c_int, c_void},
@@ -126,6 +126,19 @@ pub fn set_network_control(socket: BorrowedFd<'_>, is_v4: bool) -> io::Result<()
     } else {
         set(socket, libc::IPPROTO_IPV6, libc::IPV6_TCLASS, &TRAFFIC_CLASS)
     }
+}
+
+/// Has the kernel back this process's memory with pages of 4 KiB only. The allocator asks for pages of 2 MiB, of
+/// which a table that grows by doubling leaves much unused: a full table took 145 MiB with them and 102 MiB
+/// without, at the same CPU time (benches/run ingest, 1,000,000 prefixes).
+///
+/// # Errors
+/// The kernel's.
+pub fn refuse_huge_pages() -> io::Result<()> {
+    let (on, unused): (libc::c_ulong, libc::c_ulong) = (1, 0);
+    // SAFETY: PR_SET_THP_DISABLE takes integers only and touches no memory of ours.
+    let result = unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, on, unused, unused, unused) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Raises the limit of open files as far as the hard limit allows, and returns it. A session is one file.

@@ -99,9 +99,13 @@ pub struct Upserted {
     pub replaced: Option<Path>,
 }
 
-/// A prefix can hold no more paths: 65,535 are there.
+/// A prefix can hold no more paths: 65,535 are there, or `SESSION_PATHS_MAX` of the same session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Full;
+
+/// Paths of one prefix that one session may have (ADD-PATH). Filing a path moves those behind it, so this bounds what a
+/// neighbour can make us do per path; real ones send a few dozen at most.
+pub const SESSION_PATHS_MAX: usize = 1024;
 
 const NO_BEST: u16 = u16::MAX;
 
@@ -214,7 +218,7 @@ impl Paths {
             }
             Err(index) => index,
         };
-        if entry.count == u16::MAX {
+        if entry.count == u16::MAX || count >= SESSION_PATHS_MAX && is_crowded(paths, path.session) {
             return Err(Full);
         }
         entry.count += 1;
@@ -297,6 +301,13 @@ impl Paths {
     pub(crate) fn octets(&self) -> usize {
         self.entries.octets() + self.blocks.octets()
     }
+}
+
+/// Whether a session has all the paths it may have.
+fn is_crowded(paths: &[Path], session: SessionSlot) -> bool {
+    let first = paths.partition_point(|path| path.session < session);
+    let behind = paths.partition_point(|path| path.session <= session);
+    behind - first >= SESSION_PATHS_MAX
 }
 
 /// Index of the path with this order; most prefixes have few paths, and the newest session is often the last.
@@ -394,9 +405,9 @@ mod tests {
     #[test]
     fn a_prefix_takes_65535_paths_and_says_when_it_is_full() {
         let mut paths = Paths::default();
-        let path = |path_id| Path { path_id, ..Path::default() };
-        for path_id in 0..65_535 {
-            assert!(paths.upsert(PrefixId(0), path(path_id)).is_ok());
+        let path = |n: u32| Path { session: (n / 1000) as u16, path_id: n % 1000, ..Path::default() };
+        for n in 0..65_535 {
+            assert!(paths.upsert(PrefixId(0), path(n)).is_ok());
         }
         paths.set_best(PrefixId(0), Some(65_534));
         assert_eq!(paths.best(PrefixId(0)), Some(65_534), "the last index is not taken for none");
@@ -407,6 +418,22 @@ mod tests {
         }
         assert_eq!(paths.counts(), (0, 0, 0));
         assert!(paths.octets() < 1_000_000, "pages may stay: {}", paths.octets());
+    }
+
+    #[test]
+    fn one_session_cannot_crowd_a_prefix() {
+        let mut paths = Paths::default();
+        let path = |session, path_id| Path { session, path_id, ..Path::default() };
+        assert!(paths.upsert(PrefixId(0), path(9, 0)).is_ok());
+        for path_id in (0..SESSION_PATHS_MAX as u32).rev() {
+            assert!(paths.upsert(PrefixId(0), path(5, path_id)).is_ok());
+        }
+        assert_eq!(paths.upsert(PrefixId(0), path(5, u32::MAX)), Err(Full));
+        assert!(
+            paths.upsert(PrefixId(0), path(5, 7)).is_ok_and(|done| done.replaced.is_some()),
+            "it may replace its own"
+        );
+        assert!(paths.upsert(PrefixId(0), path(6, 0)).is_ok(), "others still have room");
     }
 
     #[test]

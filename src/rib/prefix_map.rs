@@ -4,7 +4,7 @@
 //! router asks (exact, longest match, covering, more specific, next page) is a search and a few steps.
 //!
 //! A node keeps its addresses, lengths and values in three arrays: a search reads the addresses, four cache lines for
-//! IPv4, and little else. A million IPv4 prefixes are three levels, of which the upper two stay in the cache.
+//! IPv4, and little else. A million IPv4 prefixes are four levels, of which all but the leaves stay in the cache.
 //! Nodes are slots of an arena, linked by number; leaves are chained both ways.
 
 use std::{hint::black_box, ops::Bound};
@@ -329,7 +329,7 @@ impl<A: Address> PrefixMap<A> {
     #[cold]
     fn insert_in_full_leaf(&mut self, key: Key<A>, at: usize, value: u32) {
         let (way, leaf) = self.way(key);
-        if at < NODE_KEYS && self.make_room(&way) {
+        if self.make_room(&way) {
             // The leaf that the key belongs to may be another one now, and it has room.
             self.get_or_insert_with(key, || value);
             return;
@@ -345,7 +345,8 @@ impl<A: Address> PrefixMap<A> {
         self.insert_above(&way, right_key, right);
     }
 
-    /// Shares the entries of a full leaf with a neighbour that has a quarter free. Fuller leaves are less memory.
+    /// Shares the entries of a full leaf with a neighbour that has a quarter free. Fuller leaves are less memory; and no
+    /// order of keys can make many leaves of one entry, since such a leaf is filled before another one is begun.
     fn make_room(&mut self, way: &Way) -> bool {
         let Some(&(parent, child)) = way.steps[..way.levels].last() else { return false };
         let (node, child) = (self.inner.one(parent), usize::from(child));

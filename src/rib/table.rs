@@ -115,7 +115,7 @@ impl Table {
     /// that replaced it: decide again after this.
     ///
     /// # Errors
-    /// The prefix holds 65,535 paths; nothing changed and the reference is still the caller's.
+    /// The prefix, or the session for this prefix, has all the paths it may have; nothing changed and the reference is still the caller's.
     #[inline]
     pub fn upsert(&mut self, id: PrefixId, path: Path) -> Result<Upserted, Full> {
         self.paths.upsert(id, path)

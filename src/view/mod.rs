@@ -177,6 +177,8 @@ pub struct FamilyCounts {
     pub advertised: u64,
     /// Whether End-of-RIB was received (RFC 4724 §2).
     pub end_of_rib: bool,
+    /// How often a route was held back because the neighbour has no next hop or no message for it (RFC 4271 §9.2).
+    pub withheld: u64,
 }
 
 /// Counts of one family in the RIB as a whole.

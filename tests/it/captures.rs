@@ -29,8 +29,8 @@ type Flow = Vec<u8>;
 fn packets(file: &[u8]) -> Vec<(u32, Vec<u8>)> {
     match file.first_chunk::<4>() {
         Some([0x0a, 0x0d, 0x0d, 0x0a]) => pcapng_packets(file),
-        Some([0xa1, 0xb2, 0xc3, _]) => pcap_packets(file, |b| u32::from_be_bytes(b)),
-        _ => pcap_packets(file, |b| u32::from_le_bytes(b)),
+        Some([0xa1, 0xb2, 0xc3, _]) => pcap_packets(file, u32::from_be_bytes),
+        _ => pcap_packets(file, u32::from_le_bytes),
     }
 }
 
@@ -51,7 +51,7 @@ fn pcap_packets(file: &[u8], order: fn([u8; 4]) -> u32) -> Vec<(u32, Vec<u8>)> {
 
 /// Only little-endian sections occur in the corpus.
 fn pcapng_packets(file: &[u8]) -> Vec<(u32, Vec<u8>)> {
-    let order = |b| u32::from_le_bytes(b);
+    let order = u32::from_le_bytes;
     let (mut at, mut link, mut out) = (0, 1, Vec::new());
     while let (Some(kind), Some(len)) = (word(file, at, order), word(file, at + 4, order)) {
         match kind {

@@ -633,6 +633,8 @@ fn a_route_that_fits_no_message_is_withheld_and_the_log_says_so_once() {
     assert!(lab.told_prefixes(b).is_empty(), "and what had been sent before is withdrawn");
     let about_b: Vec<_> = lab.warnings.iter().filter(|(peer, _)| *peer == lab.id(b)).collect();
     assert_eq!(about_b.len(), 1, "{about_b:?}");
+    let counts = lab.summary().neighbors;
+    assert_eq!(counts.iter().find(|(peer, _)| *peer == lab.id(b)).unwrap().1[0].withheld, 2);
     assert!(lab.table(Table::AdjOut, Some(b)).rows.is_empty());
 }
 

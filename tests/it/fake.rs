@@ -344,7 +344,7 @@ fn neighbor_view(peer: PeerId, address: IpAddr, asn: u32) -> NeighborView {
         established_at: Some(Timestamp(NOW.0 - 273_600_000_000)),
         changed_at: Some(Timestamp(NOW.0 - 273_600_000_000)),
         families: vec![family],
-        counts: vec![FamilyCounts { family, received: 3, accepted: 2, advertised: 1, end_of_rib: true }],
+        counts: vec![FamilyCounts { family, received: 3, accepted: 2, advertised: 1, end_of_rib: true, withheld: 0 }],
         hold_time: Duration::from_secs(90),
         negotiated: vec!["4-octet AS".into(), "route refresh".into()],
         received: MessageCounts { open: 1, update: 10, notification: 0, keepalive: 100, refresh: 0 },

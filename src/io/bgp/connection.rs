@@ -18,7 +18,7 @@ use super::outbox::{Outbox, SLICES_PER_WRITE};
 use crate::session::{ConnId, FLUSH_TIMEOUT};
 
 /// Most that one read takes.
-const READ_LEN_MAX: usize = 128 * 1024;
+const READ_LEN_MAX: usize = 64 * 1024;
 /// How long the end of a connection waits for the peer to close its side, once all is written. A socket that is
 /// closed with unread octets sends RST, which can destroy a NOTIFICATION on its way.
 const LINGER: Duration = Duration::from_secs(1);

@@ -185,6 +185,26 @@ fn ascending_keys_fill_their_leaves() {
 }
 
 #[test]
+fn no_order_of_keys_leaves_many_leaves_nearly_empty() {
+    const HALF: u32 = 32_000;
+    // Below HALF one way, then above it one way: the second run may press against full leaves of the first.
+    let orders: [fn(u32) -> u32; 5] = [
+        |n| if n < HALF { n } else { 3 * HALF - n },
+        |n| if n < HALF { HALF - n } else { n },
+        |n| if n < HALF { n + HALF } else { 2 * HALF - n },
+        |n| if n % 2 == 0 { n } else { 2 * HALF - n },
+        |n| scattered(n) >> 8,
+    ];
+    for (number, order) in orders.into_iter().enumerate() {
+        let mut map = PrefixMap::default();
+        (0..2 * HALF).for_each(|n| _ = map.get_or_insert_with((order(n) << 8, 24), || n));
+        let keys = map.check().len();
+        let each = map.octets() / keys;
+        assert!(each <= 19, "{each} octets per key in order {number}");
+    }
+}
+
+#[test]
 fn a_default_route_covers_everything_and_hosts_at_both_ends_are_found() {
     let mut map = PrefixMap::default();
     for (value, key) in [(0u32, 0u8), (0, 32), (u32::MAX, 32), (0x8000_0000, 1)].into_iter().enumerate() {

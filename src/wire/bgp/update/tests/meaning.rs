@@ -29,6 +29,16 @@ fn withdrawals_come_first_so_that_a_route_in_both_fields_is_announced() {
 }
 
 #[test]
+fn withdrawals_need_no_attributes() {
+    // RFC 4271 §5: mandatory "if NLRI are contained in the UPDATE message".
+    let decoded = decode(&update(ROUTE, &[], &[]), &external());
+    assert_eq!(
+        (decoded.result.clone(), decoded.lines()),
+        (Ok(Outcome::Ok), vec!["withdraw 198.51.100.0/24".to_owned()])
+    );
+}
+
+#[test]
 fn treat_as_withdraw_withdraws_every_route_of_the_message() {
     let unreach = attribute(0x80, 15, &[0, 2, 1, 48, 0x20, 1, 0xd, 0xb8, 0, 9]);
     let reach = mp_reach(&[32, 0x20, 1, 0xd, 0xb8]);

@@ -15,4 +15,5 @@ mod simulation;
 mod tidy;
 mod vectors;
 mod vectors_update;
+mod watch;
 mod web;

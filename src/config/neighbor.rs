@@ -25,8 +25,6 @@ use crate::{
 pub struct Neighbor {
     /// `name`: shown wherever the address is.
     pub name: Option<String>,
-    /// `description`: free text.
-    pub description: Option<String>,
     /// `address` or `range`.
     pub remote: Remote,
     /// `remote_asn`.
@@ -139,7 +137,6 @@ pub(super) fn read(mut table: Table<'_>) -> Option<Placed> {
     let remote_asn = table.required("remote_asn", "remote_asn = 64496", read_remote_asn);
     let is_range = matches!(remote, Some(Remote::Range(_)));
     let name = table.opt("name", value::label);
-    let description = table.opt("description", value::label);
     let local_address = table.opt("local_address", value::host_address);
     let port = table.or("port", 179, |v| value::integer(v, 1..=65535).map(|port| port as u16));
     let passive = table.or("passive", is_range, value::boolean);
@@ -173,7 +170,6 @@ pub(super) fn read(mut table: Table<'_>) -> Option<Placed> {
         role_span: table.span_of("local_role"),
         neighbor: Neighbor {
             name,
-            description,
             remote,
             remote_asn,
             local_address,

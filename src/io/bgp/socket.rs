@@ -113,9 +113,11 @@ fn explain_prepare(error: &io::Error, settings: &NeighborSettings) -> String {
 
 fn explain_connect(error: &io::Error, settings: &NeighborSettings, remote: SocketAddr) -> String {
     match error.kind() {
-        ErrorKind::ConnectionRefused => format!("connection refused by {remote}"),
+        ErrorKind::ConnectionRefused => format!("connection refused by {remote}; check that BGP listens there"),
         ErrorKind::TimedOut => no_answer(settings, remote),
-        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => format!("no route to {}", remote.ip()),
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
+            format!("no route to {}; check this machine's routing table", remote.ip())
+        }
         ErrorKind::ConnectionReset => format!("connection reset by {remote}"),
         ErrorKind::PermissionDenied => format!("connecting to {remote} is forbidden by a local firewall rule"),
         _ => format!("cannot connect to {remote}: {error}"),
@@ -132,7 +134,9 @@ fn no_answer(settings: &NeighborSettings, remote: SocketAddr) -> String {
             "no answer from {remote}; with ttl_security configured, check that the neighbour has it too and is no \
              further away"
         ),
-        (None, None) => format!("no answer from {remote}"),
+        (None, None) => {
+            format!("no answer from {remote}; check the address and that no firewall stands between")
+        }
     }
 }
 

@@ -480,6 +480,23 @@ fn a_range_takes_whom_it_holds_up_to_its_limit_and_forgets_who_leaves() {
 }
 
 #[test]
+fn hundreds_of_passive_peers_come_at_once_and_all_are_met() {
+    let hub = Router::start(
+        64496,
+        "127.0.0.1:0",
+        "[[neighbor]]\nrange = \"127.0.0.0/16\"\nremote_asn = 64497\nmonitor_only = true\n",
+    );
+    let mut peers: Vec<Raw> =
+        (0..400).map(|n| Raw::connect(&format!("127.0.{}.{}", 1 + n / 200, 1 + n % 200), hub.port(), 90)).collect();
+    peers.iter_mut().for_each(Raw::establish);
+    hub.await_neighbors("400 sessions", |views| {
+        views.iter().filter(|view| view.state == SessionState::Established).count() == 400
+    });
+    drop(peers);
+    hub.await_neighbors("nobody left", |views| views.is_empty());
+}
+
+#[test]
 fn the_end_of_the_daemon_is_told_to_every_neighbour() {
     let hub = Router::start(64496, "127.0.0.1:0", "[[neighbor]]\nrange = \"127.0.1.0/24\"\nremote_asn = 64497\n");
     let mut peers: Vec<Raw> = (1..=5).map(|n| Raw::connect(&format!("127.0.1.{n}"), hub.port(), 90)).collect();

@@ -77,7 +77,10 @@ struct List {
     next_inbound: u64,
     neighbors: BTreeMap<PeerId, Entry>,
     by_address: HashMap<IpAddr, PeerId>,
+    /// Longest first.
     ranges: Vec<Range>,
+    /// Neighbours that were accepted from each range and exist still.
+    connected: HashMap<Prefix, usize>,
     strangers: HashMap<IpAddr, Instant>,
     accepting: Vec<JoinHandle<()>>,
     stopping: bool,
@@ -231,6 +234,9 @@ impl Speaker {
             speaker.0.changes.send_modify(|changes| *changes += 1);
             drop(finished);
         });
+        if let Some(range) = range {
+            *list.connected.entry(range).or_default() += 1;
+        }
         list.by_address.insert(address, id);
         list.neighbors.insert(id, Entry { neighbor, inbox, leaving: false, done });
     }
@@ -239,6 +245,9 @@ impl Speaker {
     fn forget(&self, id: PeerId) {
         let mut list = self.list();
         let Some(entry) = list.neighbors.remove(&id) else { return };
+        if let Some(connected) = entry.neighbor.range.and_then(|range| list.connected.get_mut(&range)) {
+            *connected = connected.saturating_sub(1);
+        }
         // Its address may belong to a successor already.
         if list.by_address.get(&entry.neighbor.address) == Some(&id) {
             list.by_address.remove(&entry.neighbor.address);
@@ -418,7 +427,7 @@ impl Speaker {
             list.note_stranger(address, &text);
             return Door::Closed(stream);
         }
-        let connected = list.neighbors.values().filter(|entry| entry.neighbor.range == Some(prefix)).count();
+        let connected = list.connected.get(&prefix).copied().unwrap_or_default();
         if connected >= settings.limit {
             let label = settings.label(prefix);
             let text = format!("connection from {address} refused: {label} has its limit of {connected} speakers");

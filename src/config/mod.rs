@@ -2,7 +2,8 @@
 //!
 //! `source` prints faults, `read` walks tables and knows which keys were asked for, `value` says what single
 //! values look like, `sections` and `neighbor` hold the keys with defaults and units, `reload` compares two
-//! files. No other room knows that TOML exists: `app` turns what stands here into the rooms' own settings.
+//! files. No other room knows that TOML exists: what a neighbour's keys say leaves as the settings
+//! that `session`, `engine` and `io` declare.
 
 mod neighbor;
 mod read;

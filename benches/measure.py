@@ -1,7 +1,7 @@
 """Feeds the same table over loopback to ribwatch and to other BGP daemons and prints what it cost each.
 
   benches/run                      all scenarios with ribwatch and BIRD, the first one with every daemon (ALL=1: all)
-  benches/run ingest propagate     only these scenarios
+  benches/run ingest propagate     only these scenarios: ingest, peers, propagate, readers
   benches/run --daemons BIRD,FRR   only these daemons
   benches/run --mrt FILE           a recorded feed (BGP4MP; .gz .bz2 .xz or plain) in place of the made table
   benches/run --prefixes N --seed N --scale X     another table; --scale 2 doubles every scenario (linearity)
@@ -28,6 +28,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 sys.dont_write_bytecode = True
 import daemons  # noqa: E402  (its folder is known only now)
+import readers  # noqa: E402
 
 LIMIT_SECONDS = 300
 CHURN_ROUNDS = 5
@@ -202,6 +203,22 @@ def print_rows(name, rows, reference):
         print(line + ("   " + row["note"] if "note" in row else ""), flush=True)
 
 
+def measure_readers(options, feeder_program):
+    """The scenario without another daemon: it compares ribwatch with itself."""
+    if not daemons.Ribwatch.available():
+        return
+    prefixes = int((options.prefixes or 1_000_000) * options.scale)
+    arguments = ["--prefixes", str(prefixes), "--seed", str(options.seed), "--receiver", "--listen-port", str(daemons.PORT)]
+
+    def start_feeder():
+        return Feeder(feeder_program, arguments, str(os.cpu_count() - 1))
+
+    def make_directory():
+        return tempfile.TemporaryDirectory(prefix="ribwatch-bench-")
+
+    readers.measure(start_feeder, make_directory, LIMIT_SECONDS)
+
+
 def build_feeder():
     """Compiles benches/table_feed with rustc: the standard library is all it needs."""
     target = os.path.join(HERE, "..", "target", "bench")
@@ -232,7 +249,7 @@ def unpacked(file, directory):
 
 def parse_arguments():
     parser = argparse.ArgumentParser(prog="benches/run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("scenario", nargs="*", choices=[[], *SCENARIOS], default=[])
+    parser.add_argument("scenario", nargs="*", choices=[[], *SCENARIOS, "readers"], default=[])
     parser.add_argument("--daemons", default="")
     parser.add_argument("--mrt")
     parser.add_argument("--prefixes", type=int)
@@ -263,11 +280,14 @@ def main():
     with tempfile.TemporaryDirectory(prefix="ribwatch-bench-mrt-") as directory:
         if options.mrt:
             options.mrt = unpacked(options.mrt, directory)
-        names = options.scenario or (["ingest", "propagate"] if options.mrt else list(SCENARIOS))
+        names = options.scenario or (["ingest", "propagate"] if options.mrt else [*SCENARIOS, "readers"])
         for kind in chosen(options, names[0], 0):
             print(f"{kind.name}: {kind.version() if kind.available() else 'not installed'}")
         print(f"daemon on CPU {options.cpus}, feeder on CPU {os.cpu_count() - 1}; load {os.getloadavg()[0]:.1f}")
         for position, scenario in enumerate(names):
+            if scenario == "readers":
+                measure_readers(options, feeder_program)
+                continue
             reference = None
             head = True
             for kind in chosen(options, scenario, position):

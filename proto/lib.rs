@@ -4,6 +4,7 @@
 //! `v1::PathAttributes`, so that an attribute set shared by many routes is encoded and decoded once.
 #![allow(missing_docs, reason = "generated code; the documentation stands in the .proto files")]
 #![allow(clippy::all, reason = "generated code")]
+#![allow(rustdoc::all, reason = "comments of .proto files are not written as Markdown")]
 
 /// Package `ribwatch.v1`.
 pub mod v1 {

@@ -3,36 +3,36 @@
 //! The rooms below stand in the order in which a route meets them. Imports point one way only, from later
 //! rooms to earlier ones; `tests/it/tidy.rs` holds the table and checks it.
 
-/// The nouns everybody shares: ASNs, families, prefixes, time.
+// The nouns everybody shares: ASNs, families, prefixes, time.
 pub mod types;
-/// Bytes to messages and back; no state, no clock, no sockets.
+// Bytes to messages and back; no state, no clock, no sockets.
 pub mod wire;
-/// One remote, sans-IO: input and time go in, actions come out.
+// One remote, sans-IO: input and time go in, actions come out.
 pub mod session;
-/// What we know: Adj-RIB-In, Loc-RIB, Adj-RIB-Out, in compact tables.
+// What we know: Adj-RIB-In, Loc-RIB, Adj-RIB-Out, in compact tables.
 pub mod rib;
-/// Read models: what a reader may ask and the immutable answers it gets.
+// Read models: what a reader may ask and the immutable answers it gets.
 pub mod view;
-/// What we do with it: import and export rules.
+// What we do with it: import and export rules.
 pub mod policy;
-/// The owner of a RIB: applies the rooms above in order; deterministic, no clock, no I/O.
+// The owner of a RIB: applies the rooms above in order; deterministic, no clock, no I/O.
 pub mod engine;
 
 // Above: pure. Below: the world (tokio, sockets, files, clock).
 
-/// Drivers: carry bytes and time to the pure rooms, carry actions back.
+// Drivers: carry bytes and time to the pure rooms, carry actions back.
 pub mod io;
-/// gRPC over `view` and a narrow set of commands.
+// gRPC over `view` and a narrow set of commands.
 pub mod api;
-/// Prometheus text from `view`; names and units in one table.
+// Prometheus text from `view`; names and units in one table.
 pub mod metrics;
-/// HTTP: JSON, health, readiness and metrics.
+// HTTP: JSON, health, readiness and metrics.
 pub mod web;
-/// The TOML file: one struct built from the settings struct each room owns.
+// The TOML file: one struct built from the settings struct each room owns.
 pub mod config;
-/// Wiring only: start order, channels, reload, drain and stop.
+// Wiring only: start order, channels, reload, drain and stop.
 pub mod app;
-/// The story that `ribwatch demo` plays.
+// The story that `ribwatch demo` plays.
 pub mod demo;
-/// One file per verb; talks to the gRPC API or runs offline.
+// One file per verb; talks to the gRPC API or runs offline.
 pub mod cli;

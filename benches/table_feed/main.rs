@@ -55,7 +55,7 @@ struct Options {
 }
 
 /// What a session tells the main loop.
-pub enum Event {
+pub(crate) enum Event {
     Established,
     Sent,
     Complete,

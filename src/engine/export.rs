@@ -83,6 +83,7 @@ impl Engine {
 
     fn export_group(&mut self, now: Timestamp, group: &mut Group, budget: usize, out: &mut Vec<Action>) -> bool {
         self.leave_slow_behind(now, group);
+        group.look_who_lags();
         let mut more = false;
         for table in 0..group.tables.len() {
             more |= self.send_changes(now, group, table, budget, out);

@@ -203,6 +203,8 @@ pub struct Group {
     pub members: Vec<Member>,
     /// Export policy rejects every route: nothing is looked at or kept, only End-of-RIB is sent.
     pub silent: bool,
+    /// Some member may lag: with a thousand in step, nobody is asked one by one for each prefix.
+    lags: bool,
     /// Members were warned that there is no next hop of the family.
     pub warned_next_hop: bool,
     /// Members were warned that a route does not fit a message.
@@ -214,7 +216,7 @@ impl Group {
     pub fn new(key: GroupKey) -> Self {
         let silent = key.export.rejects_everything();
         let tables = key.families.iter().map(|family| GroupTable::new(*family, (!silent).then_some(0))).collect();
-        Self { key, tables, members: Vec::new(), silent, warned_next_hop: false, warned_length: false }
+        Self { key, tables, members: Vec::new(), silent, lags: false, warned_next_hop: false, warned_length: false }
     }
 
     /// Adds a session. It is in step if nothing was told yet, else it catches up.
@@ -231,6 +233,7 @@ impl Group {
             ..Standing::default()
         });
         self.members.push(Member { slot, families: families.collect() });
+        self.lags = true;
         for table in &mut self.tables {
             table.end_of_rib_due = true;
         }
@@ -243,11 +246,17 @@ impl Group {
             if !slow(member.slot, !member.in_step()) {
                 continue;
             }
+            self.lags = true;
             for (standing, table) in member.families.iter_mut().zip(&self.tables) {
                 let told = table.out.len() - table.rows_of(member.slot);
                 standing.lag.get_or_insert_with(|| Lag { told, ..Lag::default() });
             }
         }
+    }
+
+    /// Looks who lags still; called now and then.
+    pub fn look_who_lags(&mut self) {
+        self.lags = self.lags && !self.members.iter().all(Member::in_step);
     }
 
     /// Members that share the stream of a table.
@@ -312,6 +321,9 @@ impl Group {
 
     /// Called when the row of `id` changes from `old`: lagging members keep what they were told.
     pub fn remember(&mut self, table: usize, id: PrefixId, old: Option<(Sent, Source)>, attrs: &mut AttrStore) {
+        if !self.lags {
+            return;
+        }
         for member in &mut self.members {
             let Some(lag) = member.families.get_mut(table).and_then(|standing| standing.lag.as_mut()) else { continue };
             if !lag.covers(id) {
@@ -359,7 +371,11 @@ impl Group {
         let in_table = self.tables.get(table).is_some_and(|table| table.out.holds(id));
         let missed = |lag: &Lag| lag.missed.contains_key(&id);
         in_table
-            || self.members.iter().any(|m| m.families.get(table).is_some_and(|s| s.lag.as_ref().is_some_and(missed)))
+            || self.lags
+                && self
+                    .members
+                    .iter()
+                    .any(|m| m.families.get(table).is_some_and(|s| s.lag.as_ref().is_some_and(missed)))
     }
 }
 

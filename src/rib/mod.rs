@@ -17,7 +17,8 @@
 //! - A `PrefixId` is freed by `Table::free_if_empty` only, never while it has paths; the engine does not free it
 //!   while an Adj-RIB-Out holds it.
 //! - Memory follows content: pages are given back when they are empty, and nothing large is ever copied to grow.
-//! - What a neighbour can make one path cost is bounded: no walk over a table, no more than a moved kilobyte or two.
+//! - What a neighbour can make one path cost is bounded: nothing walks a table; what is moved and compared are the paths of
+//!   one prefix, of which a session has at most `paths::SESSION_PATHS_MAX`.
 //! - The best path does not depend on the order of arrival.
 //!
 //! Nothing here knows a connection, a policy or the time; `received_secs` is what the engine says.

@@ -89,7 +89,7 @@ pub fn canonical_attributes(
     let outcome = outcome(&walker);
     if outcome != Outcome::Withdraw {
         sort_slots(&mut walker);
-        write_set(&walker, walker.mp_reach, out);
+        write_set(&walker, walker.mp_reach.as_ref(), out);
     }
     Ok(outcome)
 }
@@ -149,7 +149,7 @@ fn update(
     let mut walker = Walker::new(message, ctx, scratch, faults);
     walker.walk(fields.attributes)?;
     // 4.
-    if !fields.nlri.is_empty() || walker.mp_reach.is_some_and(|reach| !reach.nlri.is_empty()) {
+    if !fields.nlri.is_empty() || walker.mp_reach.as_ref().is_some_and(|reach| !reach.nlri.is_empty()) {
         check_mandatory(&mut walker, !fields.nlri.is_empty());
     } else {
         walker.check_errors_without_routes()?;
@@ -168,10 +168,10 @@ fn update(
     }
     let outcome = outcome(&walker);
     classic.append(ItemKind::Withdraw, fields.withdrawn, 0..0, out);
-    append_mp(ItemKind::Withdraw, walker.mp_unreach, 0..0, out);
+    append_mp(ItemKind::Withdraw, &walker.mp_unreach, 0..0, out);
     if outcome == Outcome::Withdraw {
         classic.append(ItemKind::Withdraw, fields.nlri, 0..0, out);
-        append_mp(ItemKind::Withdraw, walker.mp_reach, 0..0, out);
+        append_mp(ItemKind::Withdraw, &walker.mp_reach, 0..0, out);
         return Ok(outcome);
     }
     sort_slots(&mut walker);
@@ -179,9 +179,9 @@ fn update(
         let attrs = out.append(|octets| write_set(&walker, None, octets));
         classic.append(ItemKind::Announce, fields.nlri, attrs, out);
     }
-    if walker.mp_reach.is_some_and(|reach| reach.facts.routes > 0) {
-        let attrs = out.append(|octets| write_set(&walker, walker.mp_reach, octets));
-        append_mp(ItemKind::Announce, walker.mp_reach, attrs, out);
+    if walker.mp_reach.as_ref().is_some_and(|reach| reach.facts.routes > 0) {
+        let attrs = out.append(|octets| write_set(&walker, walker.mp_reach.as_ref(), octets));
+        append_mp(ItemKind::Announce, &walker.mp_reach, attrs, out);
     }
     Ok(outcome)
 }
@@ -247,8 +247,8 @@ impl Classic {
 }
 
 #[inline]
-fn append_mp(kind: ItemKind, field: Option<MpField<'_>>, attrs: std::ops::Range<u32>, out: &mut UpdateBatch) {
-    if let Some(field) = field.filter(|field| field.facts.routes > 0) {
+fn append_mp(kind: ItemKind, field: &Option<MpField<'_>>, attrs: std::ops::Range<u32>, out: &mut UpdateBatch) {
+    if let Some(field) = field.as_ref().filter(|field| field.facts.routes > 0) {
         let nlri = out.append(|octets| nlri::append(field.family, field.add_path, field.nlri, octets));
         out.push(kind, field.family, field.add_path, attrs, nlri);
     }
@@ -264,7 +264,7 @@ fn end_of_rib(fields: &Fields<'_>, walker: &Walker<'_, '_>) -> Option<Family> {
     if fields.attributes.is_empty() {
         return Some(Family::IPV4_UNICAST);
     }
-    let unreach = walker.mp_unreach.filter(|unreach| unreach.nlri.is_empty())?;
+    let unreach = walker.mp_unreach.as_ref().filter(|unreach| unreach.nlri.is_empty())?;
     let mut others = walker.seen;
     others.remove(code::MP_UNREACH);
     others.is_empty().then_some(unreach.family)
@@ -305,31 +305,41 @@ fn sort_slots(walker: &mut Walker<'_, '_>) {
 }
 
 /// Appends the canonical set for the routes of `reach`, or for classic NLRI.
-///
-/// Most UPDATEs arrive canonical already, in one piece: those are copied whole.
 #[inline]
-fn write_set(walker: &Walker<'_, '_>, reach: Option<MpField<'_>>, out: &mut Vec<u8>) {
-    if walker.canonical && reach.is_none() {
-        return out.extend_from_slice(walker.octets(walker.field.clone()));
-    }
-    let Some(reach) = reach else {
-        return walker.scratch.slots.iter().for_each(|slot| write_slot(walker, *slot, out));
-    };
+fn write_set(walker: &Walker<'_, '_>, reach: Option<&MpField<'_>>, out: &mut Vec<u8>) {
+    let slots = walker.scratch.slots.as_slice();
+    let Some(reach) = reach else { return write_slots(walker, slots, out) };
     // RFC 4760 §3: NEXT_HOP says nothing about the routes of MP_REACH_NLRI. Where it is IPv4 unicast with a next hop
     // of four octets, the canonical place of that is NEXT_HOP.
     let as_next_hop = reach.family == Family::IPV4_UNICAST && reach.next_hop.len() == 4;
     let own = if as_next_hop { code::NEXT_HOP } else { code::MP_REACH };
-    let slots = walker.scratch.slots.as_slice();
     let (before, after) = slots.split_at_checked(slots.partition_point(|slot| slot.code < own)).unwrap_or_default();
-    for slot in before.iter().filter(|slot| slot.code != code::NEXT_HOP) {
-        write_slot(walker, *slot, out);
+    for part in before.split(|slot| slot.code == code::NEXT_HOP) {
+        write_slots(walker, part, out);
     }
     if as_next_hop {
         push_attribute(flag::TRANSITIVE, code::NEXT_HOP, reach.next_hop, out);
     } else {
         write_mp_next_hop(reach, out);
     }
-    for slot in after.iter().filter(|slot| slot.code != code::NEXT_HOP) {
+    for part in after.split(|slot| slot.code == code::NEXT_HOP) {
+        write_slots(walker, part, out);
+    }
+}
+
+/// Appends attributes that stay. Most UPDATEs bring them in canonical form, in order, with nothing in between:
+/// those are copied in one piece.
+#[inline]
+fn write_slots(walker: &Walker<'_, '_>, slots: &[Slot], out: &mut Vec<u8>) {
+    let Some(last) = slots.last() else { return };
+    let octets: usize = slots.iter().map(Slot::octets).sum();
+    let run = last.end().saturating_sub(octets)..last.end();
+    // In order and as long as the run up to the last one's end: if the first one starts there, nothing else does.
+    let whole = slots.first().is_some_and(|first| first.end() == run.start + first.octets());
+    if walker.exact && walker.sorted && whole {
+        return out.extend_from_slice(walker.octets(run));
+    }
+    for slot in slots {
         write_slot(walker, *slot, out);
     }
 }
@@ -346,7 +356,7 @@ fn write_slot(walker: &Walker<'_, '_>, slot: Slot, out: &mut Vec<u8>) {
 
 /// MP_REACH_NLRI as a canonical set has it: family and next hop.
 #[inline]
-fn write_mp_next_hop(reach: MpField<'_>, out: &mut Vec<u8>) {
+fn write_mp_next_hop(reach: &MpField<'_>, out: &mut Vec<u8>) {
     let [high, low] = reach.family.afi.to_be_bytes();
     let len = u8::try_from(reach.next_hop.len()).unwrap_or(u8::MAX);
     match len.checked_add(4) {

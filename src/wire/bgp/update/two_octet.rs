@@ -16,7 +16,6 @@ impl Walker<'_, '_> {
         if self.ctx.four_octet_as {
             return;
         }
-        self.canonical = false;
         let find = |this: &Self, code| {
             let slot = this.scratch.slots.iter().find(|slot| slot.code == code).copied();
             slot.map(|slot| this.value(slot))

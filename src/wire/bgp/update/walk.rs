@@ -40,6 +40,20 @@ pub(super) struct Slot {
     pub(super) start: u32,
 }
 
+impl Slot {
+    /// Octets of the attribute in canonical form, header included.
+    #[inline]
+    pub(super) fn octets(&self) -> usize {
+        usize::from(self.len) + if self.len > 255 { 4 } else { 3 }
+    }
+
+    /// Where the value ends in the message.
+    #[inline]
+    pub(super) fn end(&self) -> usize {
+        self.start as usize + usize::from(self.len)
+    }
+}
+
 /// What is known of the message while and after its attributes are walked.
 pub(super) struct Walker<'a, 's> {
     message: &'a [u8],
@@ -47,9 +61,9 @@ pub(super) struct Walker<'a, 's> {
     pub(super) scratch: &'s mut Scratch,
     pub(super) ledger: Ledger<'s>,
     pub(super) seen: CodeSet,
-    /// The attribute field as it stands is a canonical set: it can be copied whole.
-    pub(super) canonical: bool,
-    /// The slots ascend by code.
+    /// Every attribute that stays has the octets that it has in a canonical set.
+    pub(super) exact: bool,
+    /// The slots came in ascending order of their codes.
     pub(super) sorted: bool,
     last_kept: u8,
     pub(super) field: Range<usize>,
@@ -73,7 +87,7 @@ impl<'a, 's> Walker<'a, 's> {
             scratch,
             ledger: Ledger::new(faults),
             seen: CodeSet::EMPTY,
-            canonical: true,
+            exact: ctx.four_octet_as,
             sorted: true,
             last_kept: 0,
             field: 0..0,
@@ -97,8 +111,7 @@ impl<'a, 's> Walker<'a, 's> {
     /// The value of an attribute that stays.
     #[inline]
     pub(super) fn value(&self, slot: Slot) -> &'a [u8] {
-        let start = slot.start as usize;
-        self.octets(start..start + usize::from(slot.len))
+        self.octets(slot.start as usize..slot.end())
     }
 
     /// Walks the whole attribute field.
@@ -107,12 +120,10 @@ impl<'a, 's> Walker<'a, 's> {
         while !field.is_empty() {
             let before = field;
             let Some((flags, code, value)) = next_attribute(&mut field) else {
-                self.canonical = false;
                 return self.broken_off(before);
             };
             self.attribute(before.position(), flags, code, value)?;
         }
-        self.canonical &= self.sorted;
         Ok(())
     }
 
@@ -182,12 +193,10 @@ impl<'a, 's> Walker<'a, 's> {
     fn ruled_out(&mut self, at: usize, code: u8) -> bool {
         let rules = &self.ctx.rules;
         if rules.withdraw.contains(code) {
-            self.canonical = false;
             self.ledger.unwanted(ErrorAction::TreatAsWithdraw, code, at, "makes the route unwanted");
         }
         let needed = matches!(code, code::ORIGIN..=code::NEXT_HOP | code::MP_REACH | code::MP_UNREACH);
         if rules.discard.contains(code) && !needed {
-            self.canonical = false;
             self.ledger.unwanted(ErrorAction::AttributeDiscard, code, at, "unwanted");
             return true;
         }
@@ -208,8 +217,6 @@ impl<'a, 's> Walker<'a, 's> {
             self.record(action, Some(code), at, rfc, what, subcode);
         } else if flags & flag::TRANSITIVE != 0 {
             self.keep(flags, flag::OPTIONAL | flag::TRANSITIVE | flag::PARTIAL, code, value);
-        } else {
-            self.canonical = false;
         }
         Ok(())
     }
@@ -218,14 +225,13 @@ impl<'a, 's> Walker<'a, 's> {
     fn keep(&mut self, flags: u8, canonical_flags: u8, code: u8, value: Reader<'a>) {
         let (Ok(len), Ok(start)) = (u16::try_from(value.len()), u32::try_from(value.position())) else { return };
         let extended = if len > 255 { flag::EXTENDED_LENGTH } else { 0 };
-        self.canonical &= flags == canonical_flags | extended;
+        self.exact &= flags == canonical_flags | extended;
         self.sorted &= code > self.last_kept;
         self.last_kept = code;
         self.scratch.slots.push(Slot { code, flags: canonical_flags, len, start });
     }
 
     fn mp_attribute(&mut self, at: usize, code: u8, value: Reader<'a>) -> Result<(), Fault> {
-        self.canonical = false;
         let found = match (code, self.rib_family) {
             (code::MP_UNREACH, _) => mp::unreach(self.ctx, value),
             (_, Some(family)) => mp::rib_next_hop(self.ctx, family, value),
@@ -297,8 +303,6 @@ impl<'a, 's> Walker<'a, 's> {
         what: &str,
         subcode: u8,
     ) {
-        // Something is left out, or nothing is announced: the field is not copied whole.
-        self.canonical = false;
         self.ledger.error(Note { action, attribute, at, rfc, what }, subcode);
     }
 

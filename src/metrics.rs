@@ -22,7 +22,7 @@ const PEER: &[PeerMetric] = &[
     ("ribwatch_peer_established", Kind::Gauge, "1 while the session is established, else 0.", |view, _| {
         u64::from(view.state == SessionState::Established)
     }),
-    ("ribwatch_peer_send_queue_octets", Kind::Gauge, "Octets waiting to be written to the neighbour.", |view, _| {
+    ("ribwatch_peer_send_queue_octets", Kind::Gauge, "Octets waiting to be written to the neighbor.", |view, _| {
         view.send_queue
     }),
 ];
@@ -110,13 +110,13 @@ fn neighbors(views: &[NeighborView], now: Timestamp, out: &mut Text) {
             [("peer", &view.address), ("session_state", &gobgp_state(view.state)), ("admin_state", &admin)];
         out.row("bgp_peer_state", &labels, 1);
     }
-    out.head("bgp_peer_asn", Kind::Gauge, "AS of the neighbour; 0 before it is known.");
+    out.head("bgp_peer_asn", Kind::Gauge, "AS of the neighbor; 0 before it is known.");
     for view in views {
         let router_id = view.router_id.map(|id| id.to_string()).unwrap_or_default();
         let asn = view.remote_asn.map_or(0, |asn| asn.0.into());
         out.row("bgp_peer_asn", &[("peer", &view.address), ("router_id", &router_id)], asn);
     }
-    out.head("ribwatch_peer_info", Kind::Gauge, "Configured name of the neighbour; always 1.");
+    out.head("ribwatch_peer_info", Kind::Gauge, "Configured name of the neighbor; always 1.");
     for view in views {
         let name = view.name.as_deref().unwrap_or_default();
         out.row("ribwatch_peer_info", &[("peer", &view.address), ("name", &name)], 1);

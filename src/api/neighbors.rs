@@ -22,7 +22,7 @@ pub(super) struct Neighbors(pub(super) Arc<dyn Backend>);
 impl Neighbors {
     fn find(&self, word: &str) -> Result<PeerId, Status> {
         if word.is_empty() {
-            return Err(Status::invalid_argument("name a neighbour: its address or its configured name"));
+            return Err(Status::invalid_argument("name a neighbor: its address or its configured name"));
         }
         Ok(find_neighbor(word, &self.0.neighbors()).map_err(status)?.peer)
     }

@@ -73,6 +73,8 @@ pub(super) async fn start(request: v1::WatchRoutesRequest, backend: Arc<dyn Back
             "the longest match of an address cannot be watched: name a prefix, with longer or shorter",
         ));
     }
+    // For a watch of changes alone every change after the subscription counts, so this is read before it.
+    let before = backend.summary().seq;
     let source = backend.subscribe().await.map_err(status)?;
     let Answer::Summary(summary) = backend.query(Query::Summary).await.map_err(status)? else {
         return Err(Status::internal("the engine did not answer a question about counts with counts"));
@@ -87,7 +89,7 @@ pub(super) async fn start(request: v1::WatchRoutesRequest, backend: Arc<dyn Back
         client,
         started,
         renderer: Renderer::default(),
-        seq: summary.seq,
+        seq: if request.skip_snapshot && request.resume_token.is_empty() { before } else { summary.seq },
         pages: VecDeque::new(),
         reading: None,
         pending: Vec::new(),

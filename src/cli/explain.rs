@@ -77,7 +77,7 @@ fn print_table(answer: &v1::ExplainRouteResponse, out: &mut Output<'_>) -> Resul
         table.push(vec![
             Cell::coloured(mark, colour),
             route::neighbor(route).into(),
-            (&message.next_hop).into(),
+            route::next_hop(message).into(),
             route::number(message.local_pref).into(),
             route::number(message.med).into(),
             route::path(message).into(),

@@ -13,7 +13,7 @@ use crate::types::Asn;
 pub(super) struct AnnounceArgs {
     /// What to announce, such as 203.0.113.0/24
     prefix: String,
-    /// Next hop; without it, our own address towards each neighbour
+    /// Next hop; without it, our own address towards each neighbor
     #[arg(long, value_name = "ADDRESS")]
     next_hop: Option<String>,
     /// ORIGIN

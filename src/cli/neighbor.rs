@@ -14,7 +14,7 @@ use crate::view::{SessionState, json};
 pub(super) struct NeighborArgs {
     #[command(subcommand)]
     verb: Option<NeighborVerb>,
-    /// Only this neighbour, in full: its address or its configured name
+    /// Only this neighbor, in full: its address or its configured name
     #[arg(value_name = "ADDRESS")]
     neighbor: Option<String>,
 }
@@ -29,7 +29,7 @@ enum NeighborVerb {
         /// Keep the session, only ask for the routes again (ROUTE-REFRESH)
         #[arg(long)]
         soft: bool,
-        /// Words for the neighbour's operator (RFC 9003)
+        /// Words for the neighbor's operator (RFC 9003)
         #[arg(long, conflicts_with = "soft")]
         text: Option<String>,
     },
@@ -44,13 +44,13 @@ enum NeighborVerb {
         /// Address or configured name
         #[arg(value_name = "ADDRESS")]
         neighbor: String,
-        /// Words for the neighbour's operator (RFC 9003)
+        /// Words for the neighbor's operator (RFC 9003)
         #[arg(long)]
         text: Option<String>,
     },
-    /// Adds a neighbour until the daemon ends; the configuration file is not written
+    /// Adds a neighbor until the daemon ends; the configuration file is not written
     Add(AddArgs),
-    /// Ends the session and forgets the neighbour; the configuration file is not written
+    /// Ends the session and forgets the neighbor; the configuration file is not written
     Remove {
         /// Address or configured name
         #[arg(value_name = "ADDRESS")]
@@ -78,7 +78,7 @@ struct AddArgs {
     /// An export policy, such as accept-all; may be repeated. None on eBGP rejects everything (RFC 8212)
     #[arg(long, value_name = "POLICY")]
     export: Vec<String>,
-    /// Never connect, wait for the neighbour
+    /// Never connect, wait for the neighbor
     #[arg(long)]
     passive: bool,
     /// Keep and watch everything, send nothing but keepalives
@@ -135,7 +135,7 @@ async fn act(verb: NeighborVerb, client: &Client, out: &mut Output<'_>) -> Resul
     Ok(out.line(&format!("{neighbor}: {what}"))?)
 }
 
-/// The neighbour as the keys of a `[[neighbor]]` table.
+/// The neighbor as the keys of a `[[neighbor]]` table.
 fn definition(args: &AddArgs) -> Result<String, Failure> {
     let text = |text: &str| toml::Value::String(text.to_owned()).to_string();
     let list = |items: &[String]| toml::Value::from(items.to_vec()).to_string();

@@ -27,7 +27,7 @@ pub(super) struct RibArgs {
 
 #[derive(Subcommand, Debug)]
 enum RibVerb {
-    /// Counts per table, neighbour and family
+    /// Counts per table, neighbor and family
     Summary,
 }
 

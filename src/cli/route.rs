@@ -23,9 +23,9 @@ pub(super) enum Table {
     /// The chosen route of each prefix
     #[default]
     Loc,
-    /// What neighbours sent, before policy
+    /// What neighbors sent, before policy
     AdjIn,
-    /// What a neighbour was told (needs --neighbor)
+    /// What a neighbor was told (needs --neighbor)
     AdjOut,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct FilterArgs {
     /// Table to read
     #[arg(long, value_enum, default_value_t)]
     pub table: Table,
-    /// Only routes of this neighbour, by address or name
+    /// Only routes of this neighbor, by address or name
     #[arg(long, value_name = "ADDRESS")]
     pub neighbor: Option<String>,
     /// Only this family, such as ipv4-unicast
@@ -170,10 +170,18 @@ pub(super) fn path(message: &v1::PathAttributes) -> String {
     if message.as_path.is_empty() { letter.to_owned() } else { format!("{} {letter}", message.as_path) }
 }
 
-/// The neighbour of a route; `local` for one of our own.
+/// The neighbor of a route; `local` for one of our own.
 pub(super) fn neighbor(route: &v1::Route) -> String {
     let name = if route.neighbor.is_empty() { "local" } else { &route.neighbor };
     if route.path_id == 0 { name.to_owned() } else { format!("{name} id {}", route.path_id) }
+}
+
+/// The next hop; `self` where it stands for our own address towards each neighbor.
+pub(super) fn next_hop(message: &v1::PathAttributes) -> &str {
+    match message.next_hop.as_str() {
+        "0.0.0.0" | "::" => "self",
+        address => address,
+    }
 }
 
 /// The columns of a route.
@@ -203,7 +211,7 @@ pub(super) fn cells(route: &v1::Route, message: &v1::PathAttributes) -> Vec<Cell
     vec![
         mark,
         Cell::coloured(&route.prefix, colour),
-        Cell::coloured(&message.next_hop, colour),
+        Cell::coloured(next_hop(message), colour),
         Cell::coloured(neighbor(route), colour),
         Cell::coloured(number(message.local_pref), colour),
         Cell::coloured(number(message.med), colour),

@@ -100,7 +100,7 @@ impl RouteFilter {
             word => Some(find_neighbor(word, neighbors)?.peer),
         };
         if words.table == Table::AdjOut && neighbor.is_none() {
-            return Err(Refusal::Invalid("Adj-RIB-Out is kept per neighbour: name one with --neighbor".into()));
+            return Err(Refusal::Invalid("Adj-RIB-Out is kept per neighbor: name one with --neighbor".into()));
         }
         Ok(Self {
             table: words.table,
@@ -158,7 +158,7 @@ pub fn find_neighbor<'a>(word: &str, neighbors: &'a [NeighborView]) -> Result<&'
     neighbors
         .iter()
         .find(|view| Some(view.address) == address || view.name.as_deref() == Some(word))
-        .ok_or_else(|| Refusal::NotFound(format!("no neighbour `{word}`: `ribwatch neighbor` lists them")))
+        .ok_or_else(|| Refusal::NotFound(format!("no neighbor `{word}`: `ribwatch neighbor` lists them")))
 }
 
 /// The unicast family that `prefix` belongs to.
@@ -427,6 +427,19 @@ mod tests {
             assert!(text.contains(word) && text.contains(expression), "{text}");
         }
         assert!(path_expression(&"a".repeat(EXPRESSION_LEN_MAX + 1)).is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_expression_is_compiled_or_refused(text in r"[\[\](){}|*+?^$._\\0-9 -]{0,40}") {
+            let _ = path_expression(&text);
+        }
+
+        #[test]
+        fn a_glob_agrees_with_the_same_question_as_an_expression(pattern in "[ab*]{0,8}", text in "[ab]{0,8}") {
+            let expression = Regex::new(&format!("^{}$", pattern.replace('*', ".*"))).unwrap();
+            proptest::prop_assert_eq!(glob(&pattern, &text), expression.is_match(text.as_bytes()));
+        }
     }
 
     #[test]

@@ -283,6 +283,15 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_a_token_or_is_refused(text in "(010000000000000000)?[0-9a-f]{0,120}|.{0,40}") {
+            if let Ok(position) = read_token(&text, 0) {
+                proptest::prop_assert_eq!(read_token(&write_token(&position, 0), 0).unwrap(), position);
+            }
+        }
+    }
+
     #[test]
     fn what_is_not_a_token_is_refused() {
         let prefix = Cursor { family: Family::IPV4_UNICAST, after: Nlri::Prefix("192.0.2.0/24".parse().unwrap()) };

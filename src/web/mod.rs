@@ -66,7 +66,7 @@ ribwatch
   /api/v1/neighbors             sessions and their counts
   /api/v1/neighbors/ADDRESS     one of them, by address or name
   /api/v1/rib                   routes: ?prefix= table= neighbor= family= match= origin= as_path= community= limit= next=
-  /api/v1/summary               counts per table, neighbour and family
+  /api/v1/summary               counts per table, neighbor and family
 
 Everything else is on the command line (ribwatch --help) and in gRPC (package ribwatch.v1, reflection is on).
 ";

@@ -328,6 +328,8 @@ fn a_route_of_our_own_is_announced_and_withdrawn() {
     let shell = Shell::new();
     let announced = shell.prints(&["announce", "192.0.2.0/25", "--community", "64500:1", "--as-path", "64500 64501"]);
     assert_eq!(announced, "announced 192.0.2.0/25\n");
+    let table = shell.prints(&["rib", "192.0.2.0/25"]);
+    assert!(table.contains("*>  192.0.2.0/25  self      local"), "{table}");
     let route = &shell.json(&["rib", "192.0.2.0/25"])[0];
     assert_eq!((&route["neighbor"], &route["as_path"]), (&serde_json::Value::Null, &"64500 64501".into()));
     assert_eq!(shell.prints(&["withdraw", "192.0.2.0/25"]), "withdrawn 192.0.2.0/25\n");
@@ -340,7 +342,7 @@ fn a_route_of_our_own_is_announced_and_withdrawn() {
 fn exit_codes_tell_no_from_wrong_from_unreachable() {
     let shell = Shell::new();
     for (arguments, code, words) in [
-        (&["neighbor", "192.0.2.99"][..], 1, "no neighbour `192.0.2.99`"),
+        (&["neighbor", "192.0.2.99"][..], 1, "no neighbor `192.0.2.99`"),
         (&["rib", "192.0.2.1/24"], 2, "did you mean 192.0.2.0/24"),
         (&["rib", "--as-path", "("], 2, "unclosed group"),
         (&["rib", "--table", "adj-out"], 2, "--neighbor"),

@@ -293,3 +293,20 @@ async fn what_cannot_be_watched_is_refused() {
         assert_eq!(routes.watch_routes(request).await.unwrap_err().code(), Code::InvalidArgument);
     }
 }
+
+#[tokio::test]
+async fn a_daemon_that_stops_does_not_wait_for_its_watchers() {
+    let fake = Fake::new(16);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let backend: std::sync::Arc<dyn ribwatch::view::Backend> = fake.clone();
+    let server = tokio::spawn(ribwatch::api::serve(listener, backend, async {
+        stopped.await.unwrap();
+    }));
+    let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
+    let mut watch = Watch::start(&channel, v1::WatchRoutesRequest::default()).await;
+    watch.until_end_of_snapshot().await;
+    stop.send(()).unwrap();
+    tokio::time::timeout(Duration::from_secs(10), server).await.expect("it ends").unwrap().unwrap();
+}

@@ -111,14 +111,14 @@ async fn a_wrong_question_gets_its_status_and_a_sentence() {
     let site = Site::new().await;
     for (path, status, words) in [
         ("/nowhere", 404, "no such page"),
-        ("/api/v1/neighbors/192.0.2.99", 404, "no neighbour"),
+        ("/api/v1/neighbors/192.0.2.99", 404, "no neighbor"),
         ("/api/v1/rib?prefix=192.0.2.1/24", 400, "did you mean"),
         ("/api/v1/rib?table=nonsense", 400, "adj-in"),
-        ("/api/v1/rib?table=adj-out", 400, "per neighbour"),
+        ("/api/v1/rib?table=adj-out", 400, "per neighbor"),
         ("/api/v1/rib?limit=many", 400, "must be a number"),
         ("/api/v1/rib?colour=red", 400, "no parameter `colour`"),
         ("/api/v1/rib?next=77", 400, "page token"),
-        ("/api/v1/rib?neighbor=nobody", 404, "no neighbour"),
+        ("/api/v1/rib?neighbor=nobody", 404, "no neighbor"),
     ] {
         let (got, body) = site.get(path).await;
         assert_eq!(got, status, "{path}: {body}");

@@ -46,8 +46,8 @@ class Daemon:
     program = ""
     config_name = "daemon.conf"
 
-    def __init__(self, directory):
-        self.directory = directory
+    def __init__(self, directory, local_asn=LOCAL_ASN):
+        self.directory, self.local_asn = directory, local_asn
         self.process = None
 
     @classmethod
@@ -97,7 +97,7 @@ class Ribwatch(Daemon):
     def config(self, neighbors):
         text = f"""
 [router]
-asn = {LOCAL_ASN}
+asn = {self.local_asn}
 router_id = "127.0.0.1"
 listen = []
 [api]
@@ -127,7 +127,11 @@ export = ["{'accept-all' if n.receives else 'reject-all'}"]
 
 
 class Bird(Daemon):
-    """Next hops are looked up in an empty table: in its own, every route that covers one starts a new look-up."""
+    """Next hops are looked up in an empty table: in its own, every route that covers one starts a new look-up.
+
+    What a peer did wrong (class `remote`) is not logged: a recorded feed has thousands of such attributes, and their
+    way through syslog cost 60 CPU seconds.
+    """
 
     name = "BIRD"
     program = "bird"
@@ -137,11 +141,11 @@ class Bird(Daemon):
         return output("bird", "--version").strip()
 
     def config(self, neighbors):
-        text = "router id 127.0.0.1;\nprotocol device { scan time 3600; }\nipv4 table igp4;\n"
+        text = "log stderr { info, warning, error, fatal, bug };\nrouter id 127.0.0.1;\nprotocol device { scan time 3600; }\nipv4 table igp4;\n"
         for i, n in enumerate(neighbors):
             text += f"""
 protocol bgp p{i} {{
-  local 127.0.0.1 port {OWN_PORT} as {LOCAL_ASN};
+  local 127.0.0.1 port {OWN_PORT} as {self.local_asn};
   neighbor {n.address} port {PORT} as {n.asn};
   multihop; hold time 240; connect delay time 1;
   ipv4 {{ igp table igp4; import all; export {'all' if n.receives else 'none'}; }};
@@ -167,7 +171,7 @@ class Frr(Daemon):
 
     def config(self, neighbors):
         text = f"""
-router bgp {LOCAL_ASN}
+router bgp {self.local_asn}
  bgp router-id 127.0.0.1
  no bgp ebgp-requires-policy
  no bgp enforce-first-as
@@ -209,7 +213,7 @@ class Gobgp(Daemon):
         verdict = "accept-route" if any(n.receives for n in neighbors) else "reject-route"
         text = f"""
 [global.config]
-  as = {LOCAL_ASN}
+  as = {self.local_asn}
   router-id = "127.0.0.1"
   port = -1
 [global.apply-policy.config]
@@ -252,7 +256,7 @@ class Openbgpd(Daemon):
         return "Open" + output("dpkg-query", "-W", "-f", "BGPD ${Version}", "openbgpd").strip()
 
     def config(self, neighbors):
-        text = f"""AS {LOCAL_ASN}
+        text = f"""AS {self.local_asn}
 router-id 127.0.0.1
 listen on 127.0.0.1 port {OWN_PORT}
 fib-update no

@@ -116,6 +116,8 @@ def measure(kind, scenario, options, feeder_program):
         try:
             deadline = time.monotonic() + LIMIT_SECONDS
             table = feeder.wait_for("ready", deadline)
+            # A feed recorded inside an AS is played inside that AS.
+            daemon.local_asn = table["local_asn"] or daemon.local_asn
             first = table["peer_asn"]
             neighbors = [daemons.Neighbor(f"127.0.1.{i + 1}", first + i) for i in range(table["peers"])]
             neighbors += [daemons.Neighbor("127.0.2.1", 64999, receives=True)] if receiver else []

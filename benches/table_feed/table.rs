@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use crate::mrt::Recorder;
 use crate::random::Random;
 use crate::wire::{self, Key};
 
@@ -26,6 +27,8 @@ pub struct Table {
     pub four_octet_as: bool,
     /// The ASN that the first sending peer must have: that of a recorded feed.
     pub peer_asn: Option<u32>,
+    /// The ASN that the daemon must have: that of a feed recorded on an iBGP session.
+    local_asn: Option<u32>,
     updates: usize,
     prefixes: usize,
     sets: usize,
@@ -54,6 +57,7 @@ impl Table {
             initial: Vec::new(),
             four_octet_as: true,
             peer_asn: None,
+            local_asn: None,
             updates: 0,
             prefixes: shape.prefixes,
             sets: 0,
@@ -86,13 +90,13 @@ impl Table {
     }
 
     /// A recorded feed; it has no churn of its own.
-    pub fn recorded(peer_asn: u32, four_octet_as: bool, updates: usize, stream: Arc<Vec<u8>>) -> Self {
+    pub fn recorded(from: &Recorder, updates: usize, stream: Arc<Vec<u8>>) -> Self {
         let mut keys = HashSet::new();
         let mut left = stream.as_slice();
         while let Ok(Some((_, message))) = wire::first_message(left) {
             left = left.get(message.len()..).unwrap_or_default();
             // An UPDATE that we cannot read is sent all the same: the daemon decides.
-            let _ = wire::changes(message, four_octet_as, 0, |change| {
+            let _ = wire::changes(message, from.four_octet_as, 0, |change| {
                 match change {
                     wire::Change::Announce(key, _) => keys.insert(key),
                     wire::Change::Withdraw(key) => keys.remove(&key),
@@ -101,8 +105,9 @@ impl Table {
         }
         Table {
             initial: vec![stream],
-            four_octet_as,
-            peer_asn: Some(peer_asn),
+            four_octet_as: from.four_octet_as,
+            peer_asn: Some(from.peer_asn),
+            local_asn: (from.local_asn == from.peer_asn).then_some(from.local_asn),
             updates,
             prefixes: keys.len(),
             sets: 0,
@@ -135,7 +140,8 @@ impl Table {
     pub fn describe(&self) -> String {
         let octets: usize = self.initial.iter().map(|stream| stream.len()).sum();
         format!(
-            "\"peers\":{},\"prefixes\":{},\"sets\":{},\"updates\":{},\"octets\":{octets},\"mean_path_len\":{:.2}",
+            "\"local_asn\":{},\"peers\":{},\"prefixes\":{},\"sets\":{},\"updates\":{},\"octets\":{octets},\"mean_path_len\":{:.2}",
+            self.local_asn.unwrap_or(0),
             self.initial.len(),
             self.prefixes,
             self.sets,
@@ -216,7 +222,7 @@ fn partition(keys: &[Key], sets: usize, random: &mut Random) -> Vec<Vec<Key>> {
 }
 
 /// Next hop of peer number `peer`: a documentation address, since some daemons refuse 127.0.0.0/8.
-pub fn next_hop(peer: usize) -> [u8; 4] {
+fn next_hop(peer: usize) -> [u8; 4] {
     [198, 51, 100, 1 + peer as u8]
 }
 

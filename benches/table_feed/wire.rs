@@ -151,28 +151,6 @@ pub fn changes(message: &[u8], four_octet_as: bool, skip: usize, mut each: impl 
     prefixes(announced, |key| each(Change::Announce(key, path))).ok_or_else(fault)
 }
 
-/// The four octets of NEXT_HOP in an UPDATE, where there are such.
-pub fn next_hop(message: &mut [u8]) -> Option<&mut [u8]> {
-    let withdrawn_len = usize::from(u16::from_be_bytes([*message.get(19)?, *message.get(20)?]));
-    let mut at = HEADER_LEN + 2 + withdrawn_len;
-    let attributes_len = usize::from(u16::from_be_bytes([*message.get(at)?, *message.get(at + 1)?]));
-    at += 2;
-    let end = at + attributes_len;
-    while at < end {
-        let (flags, code) = (*message.get(at)?, *message.get(at + 1)?);
-        let (head, len) = if flags & 0x10 != 0 {
-            (4, usize::from(u16::from_be_bytes([*message.get(at + 2)?, *message.get(at + 3)?])))
-        } else {
-            (3, usize::from(*message.get(at + 2)?))
-        };
-        if code == 3 && len == 4 {
-            return message.get_mut(at + head..at + head + len);
-        }
-        at += head + len;
-    }
-    None
-}
-
 /// Splits off a field that has its length in two octets in front.
 fn counted(field: &[u8]) -> Option<(&[u8], &[u8])> {
     let (len, rest) = field.split_first_chunk::<2>()?;

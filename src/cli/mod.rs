@@ -71,12 +71,12 @@ enum Verb {
     Check(check::CheckArgs),
     /// Plays the whole product on this machine, as a story that checks itself
     Demo(demo::DemoArgs),
-    /// Prints BGP messages given in hex as JSON
-    Decode(decode::DecodeArgs),
     #[command(flatten)]
     Asking(AskingVerb),
     /// Prints MRT files, one line per route
     Mrt(mrt::MrtArgs),
+    /// Prints BGP messages given in hex as JSON
+    Decode(decode::DecodeArgs),
     #[command(flatten)]
     Printing(PrintingVerb),
 }

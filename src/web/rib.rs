@@ -109,7 +109,9 @@ pub(super) async fn page(
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Response, Refused> {
     let parameters = Parameters::parse(pairs).map_err(Refused)?;
-    let filter = RouteFilter::parse(&parameters.words(), &site.backend.neighbors()).map_err(Refused)?;
+    // Thousands of neighbours are not copied for a question that names none.
+    let neighbors = if parameters.neighbor.is_empty() { Vec::new() } else { site.backend.neighbors() };
+    let filter = RouteFilter::parse(&parameters.words(), &neighbors).map_err(Refused)?;
     let scan = Scan::resume(filter, &parameters.next).map_err(Refused)?;
     let limit = parameters.limit.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX);
     let body = routes(&site, scan, limit).await.map_err(Refused)?;

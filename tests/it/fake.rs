@@ -115,6 +115,11 @@ impl Fake {
         drop(self.subscribed.wait_while(state, |state| state.subscriptions < count).unwrap());
     }
 
+    /// How many subscribers are there now, as far as the last change has shown.
+    pub fn listening(&self) -> usize {
+        self.state().subscribers.len()
+    }
+
     /// Number of the last change.
     pub fn seq(&self) -> u64 {
         self.state().seq

@@ -295,6 +295,22 @@ async fn what_cannot_be_watched_is_refused() {
 }
 
 #[tokio::test]
+async fn a_client_that_leaves_is_forgotten() {
+    let (fake, peer, channel) = fake_with(3).await;
+    let mut watch = Watch::start(&channel, v1::WatchRoutesRequest::default()).await;
+    watch.until_end_of_snapshot().await;
+    assert_eq!(fake.listening(), 1);
+    drop((watch, channel));
+    let forgotten = async {
+        while fake.listening() > 0 {
+            tokio::task::yield_now().await;
+            fake.announce(peer, "203.0.113.0/24", &[64496]);
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), forgotten).await.expect("its subscription ends");
+}
+
+#[tokio::test]
 async fn a_daemon_that_stops_does_not_wait_for_its_watchers() {
     let fake = Fake::new(16);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

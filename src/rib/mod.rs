@@ -57,7 +57,7 @@ pub struct Rib {
 impl Rib {
     /// An empty RIB; `seed` must be unknown to neighbours (hash flooding).
     pub fn new(seed: u64) -> Self {
-        Self { attrs: AttrStore::new(seed), tables: Tables::default() }
+        Self { attrs: AttrStore::new(seed), tables: Tables { seed, by_family: Vec::new() } }
     }
 
     /// Octets allocated for everything.
@@ -68,30 +68,33 @@ impl Rib {
 
 /// Tables by family. There are few families, so they stand in a row, in order.
 #[derive(Debug, Default)]
-pub struct Tables(Vec<Table>);
+pub struct Tables {
+    seed: u64,
+    by_family: Vec<Table>,
+}
 
 impl Tables {
     /// The table of a family; `None` when nothing was ever filed there.
     pub fn get(&self, family: Family) -> Option<&Table> {
-        self.0.iter().find(|table| table.family() == family)
+        self.by_family.iter().find(|table| table.family() == family)
     }
 
     /// The table of a family, to be written; `None` as above.
     pub fn get_mut(&mut self, family: Family) -> Option<&mut Table> {
-        self.0.iter_mut().find(|table| table.family() == family)
+        self.by_family.iter_mut().find(|table| table.family() == family)
     }
 
     /// The table of a family, made if need be.
     pub fn open(&mut self, family: Family) -> &mut Table {
-        let at = self.0.partition_point(|table| table.family() < family);
-        if self.0.get(at).is_none_or(|table| table.family() != family) {
-            self.0.insert(at, Table::new(family));
+        let at = self.by_family.partition_point(|table| table.family() < family);
+        if self.by_family.get(at).is_none_or(|table| table.family() != family) {
+            self.by_family.insert(at, Table::new(family, self.seed));
         }
-        &mut self.0[at]
+        &mut self.by_family[at]
     }
 
     /// All tables, by family.
     pub fn iter(&self) -> impl Iterator<Item = &Table> {
-        self.0.iter()
+        self.by_family.iter()
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use rustc_hash::FxBuildHasher;
+use foldhash::fast::FixedState;
 
 use crate::{
     rib::{
@@ -31,13 +31,14 @@ pub struct Table {
     family: Family,
     index: Index,
     paths: Paths,
-    labels: HashMap<(PrefixId, SessionSlot, PathId), Box<[u8]>, FxBuildHasher>,
+    labels: HashMap<(PrefixId, SessionSlot, PathId), Box<[u8]>, FixedState>,
 }
 
 impl Table {
-    /// An empty table.
-    pub fn new(family: Family) -> Self {
-        Self { family, index: Index::new(family), paths: Paths::default(), labels: HashMap::default() }
+    /// An empty table; `seed` must be unknown to neighbours, who choose the path ids that labels are filed under.
+    pub fn new(family: Family, seed: u64) -> Self {
+        let labels = HashMap::with_hasher(FixedState::with_seed(seed));
+        Self { family, index: Index::new(family), paths: Paths::default(), labels }
     }
 
     /// Whose routes these are.

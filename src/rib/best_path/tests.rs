@@ -302,7 +302,7 @@ proptest! {
     ) {
         // Each move: a session announces one of the paths, or withdraws.
         let net = Net::of(&said);
-        let mut table = Table::new(Family::IPV4_UNICAST);
+        let mut table = Table::new(Family::IPV4_UNICAST, 1);
         let nlri = crate::rib::NlriRef::Prefix(crate::types::Prefix::v4(0xc000_0200, 24));
         let id = table.find_or_insert(nlri).expect("a prefix of the family");
         for (session, path) in moves {

@@ -128,7 +128,7 @@ proptest! {
 
     #[test]
     fn a_table_agrees_with_a_map_of_maps(family in families(), ops in prop::collection::vec(op(), 1..120)) {
-        let mut table = Table::new(family);
+        let mut table = Table::new(family, 1);
         let mut model = Model::new();
         for op in ops {
             play(&mut table, &mut model, op);
@@ -140,20 +140,20 @@ proptest! {
 #[test]
 fn nlri_of_another_kind_have_no_place() {
     let v6 = NlriRef::Prefix(Prefix::v6(0, 0));
-    let mut table = Table::new(Family::IPV4_UNICAST);
+    let mut table = Table::new(Family::IPV4_UNICAST, 1);
     assert_eq!(table.find_or_insert(v6), None);
     assert_eq!(table.find_or_insert(NlriRef::Opaque(&[1])), None);
     assert_eq!(table.longest_match(Prefix::v6(0, 0)), None);
     assert_eq!(table.inside(Prefix::v6(0, 0), None).count() + table.covering(Prefix::v6(0, 0)).count(), 0);
-    let mut vpn = Table::new(Family::VPNV4);
+    let mut vpn = Table::new(Family::VPNV4, 1);
     assert_eq!(vpn.find_or_insert(v6), None);
     assert_eq!(vpn.longest_match(Prefix::v4(0, 0)), None);
 }
 
 #[test]
 fn a_cursor_of_another_family_starts_in_front_of_it_or_behind() {
-    let mut v4 = Table::new(Family::IPV4_UNICAST);
-    let mut v6 = Table::new(Family::IPV6_UNICAST);
+    let mut v4 = Table::new(Family::IPV4_UNICAST, 1);
+    let mut v6 = Table::new(Family::IPV6_UNICAST, 1);
     let (four, six) = (NlriRef::Prefix(Prefix::v4(0, 0)), NlriRef::Prefix(Prefix::v6(0, 0)));
     v4.find_or_insert(four);
     v6.find_or_insert(six);
@@ -164,12 +164,12 @@ fn a_cursor_of_another_family_starts_in_front_of_it_or_behind() {
 
 #[test]
 fn warming_changes_nothing_whether_prefixes_are_there_or_not() {
-    let mut table = Table::new(Family::IPV4_UNICAST);
+    let mut table = Table::new(Family::IPV4_UNICAST, 1);
     let known = NlriRef::Prefix(Prefix::v4(0xc000_0200, 24));
     let id = table.find_or_insert(known).expect("of this family");
     table.upsert(id, Path::default()).expect("room");
     table.warm(&[known, NlriRef::Prefix(Prefix::v4(0, 0)), NlriRef::Prefix(Prefix::v6(0, 0)), NlriRef::Opaque(&[9])]);
-    Table::new(Family::VPNV4).warm(&[NlriRef::Opaque(&[9])]);
+    Table::new(Family::VPNV4, 1).warm(&[NlriRef::Opaque(&[9])]);
     assert_eq!(table.counts(), Counts { prefixes: 1, paths: 1, best: 0 });
     assert_eq!(table.after(None).count(), 1);
 }

@@ -128,7 +128,12 @@ def main():
     options.ribwatch = find_ribwatch(options.ribwatch)
     chosen = [Scenario(name, options) for name in options.scenario or scenarios()]
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        codes = list(pool.map(Scenario.play, chosen))
+        try:
+            codes = list(pool.map(Scenario.play, chosen))
+        except (KeyboardInterrupt, SystemExit):
+            claims.STOP.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
     true = sum(code == 0 for code in codes)
     print(f"{true} of {len(codes)} scenarios hold")
     return max(codes)

@@ -19,13 +19,22 @@ A claim is asked again until it is true or the scenario's time is up; one with `
 
 import re
 import shlex
+import threading
 import time
 
 POLL_SECONDS = 0.3
+# Set when the run is to end: every scenario then stops at its next poll and clears its lab away.
+STOP = threading.Event()
 
 
 class ClaimFailed(Exception):
     """The difference between what was claimed and what was seen, ready to print."""
+
+
+def pause():
+    """The time between two looks."""
+    if STOP.wait(POLL_SECONDS):
+        raise ClaimFailed("  interrupted")
 
 
 def seconds(text):
@@ -73,7 +82,7 @@ class Steps:
             difference = self._difference(step)
             if not difference or time.monotonic() > deadline:
                 return difference
-            time.sleep(POLL_SECONDS)
+            pause()
 
     def _while_true(self, step, duration):
         end = time.monotonic() + duration
@@ -81,7 +90,7 @@ class Steps:
             difference = self._difference(step)
             if difference:
                 return "was true, but did not stay so:\n" + difference
-            time.sleep(POLL_SECONDS)
+            pause()
         return ""
 
     def _difference(self, step):

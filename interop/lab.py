@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 
 import yaml
 
@@ -79,7 +78,8 @@ class Namespaces:
 
     def _create(self, name, node):
         # /var/tmp as well: FRR keeps crash logs there.
-        steps = ["mount -t tmpfs -o mode=755 none /run", "mount -t tmpfs none /var/tmp", "ip link set lo up", f"hostname {shlex.quote(name)}"]
+        steps = ["mount -t tmpfs -o mode=755 none /run", "mount -t tmpfs none /var/tmp", "ip link set lo up"]
+        steps.append(f"hostname {shlex.quote(name)}")
         for source, target in node["binds"]:
             if not target.startswith("/run/"):
                 raise LabError(f"node {name}: binds go below /run, not to {target}")
@@ -88,7 +88,9 @@ class Namespaces:
             steps.append(f"mount --bind {shlex.quote(source)} {shlex.quote(target)}")
         script = "set -e; " + "; ".join(steps) + "; echo ready; exec sleep infinity"
         holder = subprocess.Popen(
-            ["unshare", "--mount", "--net", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc",
+            # Should we be killed, the kernel clears the node away.
+            ["setpriv", "--pdeathsig", "KILL",
+             "unshare", "--mount", "--net", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc",
              "--propagation", "private", "sh", "-c", script],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )
@@ -189,12 +191,3 @@ class Containerlab:
 
     def destroy(self):
         run(["containerlab", "destroy", "--cleanup", "-t", os.path.join(self.folder, "topology.clab.yml")], 120)
-
-
-def wait_until(condition, deadline, pause=0.3):
-    """Polls until `condition()` is true; False when `deadline` (monotonic) passed first."""
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(pause)
-    return True

@@ -3,7 +3,7 @@
   interop/run                      every scenario
   interop/run ebgp-all add-path-receive
   interop/run --list               what there is
-  interop/run --jobs 2             how many at a time (default 1)
+  interop/run --jobs 1             how many at a time (default: one for each CPU, at most 4)
   interop/run --keep md5-gtsm      leave the lab up at the end until Enter; prints how to get into its nodes
   interop/run --ribwatch FILE      another binary than target/release/ribwatch (else target/debug/ribwatch)
   interop/run --player namespaces|containerlab     default: containerlab where it and a container engine work
@@ -111,7 +111,7 @@ def main():
     parser = argparse.ArgumentParser(prog="interop/run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scenario", nargs="*")
     parser.add_argument("--list", action="store_true")
-    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=min(4, os.cpu_count() or 1))
     parser.add_argument("--keep", action="store_true")
     parser.add_argument("--ribwatch")
     parser.add_argument("--player", choices=["namespaces", "containerlab"])
@@ -128,7 +128,12 @@ def main():
     options.ribwatch = find_ribwatch(options.ribwatch)
     chosen = [Scenario(name, options) for name in options.scenario or scenarios()]
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        codes = list(pool.map(Scenario.play, chosen))
+        try:
+            codes = list(pool.map(Scenario.play, chosen))
+        except (KeyboardInterrupt, SystemExit):
+            claims.STOP.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
     true = sum(code == 0 for code in codes)
     print(f"{true} of {len(codes)} scenarios hold")
     return max(codes)

@@ -47,8 +47,9 @@ const FLUSH_BUDGET: usize = 1024;
 const FLUSHES_PER_WAKE: usize = 8;
 /// Calls taken between two slices.
 const CALLS_PER_SLICE: usize = 16;
-/// The feed is quiet when nothing came for this long: then questions about whole tables are free.
-const QUIET: Duration = Duration::from_millis(5);
+/// The feed is quiet when nothing waits in it and nothing came for this long: then questions about whole tables are
+/// free. Longer than a thread waits for its turn on a busy core, or our own wait would look like quiet.
+const QUIET: Duration = Duration::from_millis(20);
 /// While it is not, the rest after such a question, in times of what it took. Much, because making text of a page
 /// costs its reader several times what collecting it cost the engine.
 const BULK_REST: u32 = 50;
@@ -361,7 +362,8 @@ impl Shard {
 
     /// When the next question about a whole table may be answered; `None`: none waits.
     fn bulk_due(&self) -> Option<Instant> {
-        (!self.bulk.is_empty()).then(|| self.bulk_not_before.min(self.fed_at + QUIET))
+        let quiet_at = self.feed.is_empty().then(|| self.fed_at + QUIET);
+        (!self.bulk.is_empty()).then(|| quiet_at.map_or(self.bulk_not_before, |at| at.min(self.bulk_not_before)))
     }
 
     fn take_bulk(&mut self) {

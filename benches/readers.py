@@ -1,7 +1,7 @@
 """What readers cost the one who writes: ingest of a full table while others read it (`benches/run readers`).
 
-Each round loads the table into a fresh ribwatch and passes it to one receiver; odd rounds are quiet, even rounds have a
-client that streams the whole Adj-RIB-In over gRPC again and again (`ribwatch rib --json`), and one that looks prefixes up.
+Each round loads the table into a fresh ribwatch and passes it to one receiver: quiet, with a client that streams the whole
+Adj-RIB-In over gRPC again and again (`ribwatch rib --json`), or with one that looks prefixes up as fast as it is answered.
 With few CPUs wall time mostly shows that the readers need some, too; the time of the engine's own thread shows what they
 do to ingest.
 """
@@ -15,7 +15,8 @@ import time
 
 import daemons
 
-ROUNDS = 6
+ROUNDS = 5
+KINDS = ("quiet", "streamed", "looked up")
 
 
 class Lookups(threading.Thread):
@@ -72,7 +73,7 @@ def engine_seconds(pid):
     return found.get("engine", sum(found.values()))
 
 
-def one_round(start_feeder, directory, with_readers, limit_seconds):
+def one_round(start_feeder, directory, kind, limit_seconds):
     """(wall seconds, engine CPU seconds, lookup times in ms, octets streamed) of one load."""
     feeder = start_feeder()
     daemon = daemons.Ribwatch(directory)
@@ -83,16 +84,18 @@ def one_round(start_feeder, directory, with_readers, limit_seconds):
         daemon.start([daemons.Neighbor("127.0.1.1", table["peer_asn"]),
                       daemons.Neighbor("127.0.2.1", 64999, receives=True)], [])
         feeder.wait_for("established", deadline)
-        if with_readers:
+        if kind == "looked up":
             lookups.start()
+        if kind == "streamed":
             streams.start()
         before = engine_seconds(daemon.process.pid)
         feeder.say("table")
         wall = feeder.wait_for("received", deadline)["seconds"]
         cpu = engine_seconds(daemon.process.pid) - before
         lookups.stop = True
-        if with_readers:
+        if kind == "looked up":
             lookups.join()
+        if kind == "streamed":
             streams.end()
         return wall, cpu, lookups.milliseconds, streams.octets
     finally:
@@ -101,20 +104,20 @@ def one_round(start_feeder, directory, with_readers, limit_seconds):
 
 
 def measure(start_feeder, make_directory, limit_seconds):
-    """Runs the rounds and prints two lines of medians and the answer times."""
-    quiet, busy, milliseconds, octets = [], [], [], 0
-    for number in range(ROUNDS):
-        with make_directory() as directory:
-            with_readers = number % 2 == 1
-            wall, cpu, times, streamed = one_round(start_feeder, directory, with_readers, limit_seconds)
-            (busy if with_readers else quiet).append((wall, cpu))
-            milliseconds += times
-            octets += streamed
+    """Runs the rounds, the kinds in turn, and prints a line of medians for each kind, then the answer times."""
+    figures, milliseconds, octets = {kind: [] for kind in KINDS}, [], 0
+    for _ in range(ROUNDS):
+        for kind in KINDS:
+            with make_directory() as directory:
+                wall, cpu, times, streamed = one_round(start_feeder, directory, kind, limit_seconds)
+                figures[kind].append((wall, cpu))
+                milliseconds += times
+                octets += streamed
     print("\nreaders: 1 peer x 1,000,000 prefixes in, 1 peer out, ribwatch alone and while it is read (medians)")
-    for name, rounds in (("quiet", quiet), ("read", busy)):
-        wall, cpu = (statistics.median(values) for values in zip(*rounds))
-        print(f"  {name:<10} wall {wall:6.2f} s   engine thread {cpu:6.2f} CPU s")
-    ratio = statistics.median(c for _, c in busy) / statistics.median(c for _, c in quiet)
+    medians = {kind: [statistics.median(values) for values in zip(*rounds)] for kind, rounds in figures.items()}
+    for kind, (wall, cpu) in medians.items():
+        wall_x, cpu_x = wall / medians["quiet"][0], cpu / medians["quiet"][1]
+        print(f"  {kind:<10} wall {wall:6.2f} s (x {wall_x:.2f})   engine thread {cpu:6.2f} CPU s (x {cpu_x:.2f})")
     milliseconds.sort()
-    print(f"  engine x {ratio:.2f}; meanwhile {octets / 1e6:.0f} MB of routes streamed, {len(milliseconds)} look-ups: median "
+    print(f"  {octets / 1e6:.0f} MB of routes streamed; {len(milliseconds)} look-ups: median "
           f"{statistics.median(milliseconds):.2f} ms, 99 % within {milliseconds[len(milliseconds) * 99 // 100]:.2f} ms")

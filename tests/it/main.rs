@@ -10,6 +10,7 @@ mod fake;
 mod lab;
 mod mrt;
 mod net;
+mod router;
 mod session;
 mod simulation;
 mod tidy;

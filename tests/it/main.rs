@@ -8,6 +8,7 @@ mod daemon;
 mod engine;
 mod fake;
 mod lab;
+mod malformed_live;
 mod mrt;
 mod net;
 mod router;

@@ -78,9 +78,10 @@ impl Daemon {
         let http_listener = readers_runtime.block_on(bind("[http]", &config.http))?;
         let sessions_runtime = runtime("sessions", cores)?;
         let settings = EngineSettings {
-            asn: config.router.asn,
-            router_id: config.router.router_id,
             best_path: config.rib.best_path,
+            cluster_id: config.router.cluster_id,
+            confederation: config.router.confederation.clone(),
+            ..EngineSettings::new(config.router.asn, config.router.router_id)
         };
         let (shard, engine) =
             shard::start(settings, clock).map_err(|error| format!("the engine cannot be started: {error}"))?;

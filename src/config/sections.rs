@@ -9,7 +9,10 @@ use super::{
     read::{Faults, Table},
     value,
 };
-use crate::types::{Asn, Prefix, RouterId};
+use crate::{
+    engine::Confederation,
+    types::{Asn, Prefix, RouterId},
+};
 
 /// `[router]`: who we are and where we listen for BGP.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -22,6 +25,10 @@ pub struct Router {
     pub listen: Vec<SocketAddr>,
     /// `hostname`: told to neighbours (draft-walton-bgp-hostname-capability); default: nothing is told.
     pub hostname: Option<String>,
+    /// `cluster_id`: our cluster as a route reflector (RFC 4456 §7); default: the router id.
+    pub cluster_id: RouterId,
+    /// `[router.confederation]`: the confederation that we are in (RFC 5065); `asn` is then our member AS.
+    pub confederation: Option<Confederation>,
 }
 
 /// `[api]` or `[http]`: a listener for readers.
@@ -155,8 +162,23 @@ fn read_router(file: &mut Table<'_>) -> Option<Router> {
     let default = vec![SocketAddr::from(([0, 0, 0, 0], 179)), SocketAddr::from(([0u16; 8], 179))];
     let listen = table.or("listen", default, |v| value::list(v, "[\"0.0.0.0:179\", \"[::]:179\"]", value::socket));
     let hostname = table.opt("hostname", value::label);
+    let cluster_id = table.opt("cluster_id", value::router_id);
+    let confederation = read_confederation(&mut table, asn);
     table.finish();
-    Some(Router { asn: asn?, router_id: router_id?, listen, hostname })
+    let cluster_id = cluster_id.or(router_id)?;
+    Some(Router { asn: asn?, router_id: router_id?, listen, hostname, cluster_id, confederation })
+}
+
+fn read_confederation(router: &mut Table<'_>, asn: Option<Asn>) -> Option<Confederation> {
+    let mut table = router.table("confederation", "[router.confederation]")?;
+    let id = table.required("id", "id = 64512", value::asn);
+    let members = table.or("members", Vec::new(), |v| value::list(v, "[65001, 65002]", value::asn));
+    if id.is_some() && id == asn {
+        let what = "`id` is the same as `asn`, which is our member AS inside the confederation";
+        table.fault(table.span_of("id"), what, "give the AS that others see as `id` (RFC 5065 §3)");
+    }
+    table.finish();
+    Some(Confederation { id: id?, members })
 }
 
 fn read_listener(file: &mut Table<'_>, key: &'static str, heading: &'static str, default: SocketAddr) -> Listener {

@@ -1,12 +1,14 @@
 //! Tables of what a file may say and how its faults are told.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use super::*;
 use crate::{
+    engine::{AddPathSelect, LocalAs, NextHopRule, RemovePrivate},
     io::bgp::Distance,
     session::RemoteAsn,
     types::{Asn, Family, Role},
+    wire::bgp::update::AsSets,
 };
 
 const ROUTER: &str = "[router]\nasn = 64512\nrouter_id = \"198.51.100.1\"\n";
@@ -378,4 +380,56 @@ fn a_neighbour_of_run_time_is_read_alone_and_against_the_router() {
     assert_eq!(neighbor.label(), "neighbor 192.0.2.9");
     let error = parse_neighbor("address = \"192.0.2.9\"\n", &router).unwrap_err().to_string();
     assert!(error.starts_with("neighbor:1:1: [[neighbor]] lacks `remote_asn`"), "{error}");
+}
+
+#[test]
+fn what_a_neighbour_is_told_to_be_reaches_its_session_and_the_engine() {
+    let config = with_neighbor(
+        "delay_open = \"5s\"\nadd_path_send = [\"ipv4-unicast\"]\nadd_path_select = 3\nallow_own_as = 2\nweight = 7\n\
+         local_as = { asn = 64999, replace_as = true }\nas_sets = \"accept\"\ndiscard_attributes = [40, 128]\n\
+         next_hop_unchanged = true\nremove_private = \"replace\"\nadvertisement_interval = \"30s\"\n\
+         graceful_restart = \"off\"\nextended_next_hop = true\n",
+    )
+    .unwrap();
+    let settings = config.neighbors[0].settings(&config.router);
+    let (session, engine) = (&settings.session, &settings.engine);
+    assert_eq!(session.delay_open, Some(Duration::from_secs(5)), "RFC 4271 §8.1.1");
+    assert_eq!((session.local_asn, session.add_path_send.len()), (Asn(64999), 1));
+    assert!(session.rules.discard.contains(40) && session.rules.discard.contains(128) && session.extended_next_hop);
+    assert_eq!(session.rules.as_sets, AsSets::Accept);
+    assert_eq!((engine.import_options.allow_own_as, engine.import_options.weight), (2, 7));
+    assert_eq!(engine.local_as, Some(LocalAs { asn: Asn(64999), no_prepend: false, replace_as: true }));
+    let options = &engine.export_options;
+    assert_eq!((options.add_path, options.next_hop), (AddPathSelect::Best(3), NextHopRule::Unchanged));
+    assert_eq!(options.remove_private, Some(RemovePrivate::Replace));
+    assert_eq!(options.advertisement_interval, Duration::from_secs(30));
+    assert!(!engine.retention.helper);
+
+    let plain = with_neighbor("").unwrap();
+    let settings = plain.neighbors[0].settings(&plain.router);
+    assert_eq!(settings.session.delay_open, None);
+    assert_eq!(settings.session.rules.as_sets, AsSets::TreatAsWithdraw, "RFC 9774 §3");
+    assert!(settings.session.enforce_first_as && settings.engine.retention.helper);
+    // RFC 7947 §2.2.2.1: a route server does not put itself into the path.
+    let client = with_neighbor("local_role = \"rs-client\"").unwrap();
+    assert!(!client.neighbors[0].settings(&client.router).session.enforce_first_as);
+    let collector = with_neighbor("monitor_only = true").unwrap();
+    assert_eq!(collector.neighbors[0].settings(&collector.router).session.rules.as_sets, AsSets::Accept);
+}
+
+#[test]
+fn those_outside_a_confederation_know_us_by_its_identifier() {
+    let text =
+        "[router]\nasn = 65001\nrouter_id = \"198.51.100.1\"\n[router.confederation]\nid = 64512\nmembers = [65002]\n";
+    let with = |asn: u32| {
+        let config =
+            Config::parse("f.toml", &format!("{text}[[neighbor]]\naddress = \"192.0.2.1\"\nremote_asn = {asn}\n"));
+        let config = config.unwrap();
+        let session = Arc::clone(&config.neighbors[0].settings(&config.router).session);
+        (session.local_asn, session.rules.confederation)
+    };
+    // RFC 5065 §4.1: the confederation identifier outside, the member AS inside.
+    assert_eq!(with(64496), (Asn(64512), false));
+    assert_eq!(with(65002), (Asn(65001), true));
+    assert_eq!(with(65001), (Asn(65001), false));
 }

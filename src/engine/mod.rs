@@ -36,6 +36,7 @@ mod query;
 mod refresh;
 mod rows;
 mod sessions;
+mod settings;
 mod stream;
 mod summary;
 pub mod transform;
@@ -48,11 +49,15 @@ use bytes::Bytes;
 use crate::{
     rib::{Rib, SessionFacts, Source},
     session::negotiate::Negotiated,
-    types::{Asn, Family, PeerId, PeerKind, RouterId, Timestamp},
+    types::{Family, PeerId, PeerKind, Timestamp},
     view::EventBatch,
     wire::bgp::{RouteRefresh, notification::Notification},
 };
 
+pub use self::settings::{
+    AddPathSelect, Confederation, EngineSettings, ExportOptions, ImportOptions, LocalAs, MaxPrefix, NextHopRule,
+    PeerSettings, RemovePrivate, Retention,
+};
 use self::{
     background::{Background, Job},
     events::Events,
@@ -64,45 +69,6 @@ use self::{
 
 /// Octets handed out to one neighbour and not known to be written, above which it is sent nothing more.
 pub const SEND_QUEUE_HIGH: usize = 1 << 20;
-
-/// What the engine itself is told once.
-#[derive(Clone, Debug)]
-pub struct EngineSettings {
-    /// Our AS.
-    pub asn: Asn,
-    /// Our BGP Identifier.
-    pub router_id: RouterId,
-    /// False: collector mode, nothing is selected; everything else works.
-    pub best_path: bool,
-}
-
-/// Limits on what one neighbour may send (RFC 4486 §4, subcode 1).
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct MaxPrefix {
-    /// Paths of one family that end the session when exceeded.
-    pub limit: u64,
-    /// Share of the limit, in percent, at which a warning is given once.
-    pub warning_percent: u8,
-    /// Start the session again after this time; `None`: it stays down until enabled.
-    pub restart_after: Option<Duration>,
-}
-
-/// One neighbour as the engine needs it, given when its session comes up.
-#[derive(Clone, Debug)]
-pub struct PeerSettings {
-    /// Name or address, for messages.
-    pub name: Arc<str>,
-    /// Import policy names, first verdict wins; empty on eBGP rejects everything (RFC 8212).
-    pub import: Vec<Arc<str>>,
-    /// Export policy names, likewise.
-    pub export: Vec<Arc<str>>,
-    /// Collector session: kept and watched, nothing is ever sent.
-    pub monitor_only: bool,
-    /// Per family, or for all where the family is `None`.
-    pub max_prefix: Vec<(Option<Family>, MaxPrefix)>,
-    /// Set our own address as next hop even where the RFC would keep it (iBGP).
-    pub next_hop_self: bool,
-}
 
 /// What happens to the engine. Batches of UPDATEs have a call of their own, `Engine::apply`.
 #[derive(Debug)]

@@ -17,11 +17,12 @@ use std::collections::BTreeMap;
 use crate::{
     policy::PolicyChain,
     rib::{AdjRibOut, AttrStore, PrefixId, Sent, SetId, Source},
-    types::{Family, PathId, PeerKind},
+    types::{Family, PathId},
     wire::bgp::{MAX_EXTENDED_LEN, MAX_LEN},
 };
 
 use super::{
+    NextHopRule,
     sessions::{Session, Slot},
     transform::ExportRules,
 };
@@ -51,7 +52,7 @@ impl GroupKey {
                 kind: negotiated.kind,
                 local_asn: negotiated.local_asn,
                 local_address: negotiated.local.ip(),
-                next_hop_self: session.settings.next_hop_self && negotiated.kind == PeerKind::Internal,
+                next_hop_self: session.settings.export_options.next_hop == NextHopRule::OwnAddress,
                 extended_next_hop: negotiated.extended_next_hop.clone(),
             },
             export: PolicyChain::new(&session.settings.export, negotiated.kind),

@@ -472,7 +472,7 @@ mod tests {
     };
 
     fn start_engine() -> ShardHandle {
-        let settings = EngineSettings { asn: Asn(64512), router_id: RouterId(0xc633_6401), best_path: true };
+        let settings = EngineSettings::new(Asn(64512), RouterId(0xc633_6401));
         start(settings, Clock::start()).expect("starts").0
     }
 

@@ -9,7 +9,9 @@ use std::{
 };
 
 use ribwatch::{
-    engine::{Action, BatchProgress, Engine, EngineSettings, Input, MaxPrefix, PeerSettings, SEND_QUEUE_HIGH},
+    engine::{
+        Action, BatchProgress, Engine, EngineSettings, Input, MaxPrefix, NextHopRule, PeerSettings, SEND_QUEUE_HIGH,
+    },
     session::negotiate::Negotiated,
     types::{Asn, Family, FamilySet, PathId, PeerId, PeerKind, Prefix, RouterId, Timestamp},
     view::{Answer, EventBatch, LocalRoute, PrefixMatch, Query, Refusal, RoutePage, RouteQuery, Summary, Table},
@@ -105,12 +107,9 @@ fn spec(asn: u32, kind: PeerKind) -> Spec {
     let address = |last: u8, port| SocketAddr::new(Ipv4Addr::new(192, 0, 2, last).into(), port);
     Spec {
         settings: PeerSettings {
-            name: "neighbour".into(),
             import: vec!["accept-all".into()],
             export: vec!["accept-all".into()],
-            monitor_only: false,
-            max_prefix: Vec::new(),
-            next_hop_self: false,
+            ..PeerSettings::new("neighbour".into())
         },
         negotiated: Negotiated {
             local_asn: Asn(OUR_AS),
@@ -156,7 +155,7 @@ impl Spec {
     }
 
     pub fn next_hop_self(mut self) -> Self {
-        self.settings.next_hop_self = true;
+        self.settings.export_options.next_hop = NextHopRule::OwnAddress;
         self
     }
 
@@ -249,7 +248,7 @@ impl Lab {
     }
 
     fn with(best_path: bool) -> Self {
-        let settings = EngineSettings { asn: Asn(OUR_AS), router_id: RouterId(0xc633_6401), best_path };
+        let settings = EngineSettings { best_path, ..EngineSettings::new(Asn(OUR_AS), RouterId(0xc633_6401)) };
         Self {
             engine: Engine::new(settings),
             now: Timestamp::from_secs(1_700_000_000),

@@ -9,6 +9,7 @@ use std::{
 };
 
 use ribwatch::{
+    engine::NextHopRule,
     types::{Asn, Family, PathId, PeerKind, Prefix},
     view::{Nlri, Query, Table},
     wire::bgp::{
@@ -121,7 +122,7 @@ impl Model {
             builder.prepend(Asn(OUR_AS), 1).remove(code::LOCAL_PREF).next_hop(family, ours);
         } else {
             builder.local_pref(set.local_pref().unwrap_or(100));
-            if source.is_none() || spec.settings.next_hop_self {
+            if source.is_none() || spec.settings.export_options.next_hop == NextHopRule::OwnAddress {
                 builder.next_hop(family, ours);
             }
         }

@@ -15,6 +15,7 @@ mod router;
 mod session;
 mod simulation;
 mod tidy;
+mod traps;
 mod vectors;
 mod vectors_update;
 mod watch;

@@ -11,6 +11,7 @@ mod lab;
 mod malformed_live;
 mod mrt;
 mod net;
+mod network;
 mod router;
 mod session;
 mod simulation;

@@ -135,11 +135,22 @@ impl AspaTable {
         self.customers.get(&customer).map(|(providers, sources)| (&**providers, *sources))
     }
 
-    /// All customers that attest, ascending.
-    pub fn customers(&self) -> Vec<Asn> {
-        let mut customers: Vec<Asn> = self.customers.keys().copied().collect();
-        customers.sort_unstable();
-        customers
+    /// All attestations, by customer.
+    pub fn iter(&self) -> impl Iterator<Item = Aspa> {
+        self.iter_with_sources().map(|(aspa, _)| aspa)
+    }
+
+    /// All attestations by customer, with who says each.
+    pub fn iter_with_sources(&self) -> impl Iterator<Item = (Aspa, SourceSet)> {
+        let mut all: Vec<(Aspa, SourceSet)> = self
+            .customers
+            .iter()
+            .map(|(customer, (providers, sources))| {
+                (Aspa { customer: *customer, providers: providers.to_vec() }, *sources)
+            })
+            .collect();
+        all.sort_unstable_by_key(|(aspa, _)| aspa.customer);
+        all.into_iter()
     }
 
     /// What `customer` attests about `other` (§5.1).

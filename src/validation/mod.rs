@@ -118,18 +118,35 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// The union of what sources hold, each with its number.
-    pub fn union<'a>(sources: impl IntoIterator<Item = (SourceId, &'a PayloadSet)>) -> Self {
-        let mut vrps = Vec::new();
-        let mut aspas = Vec::new();
-        let mut loaded = false;
-        for (id, set) in sources {
-            let source = SourceSet::one(id);
-            vrps.extend(set.vrps.iter().map(|vrp| (*vrp, source)));
-            aspas.extend(set.aspas.iter().map(|aspa| (aspa.clone(), source)));
-            loaded = true;
+    /// What one source holds.
+    pub fn of(source: SourceId, set: &PayloadSet) -> Self {
+        let source = SourceSet::one(source);
+        Self {
+            vrps: VrpTable::new(set.vrps.iter().map(|vrp| (*vrp, source)).collect()),
+            aspas: AspaTable::new(set.aspas.iter().map(|aspa| (aspa.clone(), source))),
+            loaded: true,
+        }
+    }
+
+    /// What several hold together.
+    pub fn union<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Self {
+        let (mut vrps, mut aspas, mut loaded) = (Vec::new(), Vec::new(), false);
+        for part in parts {
+            vrps.extend(part.vrps.iter());
+            aspas.extend(part.aspas.iter_with_sources());
+            loaded |= part.loaded;
         }
         Self { vrps: VrpTable::new(vrps), aspas: AspaTable::new(aspas), loaded }
+    }
+
+    /// What it holds, whoever says it.
+    pub fn payload(&self) -> PayloadSet {
+        PayloadSet { vrps: self.vrps.iter().map(|(vrp, _)| vrp).collect(), aspas: self.aspas.iter().collect() }
+    }
+
+    /// The state of a route (RFC 6811 §2); `NotChecked` before any source had data.
+    pub fn origin_state(&self, prefix: Prefix, origin: Option<Asn>) -> OriginState {
+        if self.loaded { self.vrps.state(prefix, origin) } else { OriginState::NotChecked }
     }
 }
 

@@ -240,6 +240,11 @@ impl VrpTable {
         }
     }
 
+    /// Whether this very VRP is there.
+    pub fn contains(&self, vrp: &Vrp) -> bool {
+        self.covering(vrp.prefix, None).iter().any(|covering| covering.vrp == *vrp)
+    }
+
     /// How many VRPs there are: of IPv4, of IPv6.
     pub fn counts(&self) -> (usize, usize) {
         (self.v4.entries.len(), self.v6.entries.len())

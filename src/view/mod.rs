@@ -6,6 +6,7 @@
 
 pub mod filter;
 pub mod json;
+pub mod rpki;
 pub mod scan;
 
 use std::{fmt::Write as _, future::Future, ops::Range, pin::Pin, sync::Arc, time::Duration};

@@ -46,7 +46,7 @@ fn read_source(mut table: Table<'_>, sources: &mut Vec<SourceSettings>) {
             table.fault(table.span(), "[[rpki.cache]] lacks `address` or `file`", help);
             None
         }
-        (Some(address), _, ..) => Some(Place::Rtr { address, password: password.clone() }),
+        (Some(address), ..) => Some(Place::Rtr { address, password: password.clone() }),
         (_, Some(file), ..) => Some(Place::File(file.into())),
         (None, None, ..) => None, // faulty, and noted
     };

@@ -69,9 +69,13 @@ pub(super) fn field<'a>(value: &'a Value, key: &str) -> Result<&'a Value, String
     value.get(key).ok_or_else(|| format!("`{key}` is missing"))
 }
 
-/// A prefix in a string.
+/// A prefix in a string; an address alone is one of full length.
 pub(super) fn prefix_of(value: &Value) -> Result<Prefix, String> {
     let text = value.as_str().ok_or_else(|| format!("a prefix must be a text, found {value}"))?;
+    // Some exports write a host route without its length.
+    if let Ok(address) = text.parse() {
+        return Ok(Prefix::host(address));
+    }
     text.parse().map_err(|error: crate::types::PrefixError| error.to_string())
 }
 

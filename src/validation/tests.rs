@@ -258,3 +258,21 @@ fn slurm_filters_and_adds_as_rfc_8416_says() {
         assert!(error.starts_with(fault), "{text}: {error}");
     }
 }
+
+#[test]
+fn a_big_table_is_searched_as_a_small_one_and_stays_small() {
+    // 100,000 VRPs in a pattern that leaves gaps, beside the same question asked slowly.
+    let vrps: Vec<Vrp> = (0u32..100_000)
+        .map(|n| {
+            let (addr, len) = (n.wrapping_mul(0x9e37_79b1), 8 + (n % 17) as u8);
+            Vrp { prefix: Prefix::v4(addr, len), max_len: 24, asn: Asn(n % 50) }
+        })
+        .collect();
+    let table = VrpTable::new(vrps.iter().map(|vrp| (*vrp, SourceSet::one(0))).collect());
+    assert!(table.allocated_octets() < vrps.len() * 32, "{} octets", table.allocated_octets());
+    for n in 0u32..200 {
+        let prefix = Prefix::v4(n.wrapping_mul(0x7feb_352d), 8 + (n % 25) as u8);
+        let origin = Some(Asn(n % 50));
+        assert_eq!(table.state(prefix, origin), slow_state(&vrps, prefix, origin), "{prefix}");
+    }
+}

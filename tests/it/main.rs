@@ -10,6 +10,8 @@ mod fake;
 mod lab;
 mod mrt;
 mod net;
+mod rpki;
+mod rtr;
 mod session;
 mod simulation;
 mod tidy;

@@ -8,6 +8,7 @@ use std::sync::{
 use crate::{
     config::{Router, parse_neighbor},
     io::{bgp::Speaker, clock::Clock, shard::ShardHandle},
+    policy::Library,
     types::Timestamp,
     view::{Answer, Backend, Command, DaemonInfo, EventSource, NeighborView, Query, Refusal, Reply, Summary},
 };
@@ -65,8 +66,8 @@ impl Backend for DaemonBackend {
                 Command::Enable { peer } => speaker.enable(peer).await,
                 Command::Disable { peer, text } => speaker.disable(peer, text).await,
                 Command::Add { toml } => {
-                    let neighbor =
-                        parse_neighbor(&toml, &router).map_err(|error| Refusal::Invalid(error.to_string()))?;
+                    let neighbor = parse_neighbor(&toml, &router, &Library::default())
+                        .map_err(|error| Refusal::Invalid(error.to_string()))?;
                     speaker.add(neighbor.settings(&router))
                 }
                 Command::Remove { peer } => speaker.remove_peer(peer),

@@ -9,6 +9,7 @@ mod neighbor;
 mod policy;
 mod read;
 mod reload;
+mod rpki;
 mod sections;
 mod source;
 #[cfg(test)]
@@ -21,7 +22,7 @@ pub use neighbor::Neighbor;
 use policy::PolicyNames;
 pub use policy::{Policies, neighbor_facts};
 pub use reload::{Change, diff};
-pub use sections::{Config, Listener, Log, LogFormat, Rib, Router, RpkiCache, State, WatchPrefix};
+pub use sections::{Config, Listener, Log, LogFormat, Rib, Router, State, WatchPrefix};
 pub use source::{ConfigError, Problem};
 use toml::de::DeTable;
 pub use value::{parse_duration, print_duration};
@@ -57,9 +58,6 @@ impl Config {
     /// What the file asks for that this build only checks, one sentence each; the daemon says them at start.
     pub fn inactive(&self) -> Vec<String> {
         let mut notes = Vec::new();
-        if !self.rpki_caches.is_empty() {
-            notes.push("[[rpki.cache]] is checked but not active in this build: no cache is asked".to_owned());
-        }
         if !self.watch_prefixes.is_empty() {
             notes.push("[[watch.prefix]] is checked but not active in this build: no alerts are raised".to_owned());
         }

@@ -87,6 +87,13 @@ pub enum Input {
         /// Which neighbour.
         peer: PeerId,
     },
+    /// Its settings are others now, and its session goes on.
+    Reconfigure {
+        /// Which neighbour.
+        peer: PeerId,
+        /// What holds from now on.
+        settings: Arc<PeerSettings>,
+    },
     /// The neighbour sent ROUTE-REFRESH (RFC 2918, RFC 7313).
     Refresh {
         /// Which neighbour.
@@ -157,6 +164,8 @@ pub struct Engine {
     refreshing: Vec<(Slot, Family)>,
     /// Sessions whose queue is full.
     blocked: Vec<Slot>,
+    /// Sessions whose update group may have to be another one; most of the time none.
+    regrouping: Vec<Slot>,
     /// Buffers of `export`, kept between pages.
     stream: Stream,
 }
@@ -187,6 +196,7 @@ impl Engine {
             background: Background::default(),
             refreshing: Vec::new(),
             blocked: Vec::new(),
+            regrouping: Vec::new(),
             stream: Stream::default(),
         }
     }
@@ -196,6 +206,7 @@ impl Engine {
         match input {
             Input::PeerUp { peer, settings, negotiated } => self.peer_up(now, peer, settings, negotiated, out),
             Input::PeerDown { peer } => self.peer_down(peer),
+            Input::Reconfigure { peer, settings } => self.reconfigure(peer, settings),
             Input::Refresh { peer, refresh } => self.refresh(now, peer, refresh, out),
             Input::Writable { peer } => self.writable(peer),
             Input::EventsWanted(wanted) => self.events.want(wanted),
@@ -250,6 +261,14 @@ impl Engine {
         let _ = now;
     }
 
+    fn reconfigure(&mut self, peer: PeerId, settings: Arc<PeerSettings>) {
+        let Some(slot) = self.sessions.slot_of(peer) else { return };
+        if let Some(session) = self.sessions.get_mut(slot) {
+            session.settings = settings;
+        }
+        self.regroup(slot);
+    }
+
     fn set_facts(&mut self, slot: Slot, facts: SessionFacts) {
         let at = usize::from(slot);
         if at >= self.facts.len() {
@@ -271,6 +290,7 @@ impl Engine {
         }
         self.blocked.retain(|blocked| *blocked != slot);
         self.refreshing.retain(|(refreshing, _)| *refreshing != slot);
+        self.regrouping.retain(|regrouping| *regrouping != slot);
         let group = self.sessions.get_mut(slot).and_then(|session| session.group.take());
         if let Some(at) = group {
             self.groups.leave(at, slot);

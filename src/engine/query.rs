@@ -8,13 +8,13 @@ use crate::{
     rib::{NlriRef, Path, PrefixId, Table},
     types::{Asn, Family, PeerId, Prefix, Timestamp},
     view::{self, Answer, Cursor, PrefixMatch, Query, Refusal, RoutePage, RouteQuery, RouteRow},
+    wire::bgp::attribute::AttrSet,
 };
 
 use super::{
     Action, Engine,
     rows::{AttrPool, Subject, borrowed, owned, row},
     sessions::Slot,
-    transform::transform,
     update_group::{PATH_ID, Told},
 };
 
@@ -168,15 +168,22 @@ impl Engine {
         let group = plan.slot.and_then(|slot| self.sessions.get(slot)?.group).and_then(|at| self.groups.get(at));
         let (Some(group), Some(slot)) = (group, plan.slot) else { return };
         let Some(of) = group.tables.iter().position(|table| table.family == family) else { return };
-        let Some(Told { set, source }) = group.told(slot, of, id, |slot| self.source_of(slot)) else { return };
-        if plan.query.origin.is_some() && self.rib.attrs.facts(set).origin_asn() != plan.query.origin {
+        let (attrs, path) = match group.told(slot, of, id) {
+            None => return,
+            Some(Told::Octets(octets)) => (page.attrs.push(self.rib.attrs.get(octets).as_bytes()), None),
+            Some(Told::Row(row)) => {
+                if self.told_octets(group, of, id, row, &mut page.octets).is_none() {
+                    return;
+                }
+                let path = table.paths(id).iter().find(|path| path.session == row.source && path.set == row.set);
+                (page.attrs.push(&page.octets), path)
+            }
+        };
+        let octets = page.attrs.octets.get(attrs.start as usize..attrs.end as usize).unwrap_or_default();
+        if plan.query.origin.is_some() && AttrSet::new(octets).as_path().origin_asn() != plan.query.origin {
+            page.attrs.octets.truncate(attrs.start as usize);
             return;
         }
-        if transform(self.rib.attrs.get(set), family, source, &group.key.rules, &mut page.octets).is_err() {
-            return;
-        }
-        let attrs = page.attrs.push(&page.octets);
-        let path = table.paths(id).iter().find(|path| path.set == set);
         page.rows.push(RouteRow {
             family,
             nlri: owned(table.nlri(id)),

@@ -82,6 +82,7 @@ impl Daemon {
             best_path: config.rib.best_path,
             cluster_id: config.router.cluster_id,
             confederation: config.router.confederation.clone(),
+            decision: config.decision.clone(),
             ..EngineSettings::new(config.router.asn, config.router.router_id)
         };
         let (shard, engine) =

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use toml::Spanned;
 
 use super::{
+    decision,
     neighbor::{self, Placed},
     read::{Faults, Table},
     rpki, value,
@@ -12,6 +13,7 @@ use super::{
 use crate::{
     engine::Confederation,
     io::rpki::RpkiSettings,
+    rib::Knobs,
     types::{Asn, Prefix, RouterId},
 };
 
@@ -97,6 +99,8 @@ pub struct Config {
     pub state: Option<State>,
     /// `[rib]`.
     pub rib: Rib,
+    /// `[decision]`: how best paths are chosen.
+    pub decision: Knobs,
     /// `[log]`.
     pub log: Log,
     /// `[[neighbor]]`, in the order of the file.
@@ -116,6 +120,7 @@ pub(super) fn read_file<'a>(root: &'a Spanned<toml::de::DeTable<'a>>, faults: &'
     let http = read_listener(&mut file, "http", "[http]", SocketAddr::from(([127, 0, 0, 1], 8179)));
     let state = read_state(&mut file);
     let rib = read_rib(&mut file);
+    let decision = decision::read(&mut file);
     let log = read_log(&mut file);
     let rpki = rpki::read(&mut file);
     let watch_prefixes = read_watch(&mut file);
@@ -127,7 +132,7 @@ pub(super) fn read_file<'a>(root: &'a Spanned<toml::de::DeTable<'a>>, faults: &'
     check_neighbors(&file, router.as_ref(), &neighbors);
     file.finish();
     let neighbors = neighbors.into_iter().map(|placed| placed.neighbor).collect();
-    Some(Config { router: router?, api, http, state, rib, log, neighbors, rpki, watch_prefixes })
+    Some(Config { router: router?, api, http, state, rib, decision, log, neighbors, rpki, watch_prefixes })
 }
 
 /// Reads the keys of one neighbour that stand alone, and checks them against `router`.

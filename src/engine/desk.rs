@@ -4,7 +4,9 @@
 //! what import made of it.
 
 use crate::{
-    rib::{AttrStore, Change, Decision, NlriRef, Path, PathFlags, PrefixId, SessionFacts, Table, paths::Upserted},
+    rib::{
+        AttrStore, Change, Decision, Knobs, NlriRef, Path, PathFlags, PrefixId, SessionFacts, Table, paths::Upserted,
+    },
     types::{Family, PathId, Timestamp},
     view,
 };
@@ -39,6 +41,8 @@ pub struct Desk<'a> {
     pub table: &'a mut Table,
     /// What the decision process asks about sessions.
     pub facts: &'a [SessionFacts],
+    /// How best paths are chosen.
+    pub knobs: &'a Knobs,
     /// Sessions and their counts.
     pub sessions: &'a mut Sessions,
     /// Update groups, to be told what is dirty.
@@ -188,8 +192,23 @@ impl Desk<'_> {
         if !self.best_path {
             return;
         }
-        let decision = Decision::new(self.attrs, self.facts);
+        let decision = Decision::new(self.attrs, self.facts, self.knobs);
         let best = decision.after(self.table.paths(id), self.table.best(id), change);
+        self.settle(id, before, best, relabelled);
+    }
+
+    /// Chooses among all paths again: they are the same, what else decides about them is not.
+    pub fn decide_afresh(&mut self, id: PrefixId) {
+        if !self.best_path {
+            return;
+        }
+        let before = self.table.best_path(id).copied();
+        let best = Decision::new(self.attrs, self.facts, self.knobs).select(self.table.paths(id));
+        self.settle(id, before, best, false);
+    }
+
+    #[inline]
+    fn settle(&mut self, id: PrefixId, before: Option<Path>, best: Option<usize>, relabelled: bool) {
         self.table.set_best(id, best);
         let after = self.table.best_path(id).copied();
         let same = match (&before, &after) {

@@ -87,6 +87,8 @@ impl Daemon {
         };
         let (shard, engine) =
             shard::start(settings, clock).map_err(|error| format!("the engine cannot be started: {error}"))?;
+        // Before any session, so that each finds its policies.
+        shard.set_policies(config.policy.library.clone());
         let speaker = {
             let _inside = sessions_runtime.enter();
             Speaker::bind(&config.router.listen, clock, shard.clone()).map_err(|why| format!("[router] {why}"))?

@@ -121,8 +121,10 @@ impl Engine {
 
     fn end_walk(&mut self) {
         for job in std::mem::take(&mut self.background.jobs) {
-            if let Job::Purge(slot) = job {
-                self.background.leaving.push(slot);
+            match job {
+                Job::Purge(slot) => self.background.leaving.push(slot),
+                Job::Rejudge(slot) if !self.background.waiting.contains(&job) => self.rejudged(slot),
+                Job::Rejudge(_) | Job::Sweep(..) => {}
             }
         }
         self.free_slots();

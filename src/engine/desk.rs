@@ -194,6 +194,21 @@ impl Desk<'_> {
         }
         let decision = Decision::new(self.attrs, self.facts, self.knobs);
         let best = decision.after(self.table.paths(id), self.table.best(id), change);
+        self.settle(id, before, best, relabelled);
+    }
+
+    /// Chooses among all paths again: they are the same, what else decides about them is not.
+    pub fn decide_afresh(&mut self, id: PrefixId) {
+        if !self.best_path {
+            return;
+        }
+        let before = self.table.best_path(id).copied();
+        let best = Decision::new(self.attrs, self.facts, self.knobs).select(self.table.paths(id));
+        self.settle(id, before, best, false);
+    }
+
+    #[inline]
+    fn settle(&mut self, id: PrefixId, before: Option<Path>, best: Option<usize>, relabelled: bool) {
         self.table.set_best(id, best);
         let after = self.table.best_path(id).copied();
         let same = match (&before, &after) {

@@ -56,8 +56,8 @@ impl Engine {
         }
         let candidates = ranks.iter().filter_map(|rank| {
             let path = paths.get(rank.index)?;
-            let chosen = rank.eligible && self.settings.best_path;
-            let ineligible = if chosen { None } else { Some(self.why_not(table, id, path)) };
+            let ineligible =
+                if rank.eligible && self.settings.best_path { None } else { Some(self.why_not(table, id, path)) };
             let lost = lost(&decision, paths, path, rank, &place).filter(|_| ineligible.is_none());
             Some(Candidate { row: rank.index, ineligible, lost })
         });

@@ -141,8 +141,8 @@ impl Engine {
                 for (index, path) in table.paths(id).iter().enumerate() {
                     if plan.slot.is_none_or(|slot| slot == path.session) {
                         let rows = page.rows.len();
-                        let about = (plan.query.table, plan.query.origin);
-                        self.add_path(about, table, id, (path, table.best(id) == Some(index)), page);
+                        let best = table.best(id) == Some(index);
+                        self.add_path((plan.query.table, plan.query.origin), table, id, (path, best), page);
                         if let (Some(row), Some(set)) = (page.rows.get_mut(rows), &multipath) {
                             row.multipath = Some(is_shared(set, index));
                         }

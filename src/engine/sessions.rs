@@ -64,6 +64,8 @@ pub struct Session {
     pub negotiated: Arc<Negotiated>,
     /// What is asked of its routes.
     pub import: Arc<ImportRules>,
+    /// Its weight became another one, and not all of its paths have been compared anew.
+    pub reweighed: bool,
     /// Its export policies.
     pub export: PolicyChain,
     /// Where it stands.
@@ -95,6 +97,7 @@ impl Session {
             peer,
             settings,
             import: Arc::new(import),
+            reweighed: false,
             export,
             phase: Phase::Live,
             families: Vec::new(),

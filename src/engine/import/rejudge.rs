@@ -58,6 +58,10 @@ impl Engine {
         let import = ImportRules::new(&self.settings, &self.library, settings, negotiated, source);
         session.export = PolicyChain::new(&self.library, &settings.export, negotiated.kind);
         if *session.import != import {
+            session.reweighed |= session.import.weight != import.weight;
+            if let Some(facts) = self.facts.get_mut(usize::from(slot)) {
+                facts.weight = import.weight;
+            }
             session.import = Arc::new(import);
             self.background.add(Job::Rejudge(slot));
         }
@@ -92,5 +96,20 @@ impl Engine {
             }
         }
         judge.end(desk.attrs);
+        // A weight stands beside the paths: they are the same and compare otherwise.
+        let reweighed = |slot: &Slot| desk.sessions.get(*slot).is_some_and(|session| session.reweighed);
+        let reweighed: Vec<Slot> = slots.iter().copied().filter(reweighed).collect();
+        for &id in ids.iter().filter(|_| !reweighed.is_empty()) {
+            if desk.table.paths(id).iter().any(|path| reweighed.contains(&path.session)) {
+                desk.decide_afresh(id);
+            }
+        }
+    }
+
+    /// The walk is over, and no other one waits.
+    pub(in crate::engine) fn rejudged(&mut self, slot: Slot) {
+        if let Some(session) = self.sessions.get_mut(slot) {
+            session.reweighed = false;
+        }
     }
 }

@@ -30,7 +30,7 @@ use crate::{
     policy::{Context, Direction, Library, NeighborFacts, PolicyChain},
     rib::Source,
     session::negotiate::Negotiated,
-    types::{Asn, Family, PeerKind, Role, RouterId},
+    types::{Asn, Family, Role, RouterId},
     wire::bgp::{
         as_path::AsPath,
         attribute::{AttrSet, AttrSetBuilder, NextHop, code},
@@ -95,6 +95,8 @@ pub struct ImportRules {
     remote_role: Option<Role>,
     prepend: Option<Asn>,
     takes_aigp: bool,
+    /// Of its routes, where policy gives none.
+    pub weight: u16,
 }
 
 /// Our AS as paths may have it.
@@ -136,7 +138,7 @@ impl ImportRules {
         negotiated: &Negotiated,
         source: Source,
     ) -> Self {
-        let external = negotiated.kind == PeerKind::External;
+        let external = source == Source::External;
         let chain = PolicyChain::new(library, &settings.import, negotiated.kind);
         let remote_role = negotiated.local_role.map(Role::counterpart);
         let local = negotiated.local.ip().to_canonical();
@@ -169,6 +171,7 @@ impl ImportRules {
             remote_role,
             prepend: settings.local_as.filter(|local| external && !local.no_prepend).map(|local| local.asn),
             takes_aigp: !external || settings.export_options.aigp,
+            weight: options.weight,
             context,
         }
     }

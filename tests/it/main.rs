@@ -13,6 +13,8 @@ mod mrt;
 mod net;
 mod network;
 mod router;
+mod rpki;
+mod rtr;
 mod session;
 mod simulation;
 mod tidy;

@@ -49,6 +49,7 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
         ("[state]", old.state != new.state),
         ("[rib]", old.rib != new.rib),
         ("[log]", old.log != new.log),
+        ("[policy]", old.policy.library != new.policy.library),
         ("[rpki]", old.rpki != new.rpki),
         ("[[watch.prefix]]", old.watch_prefixes != new.watch_prefixes),
     ];

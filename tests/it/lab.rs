@@ -300,6 +300,13 @@ impl Lab {
         self.handle(Input::PeerUp { peer, settings, negotiated });
     }
 
+    /// The neighbour's settings change, and its session goes on.
+    pub fn reconfigure(&mut self, who: Who, change: impl FnOnce(&mut PeerSettings)) {
+        change(&mut self.neighbors[who].spec.settings);
+        let (peer, settings) = (self.id(who), Arc::new(self.neighbors[who].spec.settings.clone()));
+        self.handle(Input::Reconfigure { peer, settings });
+    }
+
     pub fn down(&mut self, who: Who) {
         self.neighbors[who].up = false;
         self.neighbors[who].queue.clear();

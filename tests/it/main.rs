@@ -6,6 +6,7 @@ mod cli;
 mod corpus;
 mod daemon;
 mod engine;
+mod export;
 mod fake;
 mod lab;
 mod malformed_live;

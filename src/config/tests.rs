@@ -93,7 +93,6 @@ upstreams = [64496, 64497]
     assert_eq!(
         config.inactive(),
         [
-            "[[rpki.cache]] is checked but not active in this build: no cache is asked",
             "[[watch.prefix]] is checked but not active in this build: no alerts are raised",
             "local_role is told and compared with the neighbor's, but routes are neither marked nor checked with it \
              in this build (OTC, RFC 9234 §5)",
@@ -376,9 +375,10 @@ fn a_reload_tells_what_it_changes_and_which_sessions_it_resets() {
 #[test]
 fn a_neighbour_of_run_time_is_read_alone_and_against_the_router() {
     let router = with_router("").unwrap().router;
-    let neighbor = parse_neighbor("address = \"192.0.2.9\"\nremote_asn = 64499\n", &router).unwrap();
+    let neighbor =
+        parse_neighbor("address = \"192.0.2.9\"\nremote_asn = 64499\n", &router, &Library::default()).unwrap();
     assert_eq!(neighbor.label(), "neighbor 192.0.2.9");
-    let error = parse_neighbor("address = \"192.0.2.9\"\n", &router).unwrap_err().to_string();
+    let error = parse_neighbor("address = \"192.0.2.9\"\n", &router, &Library::default()).unwrap_err().to_string();
     assert!(error.starts_with("neighbor:1:1: [[neighbor]] lacks `remote_asn`"), "{error}");
 }
 

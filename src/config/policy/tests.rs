@@ -1,0 +1,1 @@
+//! Tables of what `[policy]` may say and how its faults are told.

@@ -3,7 +3,9 @@
 //! dirty marks and events can never disagree.
 
 use crate::{
-    rib::{AttrStore, Change, Decision, NlriRef, Path, PathFlags, PrefixId, SessionFacts, Table, paths::Upserted},
+    rib::{
+        AttrStore, Change, Decision, Knobs, NlriRef, Path, PathFlags, PrefixId, SessionFacts, Table, paths::Upserted,
+    },
     types::{Family, PathId, Timestamp},
     view,
 };
@@ -26,6 +28,8 @@ pub struct Desk<'a> {
     pub table: &'a mut Table,
     /// What the decision process asks about sessions.
     pub facts: &'a [SessionFacts],
+    /// How best paths are chosen.
+    pub knobs: &'a Knobs,
     /// Sessions and their counts.
     pub sessions: &'a mut Sessions,
     /// Update groups, to be told what is dirty.
@@ -140,7 +144,7 @@ impl Desk<'_> {
         if !self.best_path {
             return;
         }
-        let decision = Decision::new(self.attrs, self.facts);
+        let decision = Decision::new(self.attrs, self.facts, self.knobs);
         let best = decision.after(self.table.paths(id), self.table.best(id), change);
         self.table.set_best(id, best);
         let after = self.table.best_path(id).copied();

@@ -2,15 +2,15 @@
 //! reasons.
 
 use crate::{
-    rib::{Decision, NlriRef, Path, PathFlags, PrefixId, Table},
+    rib::{Decision, NlriRef, Path, PathFlags, PrefixId, Table, best_path::Rank},
     types::{Family, Prefix, Timestamp},
-    view::{Candidate, Explanation, Refusal, RoutePage},
+    view::{Candidate, Explanation, Lost, Refusal, RoutePage, RouteRow},
 };
 
 use super::{
     Engine,
     import::Unusable,
-    query::same_kind,
+    query::{is_shared, same_kind},
     rows::{AttrPool, Subject, row},
 };
 
@@ -37,19 +37,28 @@ impl Engine {
     fn ranked(&self, table: &Table, id: PrefixId) -> Explanation {
         let paths = table.paths(id);
         let mut attrs = AttrPool::default();
+        let multipath = self.multipath(paths);
         let rows = paths.iter().enumerate().map(|(index, path)| {
             let labels = table.labels(id, path.session, path.path_id);
             let subject = Subject { family: table.family(), nlri: table.nlri(id), labels };
             let range = attrs.range(&self.rib.attrs, path.set);
-            row(subject, path, table.best(id) == Some(index), range, &self.rib.attrs, &self.sessions)
+            let row = row(subject, path, table.best(id) == Some(index), range, &self.rib.attrs, &self.sessions);
+            RouteRow { multipath: multipath.as_ref().map(|set| is_shared(set, index)), ..row }
         });
         let rows = rows.collect();
-        let ranks = Decision::new(&self.rib.attrs, &self.facts).rank(paths);
-        let candidates = ranks.into_iter().filter_map(|rank| {
+        let decision = self.decision();
+        let ranks = decision.rank(paths);
+        let mut place = vec![0; paths.len()];
+        for (at, rank) in ranks.iter().enumerate() {
+            if let Some(place) = place.get_mut(rank.index) {
+                *place = at;
+            }
+        }
+        let candidates = ranks.iter().filter_map(|rank| {
             let path = paths.get(rank.index)?;
             let ineligible = if rank.eligible && self.settings.best_path { None } else { Some(self.why_not(path)) };
-            let lost_at = rank.lost_at.filter(|_| ineligible.is_none()).map(|step| step.why().to_owned());
-            Some(Candidate { row: rank.index, ineligible, lost_at })
+            let lost = lost(&decision, paths, path, rank, &place).filter(|_| ineligible.is_none());
+            Some(Candidate { row: rank.index, ineligible, lost })
         });
         let candidates = candidates.collect();
         let page = RoutePage { rows, attrs: attrs.take(), next: None, seq: self.events.seq() };
@@ -69,6 +78,19 @@ impl Engine {
         if !self.settings.best_path {
             return "collector mode: no best path is selected".into();
         }
+        if !self.decision().is_reachable(path) {
+            return "no [[decision.next_hop]] says that its next hop is reachable (RFC 4271 §9.1.2.1)".into();
+        }
         "its session has ended".into()
     }
+}
+
+/// Where a path lost, with what it has there and what the other one has. `place` gives the rank of each path.
+fn lost(decision: &Decision<'_>, paths: &[Path], path: &Path, rank: &Rank, place: &[usize]) -> Option<Lost> {
+    let (step, against) = (rank.lost_at?, rank.against?);
+    let (value, other) = (decision.value(step, path), decision.value(step, paths.get(against)?));
+    // The same on both sides: the number of the session decided, which says nothing to anybody.
+    let (value, against_value) = if value == other { (None, None) } else { (value, other) };
+    let to = place.get(against).copied()?;
+    Some(Lost { step: step.name(), why: step.why(), value, against: against_value, to })
 }

@@ -212,6 +212,7 @@ impl Engine {
             attrs,
             table: tables.open(family),
             facts: &self.facts,
+            knobs: &self.settings.decision,
             sessions: &mut self.sessions,
             groups: &mut self.groups,
             events: &mut self.events,

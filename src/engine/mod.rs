@@ -182,6 +182,8 @@ impl Engine {
     pub fn seeded(settings: EngineSettings, seed: u64) -> Self {
         let local = SessionFacts {
             source: Source::Local,
+            asn: settings.asn,
+            weight: 0,
             router_id: settings.router_id,
             address: std::net::Ipv4Addr::from(settings.router_id.0).into(),
             usable: true,
@@ -240,10 +242,9 @@ impl Engine {
         self.peer_down(peer); // a driver that lost the end of the last session must not leave two
         let monitor_only = settings.monitor_only;
         let facts = SessionFacts {
-            source: match negotiated.kind {
-                PeerKind::External => Source::External,
-                PeerKind::Internal => Source::Internal,
-            },
+            source: self.kind_of(&negotiated),
+            asn: negotiated.peer_asn,
+            weight: settings.import_options.weight,
             router_id: negotiated.peer_router_id,
             address: negotiated.remote.ip().to_canonical(),
             usable: true,
@@ -296,6 +297,18 @@ impl Engine {
             self.groups.leave(at, slot);
         }
         self.background.add(Job::Purge(slot));
+    }
+
+    /// Where the paths of a session come from (RFC 5065 §4 for members of our confederation).
+    fn kind_of(&self, negotiated: &Negotiated) -> Source {
+        let confederation = self.settings.confederation.as_ref();
+        match negotiated.kind {
+            PeerKind::Internal => Source::Internal,
+            PeerKind::External if confederation.is_some_and(|c| c.members.contains(&negotiated.peer_asn)) => {
+                Source::Confederation
+            }
+            PeerKind::External => Source::External,
+        }
     }
 
     fn source_of(&self, slot: Slot) -> Source {

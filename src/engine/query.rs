@@ -5,7 +5,7 @@
 //! more than the question allows.
 
 use crate::{
-    rib::{NlriRef, Path, PrefixId, Table},
+    rib::{Decision, NlriRef, Path, PrefixId, Table},
     types::{Asn, Family, PeerId, Prefix, Timestamp},
     view::{self, Answer, Cursor, PrefixMatch, Query, Refusal, RoutePage, RouteQuery, RouteRow},
     wire::bgp::attribute::AttrSet,
@@ -125,16 +125,26 @@ impl Engine {
         let Some(table) = self.rib.tables.get(family) else { return };
         match plan.query.table {
             view::Table::Loc => {
+                let from = page.rows.len();
                 let best = table.best_path(id).filter(|path| plan.slot.is_none_or(|slot| slot == path.session));
                 if let Some(path) = best {
                     self.add_path(plan.query.origin, table, id, (path, true), page);
                 }
+                if let Some(multipath) = self.multipath(table.paths(id)) {
+                    let shared = multipath.len() > 1;
+                    page.rows.iter_mut().skip(from).for_each(|row| row.multipath = Some(shared));
+                }
             }
             view::Table::AdjIn => {
                 let from = page.rows.len();
+                let multipath = self.multipath(table.paths(id));
                 for (index, path) in table.paths(id).iter().enumerate() {
                     if plan.slot.is_none_or(|slot| slot == path.session) {
+                        let rows = page.rows.len();
                         self.add_path(plan.query.origin, table, id, (path, table.best(id) == Some(index)), page);
+                        if let (Some(row), Some(set)) = (page.rows.get_mut(rows), &multipath) {
+                            row.multipath = Some(is_shared(set, index));
+                        }
                     }
                 }
                 // Slots follow the order of sessions; readers want that of neighbours.
@@ -160,6 +170,17 @@ impl Engine {
         let subject = Subject { family: table.family(), nlri: table.nlri(id), labels };
         let range = page.attrs.range(attrs, path.set);
         page.rows.push(row(subject, path, best, range, attrs, &self.sessions));
+    }
+
+    /// The multipath set of a prefix with these paths; `None` where there are no such sets.
+    pub(super) fn multipath(&self, paths: &[Path]) -> Option<Vec<usize>> {
+        let wanted = self.settings.best_path && self.settings.decision.maximum_paths.is_multipath();
+        wanted.then(|| self.decision().multipath(paths))
+    }
+
+    /// The decision process as it is set.
+    pub(super) fn decision(&self) -> Decision<'_> {
+        Decision::new(&self.rib.attrs, &self.facts, &self.settings.decision)
     }
 
     /// The row of what the neighbour was told, with the attributes as they were sent.
@@ -192,6 +213,7 @@ impl Engine {
             path_id: PATH_ID,
             attrs,
             best: path.is_some() && table.best_path(id) == path,
+            multipath: None,
             stale: false,
             received_at: Timestamp::from_secs(path.map_or(0, |path| path.received_secs).into()),
             rejected_by: None,
@@ -201,6 +223,11 @@ impl Engine {
     fn peer_of(&self, slot: Slot) -> Option<PeerId> {
         self.sessions.peer(slot)
     }
+}
+
+/// Whether the path at `index` shares traffic with others.
+pub(super) fn is_shared(multipath: &[usize], index: usize) -> bool {
+    multipath.len() > 1 && multipath.contains(&index)
 }
 
 /// The next up to `room` ids that a question is about, in the order in which they are shown.

@@ -74,6 +74,7 @@ pub fn row(
         path_id: path.path_id,
         attrs,
         best,
+        multipath: None,
         stale: path.flags.has(PathFlags::STALE),
         received_at: Timestamp::from_secs(path.received_secs.into()),
         rejected_by: rejected_by(path, store, sessions),

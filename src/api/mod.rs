@@ -7,6 +7,8 @@
 
 mod control;
 mod neighbors;
+mod nlri;
+mod originate;
 mod render;
 mod routes;
 mod watch;
@@ -128,6 +130,7 @@ fn status(refusal: Refusal) -> Status {
         Refusal::Invalid(_) => Status::invalid_argument(text),
         Refusal::Exists(_) => Status::already_exists(text),
         Refusal::NotNow(_) => Status::failed_precondition(text),
+        Refusal::Forbidden(_) => Status::permission_denied(text),
         Refusal::Stopping => Status::unavailable(text),
     }
 }

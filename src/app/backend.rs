@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use super::kept_routes::KeptRoutes;
 use crate::{
     config::{Router, parse_neighbor},
     io::{bgp::Speaker, clock::Clock, shard::ShardHandle},
@@ -19,12 +20,21 @@ pub(super) struct DaemonBackend {
     router: Router,
     speaker: Speaker,
     shard: ShardHandle,
+    /// Where routes of our own are kept; `None` without `[state]`.
+    kept: Option<KeptRoutes>,
     ready: AtomicBool,
 }
 
 impl DaemonBackend {
-    pub(super) fn new(info: DaemonInfo, clock: Clock, router: Router, speaker: Speaker, shard: ShardHandle) -> Self {
-        Self { info, clock, router, speaker, shard, ready: AtomicBool::new(false) }
+    pub(super) fn new(
+        info: DaemonInfo,
+        clock: Clock,
+        router: Router,
+        speaker: Speaker,
+        shard: ShardHandle,
+        kept: Option<KeptRoutes>,
+    ) -> Self {
+        Self { info, clock, router, speaker, shard, kept, ready: AtomicBool::new(false) }
     }
 
     /// Says whether the daemon has started and is not stopping.
@@ -52,7 +62,11 @@ impl Backend for DaemonBackend {
 
     fn query(&self, query: Query) -> Reply<Answer> {
         let shard = self.shard.clone();
-        Box::pin(async move { shard.query(query).await })
+        let changes_ours = matches!(query, Query::Originate(_) | Query::Withdraw { .. });
+        match self.kept.clone().filter(|_| changes_ours) {
+            Some(kept) => Box::pin(async move { kept.change(shard, query).await }),
+            None => Box::pin(async move { shard.query(query).await }),
+        }
     }
 
     fn command(&self, command: Command) -> Reply<()> {

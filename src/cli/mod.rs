@@ -108,8 +108,10 @@ enum AskingVerb {
     Watch(watch::WatchArgs),
     /// Every path of a prefix, why the best one won and why each other lost
     Explain(explain::ExplainArgs),
-    /// Originates a route of our own, until it is withdrawn or the daemon ends
-    Announce(local::AnnounceArgs),
+    /// Routes of our own: add, del, list, blackhole
+    Route(local::RouteArgs),
+    /// Originates a route of our own: `route add` in short
+    Announce(Box<local::AnnounceArgs>),
     /// Takes back a route that `announce` originated
     Withdraw(local::WithdrawArgs),
 }
@@ -189,7 +191,8 @@ fn ask(verb: AskingVerb, global: &Global, terminal: bool, out: &mut dyn Write) -
             AskingVerb::Rib(args) => rib::run(args, client, &mut output).await,
             AskingVerb::Watch(args) => watch::run(args, client, &mut output).await,
             AskingVerb::Explain(args) => explain::run(args, client, &mut output).await,
-            AskingVerb::Announce(args) => local::announce(args, client, &mut output).await,
+            AskingVerb::Route(args) => local::run(args, client, &mut output).await,
+            AskingVerb::Announce(args) => local::announce(*args, client, &mut output).await,
             AskingVerb::Withdraw(args) => local::withdraw(args, client, &mut output).await,
         }
     })

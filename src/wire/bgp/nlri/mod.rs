@@ -19,7 +19,7 @@ mod typed;
 pub mod vpn;
 mod wire;
 
-pub use typed::{TextError, TypedNlri, display, labels, wire_form};
+pub use typed::{TextError, TypedNlri, display, from_wire, labels, wire_form};
 pub use vpn::{LabelledPrefix, RouteDistinguisher, hex, label_octets, label_values};
 pub(super) use wire::{FieldFacts, append, check, push_opaque_wire, push_prefix_wire};
 

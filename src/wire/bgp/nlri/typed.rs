@@ -155,11 +155,25 @@ pub fn wire_form(family: Family, key: &[u8], labels: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(key.len() + labels.len());
     if family == Family::EVPN {
         evpn::join(key, labels, &mut out);
-    } else if !super::wire::push_opaque_wire(family, None, labels, key, &mut out) {
-        // A labelled route without a label: the key says more than nothing.
-        out.extend_from_slice(key);
+    } else {
+        // In a withdrawal this stands in the label's place (RFC 8277 §2.4).
+        let withdrawn: &[u8] = &[0x80, 0, 0];
+        let labels = if labels.is_empty() { withdrawn } else { labels };
+        // Octets that are no key of a labelled family have no such form: nothing is written.
+        super::wire::push_opaque_wire(family, None, labels, key, &mut out);
     }
     out
+}
+
+/// Reads one NLRI as `wire_form` writes it: the typed view and the labels. `None`: it is none, more than one, or
+/// breaks the rules of its family.
+pub fn from_wire(family: Family, octets: &[u8]) -> Option<(TypedNlri, Vec<u32>)> {
+    let field = crate::wire::cursor::Reader::new(octets);
+    super::wire::check(family, false, field).ok().filter(|facts| facts.routes == 1)?;
+    let mut frame = Vec::new();
+    super::wire::append(family, false, field, &mut frame);
+    let (_, key, aside) = super::OpaqueIter::new(&frame).next()?;
+    Some((TypedNlri::decode(family, key, aside)?, labels(family, key, aside)))
 }
 
 /// MPLS labels of a route: the stack of a labelled one, those inside an EVPN route; none elsewhere. 20 bits each.

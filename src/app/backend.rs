@@ -8,9 +8,12 @@ use std::sync::{
 use super::kept_routes::KeptRoutes;
 use crate::{
     config::{Router, parse_neighbor},
-    io::{bgp::Speaker, clock::Clock, shard::ShardHandle},
-    types::Timestamp,
-    view::{Answer, Backend, Command, DaemonInfo, EventSource, NeighborView, Query, Refusal, Reply, Summary},
+    io::{bgp::Speaker, clock::Clock, rpki::Rpki, shard::ShardHandle},
+    types::{Asn, Prefix, Timestamp},
+    view::{
+        Answer, Backend, Command, DaemonInfo, EventSource, NeighborView, Query, Refusal, Reply, Summary,
+        rpki::{OriginCheck, RpkiView},
+    },
 };
 
 /// The daemon as readers see it.
@@ -22,6 +25,7 @@ pub(super) struct DaemonBackend {
     shard: ShardHandle,
     /// Where routes of our own are kept; `None` without `[state]`.
     kept: Option<KeptRoutes>,
+    rpki: Rpki,
     ready: AtomicBool,
 }
 
@@ -33,8 +37,9 @@ impl DaemonBackend {
         speaker: Speaker,
         shard: ShardHandle,
         kept: Option<KeptRoutes>,
+        rpki: Rpki,
     ) -> Self {
-        Self { info, clock, router, speaker, shard, kept, ready: AtomicBool::new(false) }
+        Self { info, clock, router, speaker, shard, kept, rpki, ready: AtomicBool::new(false) }
     }
 
     /// Says whether the daemon has started and is not stopping.
@@ -95,5 +100,13 @@ impl Backend for DaemonBackend {
 
     fn summary(&self) -> Arc<Summary> {
         self.shard.summary()
+    }
+
+    fn rpki(&self) -> RpkiView {
+        self.rpki.view()
+    }
+
+    fn check_origin(&self, prefix: Prefix, origin: Asn) -> OriginCheck {
+        self.rpki.check(prefix, origin)
     }
 }

@@ -31,6 +31,7 @@ use crate::{
     io::{
         bgp::Speaker,
         clock::Clock,
+        rpki::Rpki,
         shard::{self, ShardHandle},
         sockopt,
     },
@@ -99,6 +100,10 @@ impl Daemon {
             let _inside = sessions_runtime.enter();
             Speaker::bind(&config.router.listen, clock, shard.clone()).map_err(|why| format!("[router] {why}"))?
         };
+        let rpki = {
+            let _inside = sessions_runtime.enter();
+            Rpki::start(&config.rpki, clock, Box::new(|_| {}))
+        };
         let info = DaemonInfo {
             version: env!("CARGO_PKG_VERSION"),
             asn: config.router.asn,
@@ -107,8 +112,15 @@ impl Daemon {
             listen: speaker.listening(),
             best_path: config.rib.best_path,
         };
-        let backend =
-            Arc::new(DaemonBackend::new(info, clock, config.router.clone(), speaker.clone(), shard.clone(), kept));
+        let backend = Arc::new(DaemonBackend::new(
+            info,
+            clock,
+            config.router.clone(),
+            speaker.clone(),
+            shard.clone(),
+            kept,
+            rpki,
+        ));
         let (stop_readers, _) = watch::channel(false);
         let mut daemon = Self {
             api: api_listener.as_ref().and_then(|listener| listener.local_addr().ok()),

@@ -8,6 +8,7 @@
 mod neighbor;
 mod read;
 mod reload;
+mod rpki;
 mod sections;
 mod source;
 #[cfg(test)]
@@ -18,7 +19,7 @@ use std::path::Path;
 
 pub use neighbor::Neighbor;
 pub use reload::{Change, diff};
-pub use sections::{Config, Listener, Log, LogFormat, Rib, Router, RpkiCache, State, WatchPrefix};
+pub use sections::{Config, Listener, Log, LogFormat, Rib, Router, State, WatchPrefix};
 pub use source::{ConfigError, Problem};
 use toml::de::DeTable;
 pub use value::{parse_duration, print_duration};
@@ -51,9 +52,6 @@ impl Config {
     /// What the file asks for that this build only checks, one sentence each; the daemon says them at start.
     pub fn inactive(&self) -> Vec<String> {
         let mut notes = Vec::new();
-        if !self.rpki_caches.is_empty() {
-            notes.push("[[rpki.cache]] is checked but not active in this build: no cache is asked".to_owned());
-        }
         if !self.watch_prefixes.is_empty() {
             notes.push("[[watch.prefix]] is checked but not active in this build: no alerts are raised".to_owned());
         }

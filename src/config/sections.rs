@@ -7,10 +7,11 @@ use toml::Spanned;
 use super::{
     neighbor::{self, Placed},
     read::{Faults, Table},
-    value,
+    rpki, value,
 };
 use crate::{
     engine::{Confederation, Owned},
+    io::rpki::RpkiSettings,
     types::{Asn, Prefix, RouterId},
 };
 
@@ -74,15 +75,6 @@ pub struct Log {
     pub level: tracing::Level,
 }
 
-/// `[[rpki.cache]]`: a source of validated ROA payloads over RTR (RFC 8210).
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RpkiCache {
-    /// `name`; default: the address.
-    pub name: String,
-    /// `address`, host and port.
-    pub address: String,
-}
-
 /// `[[watch.prefix]]`: what the operator declares to be normal.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct WatchPrefix {
@@ -111,8 +103,8 @@ pub struct Config {
     pub log: Log,
     /// `[[neighbor]]`, in the order of the file.
     pub neighbors: Vec<neighbor::Neighbor>,
-    /// `[[rpki.cache]]`.
-    pub rpki_caches: Vec<RpkiCache>,
+    /// `[rpki]` and `[[rpki.cache]]`.
+    pub rpki: RpkiSettings,
     /// `[[watch.prefix]]`.
     pub watch_prefixes: Vec<WatchPrefix>,
 }
@@ -127,7 +119,7 @@ pub(super) fn read_file<'a>(root: &'a Spanned<toml::de::DeTable<'a>>, faults: &'
     let state = read_state(&mut file);
     let rib = read_rib(&mut file);
     let log = read_log(&mut file);
-    let rpki_caches = read_rpki(&mut file);
+    let rpki = rpki::read(&mut file);
     let watch_prefixes = read_watch(&mut file);
     let mut neighbors = Vec::new();
     for table in file.tables("neighbor", "[[neighbor]]") {
@@ -137,7 +129,7 @@ pub(super) fn read_file<'a>(root: &'a Spanned<toml::de::DeTable<'a>>, faults: &'
     check_neighbors(&file, router.as_ref(), &neighbors);
     file.finish();
     let neighbors = neighbors.into_iter().map(|placed| placed.neighbor).collect();
-    Some(Config { router: router?, api, http, state, rib, log, neighbors, rpki_caches, watch_prefixes })
+    Some(Config { router: router?, api, http, state, rib, log, neighbors, rpki, watch_prefixes })
 }
 
 /// Reads the keys of one neighbour that stand alone, and checks them against `router`.
@@ -222,26 +214,6 @@ fn read_log(file: &mut Table<'_>) -> Log {
     log.level = table.or("level", log.level, |v| value::word(v, &levels));
     table.finish();
     log
-}
-
-fn read_rpki(file: &mut Table<'_>) -> Vec<RpkiCache> {
-    let Some(mut rpki) = file.table("rpki", "[rpki]") else { return Vec::new() };
-    let mut caches: Vec<RpkiCache> = Vec::new();
-    for mut table in rpki.tables("cache", "[[rpki.cache]]") {
-        let name = table.opt("name", value::label);
-        let address = table.required("address", "address = \"127.0.0.1:3323\"", value::host_and_port);
-        if let Some(address) = address {
-            let name = name.unwrap_or_else(|| address.clone());
-            if caches.iter().any(|cache| cache.address == address) {
-                let what = format!("a second [[rpki.cache]] has the address {address}");
-                table.fault(table.span_of("address"), what, "keep one of them");
-            }
-            caches.push(RpkiCache { name, address });
-        }
-        table.finish();
-    }
-    rpki.finish();
-    caches
 }
 
 fn read_watch(file: &mut Table<'_>) -> Vec<WatchPrefix> {

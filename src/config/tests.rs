@@ -93,7 +93,6 @@ upstreams = [64496, 64497]
     assert_eq!(
         config.inactive(),
         [
-            "[[rpki.cache]] is checked but not active in this build: no cache is asked",
             "[[watch.prefix]] is checked but not active in this build: no alerts are raised",
             "local_role is told and compared with the neighbor's, but routes are neither marked nor checked with it \
              in this build (OTC, RFC 9234 §5)",

@@ -62,8 +62,8 @@ impl Engine {
             return Unusable::why(path.flags.detail()).into();
         }
         if path.flags.has(PathFlags::REJECTED) {
-            let verdict = self.sessions.get(path.session).map(|s| s.import.judge(self.rib.attrs.get(path.set)));
-            let by = verdict.map_or_else(|| "import policy".into(), |verdict| verdict.by);
+            let verdict = self.sessions.get(path.session).and_then(|session| session.import.constant());
+            let by = verdict.map_or_else(|| "import policy".into(), |by| by.policy());
             return format!("rejected on import by {by}");
         }
         if !self.settings.best_path {

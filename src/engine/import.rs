@@ -277,13 +277,13 @@ const NOTHING: [NlriRef<'static>; TOGETHER] = [NlriRef::Opaque(&[]); TOGETHER];
 fn judge(session: &Session, set: AttrSet<'_>) -> PathFlags {
     let none = PathFlags::default();
     if let Some(reason) = loops(session, set) {
-        return none.with(PathFlags::UNUSABLE).with_detail(reason as u8).with(rejection(session, set));
+        return none.with(PathFlags::UNUSABLE).with_detail(reason as u8).with(rejection(session));
     }
-    rejection(session, set)
+    rejection(session)
 }
 
-fn rejection(session: &Session, set: AttrSet<'_>) -> PathFlags {
-    if session.import.accepts(set) { PathFlags::default() } else { PathFlags::REJECTED }
+fn rejection(session: &Session) -> PathFlags {
+    if session.import.rejects_everything() { PathFlags::REJECTED } else { PathFlags::default() }
 }
 
 fn loops(session: &Session, set: AttrSet<'_>) -> Option<Unusable> {

@@ -82,12 +82,12 @@ pub fn row(
 
 /// The name of the policy that rejected a path. Asked of the policies again: a path keeps only that it was
 /// rejected.
-fn rejected_by(path: &Path, store: &AttrStore, sessions: &Sessions) -> Option<Arc<str>> {
+fn rejected_by(path: &Path, _store: &AttrStore, sessions: &Sessions) -> Option<Arc<str>> {
     if !path.flags.has(PathFlags::REJECTED) {
         return None;
     }
     let session = sessions.get(path.session)?;
-    Some(session.import.judge(store.get(path.set)).by)
+    Some(session.import.constant()?.policy())
 }
 
 /// The NLRI in the reader's words.

@@ -7,7 +7,7 @@ use std::{collections::HashMap, sync::Arc};
 use rustc_hash::FxBuildHasher;
 
 use crate::{
-    policy::PolicyChain,
+    policy::{Library, PolicyChain},
     rib::SessionSlot,
     session::negotiate::Negotiated,
     types::{Family, PeerId, Timestamp},
@@ -78,7 +78,7 @@ pub struct Session {
 
 impl Session {
     fn new(peer: PeerId, settings: Arc<PeerSettings>, negotiated: Arc<Negotiated>) -> Self {
-        let import = PolicyChain::new(&settings.import, negotiated.kind);
+        let import = PolicyChain::new(&Library::default(), &settings.import, negotiated.kind);
         let mut session = Self {
             peer,
             settings,

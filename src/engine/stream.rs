@@ -79,7 +79,7 @@ impl Prepared {
         family: Family,
         group: &GroupKey,
     ) -> Result<u32, Withheld> {
-        if !group.export.accepts(set) {
+        if group.export.rejects_everything() {
             return Err(Withheld::Policy);
         }
         transform(set, family, source, &group.rules, &mut self.scratch)?;

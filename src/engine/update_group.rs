@@ -15,7 +15,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    policy::PolicyChain,
+    policy::{Library, PolicyChain},
     rib::{AdjRibOut, AttrStore, PrefixId, Sent, SetId, Source},
     types::{Family, PathId},
     wire::bgp::{MAX_EXTENDED_LEN, MAX_LEN},
@@ -55,7 +55,7 @@ impl GroupKey {
                 next_hop_self: session.settings.export_options.next_hop == NextHopRule::OwnAddress,
                 extended_next_hop: negotiated.extended_next_hop.clone(),
             },
-            export: PolicyChain::new(&session.settings.export, negotiated.kind),
+            export: PolicyChain::new(&Library::default(), &session.settings.export, negotiated.kind),
             four_octet_as: negotiated.four_octet_as,
             max_len: if negotiated.extended_message { MAX_EXTENDED_LEN } else { MAX_LEN },
         }

@@ -212,6 +212,8 @@ pub struct Heard {
     pub unfounded: Vec<Prefix>,
     /// UPDATE messages.
     pub messages: u32,
+    /// The last of them that was not End-of-RIB, as it stood on the wire.
+    pub last_update: Vec<u8>,
     /// Octets.
     pub octets: usize,
 }
@@ -378,6 +380,20 @@ impl Lab {
         self.perform();
     }
 
+    /// One UPDATE as it comes off the wire, read as the session with this neighbour agreed.
+    pub fn receives(&mut self, who: Who, message: &[u8]) {
+        let negotiated = &self.neighbors[who].spec.negotiated;
+        let context = DecodeContext {
+            four_octet_as: negotiated.four_octet_as,
+            families: negotiated.families.iter().copied().collect::<FamilySet>(),
+            add_path: negotiated.add_path_receive.iter().copied().collect::<FamilySet>(),
+            ..DecodeContext::new(negotiated.kind)
+        };
+        let (mut batch, mut faults) = (UpdateBatch::new(), Vec::new());
+        decode_update(message, &context, &mut batch, &mut faults).expect("the session lives");
+        self.apply(who, &batch);
+    }
+
     pub fn refreshes(&mut self, who: Who, subtype: RefreshSubtype) {
         let refresh = RouteRefresh { family: Family::IPV4_UNICAST, subtype };
         let peer = self.id(who);
@@ -440,7 +456,7 @@ impl Lab {
         let family = family_of(p(prefix));
         let unspecified: IpAddr =
             if family.afi == 1 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-        let route = LocalRoute { prefix: p(prefix), family, attrs: attrs.octets(family, unspecified) };
+        let route = LocalRoute::plain(family, p(prefix), attrs.octets(family, unspecified));
         self.ask(&Query::Originate(route))
     }
 
@@ -549,6 +565,9 @@ impl Heard {
         let (mut batch, mut faults) = (UpdateBatch::new(), Vec::new());
         decode_update(message, &context, &mut batch, &mut faults).expect("what we send can be decoded");
         assert!(faults.is_empty(), "what we send is without faults: {faults:?}");
+        if batch.iter().any(|item| item.kind != ItemKind::EndOfRib) {
+            self.last_update = message.to_vec();
+        }
         for item in batch.iter() {
             for (_, prefix) in item.prefixes() {
                 let key = (item.family, prefix);

@@ -22,10 +22,10 @@ use ribwatch::{
 use crate::lab::{Attrs, Lab, OUR_AS, Spec, Who, external, family_of, internal, p, path};
 
 /// A small generator of numbers: the same seed gives the same run on every machine.
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
+    pub fn roll(&mut self, sides: usize) -> usize {
         // SplitMix64.
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -296,7 +296,7 @@ impl Run {
             self.lab.originates(&prefix.to_string(), &attrs).expect("a good route");
             self.model.paths.insert((prefix, (None, 0)), octets);
         } else {
-            self.lab.ask(&Query::Withdraw { family, prefix }).expect("a good question");
+            self.lab.ask(&Query::Withdraw { family, nlri: prefix.into() }).expect("a good question");
             self.model.paths.remove(&(prefix, (None, 0)));
         }
     }
@@ -385,7 +385,7 @@ fn random_neighbours_always_have_what_the_rules_say() {
         }
         let mine: Vec<Prefix> = run.announced().into_iter().collect();
         for prefix in mine {
-            run.lab.ask(&Query::Withdraw { family: family_of(prefix), prefix }).expect("a good question");
+            run.lab.ask(&Query::Withdraw { family: family_of(prefix), nlri: prefix.into() }).expect("a good question");
         }
         run.lab.settle();
         let summary = run.lab.summary();

@@ -4,6 +4,8 @@
 mod check;
 mod parts;
 
+pub(super) use parts::read_password;
+
 use std::{net::IpAddr, ops::Range, sync::Arc, time::Duration};
 
 use super::{

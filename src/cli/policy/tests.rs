@@ -1,0 +1,1 @@
+//! Tests of `ribwatch policy test` over files.

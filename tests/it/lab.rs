@@ -250,7 +250,11 @@ impl Lab {
     }
 
     fn with(best_path: bool) -> Self {
-        let settings = EngineSettings { best_path, ..EngineSettings::new(Asn(OUR_AS), RouterId(0xc633_6401)) };
+        Self::of(EngineSettings { best_path, ..EngineSettings::new(Asn(OUR_AS), RouterId(0xc633_6401)) })
+    }
+
+    /// An engine with these settings.
+    pub fn of(settings: EngineSettings) -> Self {
         Self {
             engine: Engine::new(settings),
             now: Timestamp::from_secs(1_700_000_000),
@@ -298,6 +302,13 @@ impl Lab {
         let negotiated = Arc::new(neighbor.spec.negotiated.clone());
         let peer = neighbor.peer;
         self.handle(Input::PeerUp { peer, settings, negotiated });
+    }
+
+    /// The neighbour's settings change, and its session goes on.
+    pub fn reconfigure(&mut self, who: Who, change: impl FnOnce(&mut PeerSettings)) {
+        change(&mut self.neighbors[who].spec.settings);
+        let (peer, settings) = (self.id(who), Arc::new(self.neighbors[who].spec.settings.clone()));
+        self.handle(Input::Reconfigure { peer, settings });
     }
 
     pub fn down(&mut self, who: Who) {

@@ -3,7 +3,6 @@
 
 use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 
-use super::chain;
 use crate::{
     policy::{Change, Context, Direction, Library, NeighborFacts, PerPrefix, PolicyChain, Route, case::source},
     rib::SetFacts,
@@ -93,8 +92,8 @@ impl Judge {
     pub(super) fn new(names: &[Arc<str>], library: &Library, context: Context, limit: usize) -> Self {
         let follows_sender = context.direction == Direction::Import && context.neighbor.name.is_empty();
         Self {
-            external: chain(library, names, PeerKind::External),
-            internal: chain(library, names, PeerKind::Internal),
+            external: PolicyChain::new(library, names, PeerKind::External),
+            internal: PolicyChain::new(library, names, PeerKind::Internal),
             context,
             follows_sender,
             limit,

@@ -5,8 +5,6 @@ mod judge;
 mod live;
 mod mrt;
 mod report;
-#[cfg(test)]
-mod tests;
 
 use std::{net::IpAddr, path::PathBuf, sync::Arc};
 
@@ -20,7 +18,7 @@ use super::{
 use crate::{
     config::{Config, Neighbor, neighbor_facts},
     io::bgp::Remote,
-    policy::{Context, Direction, NeighborFacts, PolicyChain},
+    policy::{Context, Direction, NeighborFacts},
     types::{Asn, PeerKind},
 };
 use judge::Judge;
@@ -185,9 +183,4 @@ impl<'a> People<'a> {
             local_address: neighbor.and_then(|neighbor| neighbor.local_address).unwrap_or(unknown),
         }
     }
-}
-
-/// The chain of `names` for a neighbour of this kind.
-fn chain(library: &crate::policy::Library, names: &[Arc<str>], kind: PeerKind) -> PolicyChain {
-    PolicyChain::new(library, names, kind)
 }

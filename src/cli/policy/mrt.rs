@@ -7,7 +7,7 @@ use super::{
     judge::{Asked, Judge},
 };
 use crate::{
-    cli::client::Failure,
+    cli::{client::Failure, output::plural},
     io::mrt,
     policy::{Direction, NeighborFacts},
     wire::{
@@ -51,7 +51,7 @@ pub(super) fn judge(
             faults += u64::from(told.is_err_and(|fault| !matches!(fault, RecordFault::Bgp(_))));
         }
         if faults > 0 {
-            damage = Some(format!("{name} is damaged in {faults} places; what could be read was judged"));
+            damage = Some(format!("{name} is damaged in {}; what could be read was judged", plural(faults, "place")));
         }
     }
     Ok(damage)

@@ -1,1 +1,0 @@
-//! Tests of `ribwatch policy test` over files.

@@ -82,7 +82,7 @@ fn a_member_of_our_confederation_counts_as_internal() {
     lab.announces(member, PREFIX, path("64496 64501"));
     lab.announces(outside, PREFIX, path("64496 64501"));
     assert_eq!(lab.best(PREFIX), Some(Some(lab.id(outside))));
-    assert_eq!(lost(&explain(&mut lab)), ["external confederation external 0"]);
+    assert_eq!(lost(&explain(&mut lab)), ["external - - 0"]);
 }
 
 #[test]

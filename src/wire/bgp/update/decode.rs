@@ -284,6 +284,9 @@ fn outcome(walker: &Walker<'_, '_>) -> Outcome {
 /// the default degree of preference.
 #[inline]
 fn check_mandatory(walker: &mut Walker<'_, '_>, classic: bool) {
+    if walker.is_broken_off {
+        return; // the routes are withdrawn already, and one fault is counted once
+    }
     let needed: &[u8] =
         if classic { &[code::ORIGIN, code::AS_PATH, code::NEXT_HOP] } else { &[code::ORIGIN, code::AS_PATH] };
     for code in needed {

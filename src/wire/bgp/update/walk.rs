@@ -66,6 +66,8 @@ pub(super) struct Walker<'a, 's> {
     /// The slots came in ascending order of their codes.
     pub(super) sorted: bool,
     last_kept: u8,
+    /// The walk ended before the field did: what stands behind is unknown, so nothing can be said to be missing.
+    pub(super) is_broken_off: bool,
     pub(super) field: Range<usize>,
     pub(super) mp_reach: Option<MpField<'a>>,
     pub(super) mp_unreach: Option<MpField<'a>>,
@@ -90,6 +92,7 @@ impl<'a, 's> Walker<'a, 's> {
             exact: ctx.four_octet_as,
             sorted: true,
             last_kept: 0,
+            is_broken_off: false,
             field: 0..0,
             mp_reach: None,
             mp_unreach: None,
@@ -139,6 +142,7 @@ impl<'a, 's> Walker<'a, 's> {
             return Err(mp_reset(code, at, "RFC 7606 §3 j", WHAT, data));
         }
         self.record(ErrorAction::TreatAsWithdraw, code, at, "RFC 7606 §4", WHAT, subcode::LENGTH);
+        self.is_broken_off = true;
         Ok(())
     }
 

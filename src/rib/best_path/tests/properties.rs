@@ -84,7 +84,7 @@ fn said() -> impl Strategy<Value = Said> {
         prop_oneof![12 => Just(None), 1 => (0u8..2).prop_map(Some)],
         as_path(),
         few(0),
-        prop_oneof![9 => Just(0u16), 1 => Just(1)],
+        (prop_oneof![9 => Just(0u16), 1 => Just(1)], prop::option::weighted(0.1, 0u16..2)),
     );
     let second = (
         prop_oneof![4 => (0u32..3).prop_map(Some), 3 => Just(None), 1 => Just(Some(u32::MAX))],
@@ -97,13 +97,14 @@ fn said() -> impl Strategy<Value = Said> {
         (0u32..3, 64496u32..64498),
     );
     (first, second).prop_map(|(first, second)| {
-        let (llgr_stale, unusable, local_pref, source, aigp, as_path, origin, weight) = first;
+        let (llgr_stale, unusable, local_pref, source, aigp, as_path, origin, (weight, set_weight)) = first;
         let (med, router_id, originator_id, clusters, address, path_id, next_hop, (received, asn)) = second;
         let (address, origin) = (neighbor(address), origin as u8);
         Said {
             llgr_stale,
             unusable,
             weight,
+            set_weight,
             local_pref,
             source,
             aigp,

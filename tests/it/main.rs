@@ -14,6 +14,7 @@ mod malformed_live;
 mod mrt;
 mod net;
 mod network;
+mod policies;
 mod router;
 mod rpki;
 mod rtr;

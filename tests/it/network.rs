@@ -1,6 +1,6 @@
 //! Twenty routers in virtual time: real sessions over wires that delay, cut and break, a real engine behind each, a
 //! random topology of ASes with a full mesh inside each. Sessions flap, wires go silent, routers die and come back,
-//! routes come and go. After each settling what every router holds from a neighbour is what that neighbour says that
+//! routes come and go, policies change under living sessions. After each settling what every router holds from a neighbour is what that neighbour says that
 //! it told it, octet by octet, and no packet would run in a circle.
 //!
 //! A run is a function of its seed: the same seed gives the same messages at the same times and the same tables.
@@ -10,20 +10,23 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
     time::Duration,
 };
 
 use ribwatch::{
     engine::{self, Action, BatchProgress, Engine, EngineSettings, SEND_QUEUE_HIGH},
+    policy::Library,
     session::Input,
     types::{Asn, Family, PathId, PeerId, PeerKind, Prefix, RouterId, Timestamp},
     view::{LocalRoute, Nlri, Query, RouteQuery, Table},
-    wire::bgp::attribute::AttrSet,
+    wire::bgp::{attribute::AttrSet, community::Community},
 };
 
 use crate::{
     lab::{p, path},
     net::{End, Happening, Net, secs, speaker},
+    policies,
     simulation::Dice,
 };
 
@@ -37,6 +40,8 @@ struct Router {
     asn: u32,
     engine: Engine,
     originated: BTreeMap<Prefix, Vec<u8>>,
+    /// Which of its policies hold: the same names mean something else each time.
+    edition: u32,
 }
 
 /// One router's side of a link.
@@ -83,7 +88,7 @@ impl Network {
         while routers.len() < ROUTERS {
             for _ in 0..(1 + dice.roll(4)).min(ROUTERS - routers.len()) {
                 let engine = fresh_engine(asn, routers.len());
-                routers.push(Router { asn, engine, originated: BTreeMap::new() });
+                routers.push(Router { asn, engine, originated: BTreeMap::new(), edition: 0 });
             }
             asn += 1;
         }
@@ -92,6 +97,9 @@ impl Network {
         let mut network =
             Self { dice, net, routers, sides: Vec::new(), prefixes, busy_at, open: seed.is_multiple_of(2) };
         network.wire();
+        for router in 0..ROUTERS {
+            network.change_policies(router);
+        }
         network.net.start();
         network
     }
@@ -148,10 +156,44 @@ impl Network {
         }
     }
 
-    /// Inside an AS nothing is filtered: that would be a hole, not a policy.
-    fn policy(&mut self, external: bool) -> Vec<std::sync::Arc<str>> {
-        let reject = external && !self.open && self.dice.roll(6) == 0;
-        vec![if reject { "reject-all".into() } else { "accept-all".into() }]
+    /// Inside an AS nothing is filtered: that would be a hole, not a policy. LOCAL_PREF is left alone: preferences that
+    /// contradict each other need not settle at all (RFC 4264).
+    fn policy(&mut self, external: bool) -> Vec<Arc<str>> {
+        let names: &[&str] = match (external, self.open) {
+            (false, _) => &["accept-all"],
+            (true, true) => &["accept-all", "accept-all", "mark"],
+            (true, false) => &["accept-all", "accept-all", "mark", "some", "reject-all"],
+        };
+        vec![names[self.dice.roll(names.len())].into()]
+    }
+
+    /// Other policies under the same names; sessions live on.
+    fn change_policies(&mut self, router: usize) {
+        self.routers[router].edition += 1;
+        let library = library(router, self.routers[router].edition);
+        self.tell_engine(router, engine::Input::Policies(library));
+    }
+
+    /// A neighbour gets another import or export policy; its session lives on.
+    fn change_neighbor(&mut self, at: usize) {
+        let far = self.sides[self.sides[at].far].router;
+        let external = self.routers[self.sides[at].router].asn != self.routers[far].asn;
+        let (import, export) = (self.policy(external), self.policy(external));
+        let side = &mut self.sides[at];
+        (side.settings.import, side.settings.export) = (import, export);
+        if side.up {
+            let input = engine::Input::Reconfigure { peer: side.peer(), settings: Arc::new(side.settings.clone()) };
+            let router = side.router;
+            self.tell_engine(router, input);
+        }
+    }
+
+    fn tell_engine(&mut self, router: usize, input: engine::Input) {
+        let mut actions = Vec::new();
+        self.routers[router].engine.handle(self.net.now(), input, &mut actions);
+        self.busy_at = self.net.now();
+        self.perform(actions);
+        self.flush(router);
     }
 
     /// Lets time pass, with the routers at work.
@@ -183,7 +225,7 @@ impl Network {
         match happening {
             Happening::Up(negotiated) => {
                 (side.up, side.taken) = (true, 0);
-                let settings = std::sync::Arc::new(side.settings.clone());
+                let settings = Arc::new(side.settings.clone());
                 engine.handle(now, engine::Input::PeerUp { peer, settings, negotiated }, &mut actions);
             }
             Happening::Down => {
@@ -258,7 +300,7 @@ impl Network {
             attrs = attrs.raw(0xc0, 213, &[self.dice.roll(3) as u8; 5]);
         }
         if self.dice.roll(10) == 0 {
-            attrs = attrs.community(ribwatch::wire::bgp::community::Community::NO_EXPORT);
+            attrs = attrs.community(Community::NO_EXPORT);
         }
         let octets = attrs.octets(V4, "0.0.0.0".parse().unwrap());
         self.routers[router].originated.insert(prefix, octets.clone());
@@ -277,6 +319,8 @@ impl Network {
     /// The router dies without a word and starts again; its own routes are in its configuration.
     fn restart(&mut self, router: usize) {
         self.routers[router].engine = fresh_engine(self.routers[router].asn, router);
+        let library = library(router, self.routers[router].edition);
+        self.tell_engine(router, engine::Input::Policies(library));
         for (prefix, attrs) in self.routers[router].originated.clone() {
             self.ask(router, &Query::Originate(LocalRoute { prefix, family: V4, attrs }));
         }
@@ -293,7 +337,9 @@ impl Network {
         let router = self.dice.roll(ROUTERS);
         let end = self.sides[self.dice.roll(self.sides.len())].end;
         match self.dice.roll(100) {
-            0..50 => {
+            0..5 => self.change_policies(router),
+            5..10 => self.change_neighbor(end.number()),
+            10..50 => {
                 let prefix = self.prefixes[self.dice.roll(self.prefixes.len())];
                 self.originate(router, prefix);
             }
@@ -358,6 +404,7 @@ impl Network {
 
     fn check(&mut self) {
         self.links_agree();
+        self.policies_hold();
         let best = self.best();
         self.packets_arrive(&best);
         if self.open {
@@ -374,6 +421,31 @@ impl Network {
             let held = self.routes(here, Table::AdjIn, peer);
             let told = self.routes(there, Table::AdjOut, us);
             assert_eq!(held, told, "router {here} holds from {there} what that one told it");
+        }
+    }
+
+    /// What was chosen has passed the import policy that holds now, whenever it came.
+    fn policies_hold(&mut self) {
+        for router in 0..ROUTERS {
+            for (peer, prefix, _, attrs) in self.table(router, Table::Loc, None) {
+                let Some(peer) = peer else { continue };
+                let name = self.sides[peer.0 as usize - 1].settings.import[0].clone();
+                let edition = self.routers[router].edition;
+                let marks: Vec<_> = AttrSet::new(&attrs).communities().collect();
+                match &*name {
+                    "mark" => assert!(marks.contains(&mark(router, edition)), "{prefix} at {router}: {marks:?}"),
+                    "some" => assert!(!rejected(edition).contains(&prefix), "{prefix} at {router} is rejected by some"),
+                    "reject-all" => panic!("{prefix} at {router} is rejected"),
+                    _ => {}
+                }
+                // A mark of an earlier edition is nowhere: what was derived by old policies is gone.
+                let old = marks.iter().find(|community| {
+                    self.routers.iter().enumerate().any(|(other, it)| {
+                        community.0 >> 16 == 1000 + other as u32 && mark(other, it.edition) != **community
+                    })
+                });
+                assert_eq!(old, None, "{prefix} at {router}");
+            }
         }
     }
 
@@ -418,7 +490,7 @@ impl Network {
 
     /// Where nobody filters, a prefix that somebody announces without condition is known to all.
     fn everybody_has_everything(&self, best: &[BTreeMap<Prefix, (usize, Vec<Asn>)>]) {
-        let free = |attrs: &Vec<u8>| AttrSet::new(attrs).communities().count() == 0;
+        let free = |attrs: &Vec<u8>| AttrSet::new(attrs).communities().count() == 0; // NO_EXPORT is the only one
         let everywhere = self.routers.iter().flat_map(|router| {
             let mine = router.originated.iter().filter(|(_, attrs)| free(attrs));
             mine.map(|(prefix, _)| *prefix)
@@ -449,6 +521,26 @@ impl Network {
 
 fn fresh_engine(asn: u32, router: usize) -> Engine {
     Engine::new(EngineSettings::new(Asn(asn), RouterId(0xc000_0201 + router as u32)))
+}
+
+/// What `mark` adds at a router.
+fn mark(router: usize, edition: u32) -> Community {
+    Community((1000 + router as u32) << 16 | edition)
+}
+
+/// What `some` rejects: other prefixes in each edition.
+fn rejected(edition: u32) -> Vec<Prefix> {
+    (0..40).filter(|i| (i + edition) % 4 == 0).map(|i| p(&format!("10.{i}.0.0/{}", 16 + i % 9))).collect()
+}
+
+fn library(router: usize, edition: u32) -> Arc<Library> {
+    let Community(mark) = mark(router, edition);
+    let prefixes: Vec<String> = rejected(edition).iter().map(Prefix::to_string).collect();
+    let prefixes: Vec<&str> = prefixes.iter().map(String::as_str).collect();
+    policies::library(vec![
+        policies::tag("mark", &format!("{}:{}", mark >> 16, mark & 0xffff)),
+        policies::without("some", &prefixes),
+    ])
 }
 
 /// What stands for a day: all messages, and the tables after each settling.

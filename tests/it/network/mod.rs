@@ -430,7 +430,7 @@ fn mark(router: usize, edition: u32) -> Community {
 
 /// What `some` rejects: other prefixes in each edition.
 fn rejected(edition: u32) -> Vec<Prefix> {
-    (0..40).filter(|i| (i + edition) % 4 == 0).map(|i| p(&format!("10.{i}.0.0/{}", 16 + i % 9))).collect()
+    (0..40).filter(|i| (i + edition).is_multiple_of(4)).map(|i| p(&format!("10.{i}.0.0/{}", 16 + i % 9))).collect()
 }
 
 fn library(router: usize, edition: u32) -> Arc<Library> {

@@ -15,6 +15,7 @@ mod malformed_live;
 mod mrt;
 mod net;
 mod network;
+mod policies;
 mod policy_cli;
 mod router;
 mod rpki;

@@ -202,7 +202,7 @@ impl Engine {
                 if self.told_octets(group, of, id, row, &mut page.octets).is_none() {
                     return;
                 }
-                let same = |set| self.rib.attrs.effective(set) == self.rib.attrs.effective(row.set);
+                let same = |set| self.rib.attrs.effective(set) == row.set;
                 let path = table.paths(id).iter().find(|path| path.session == row.source && same(path.set));
                 (page.attrs.push(&page.octets), path)
             }

@@ -13,6 +13,7 @@ mod lab;
 mod malformed_live;
 mod mrt;
 mod net;
+mod policy;
 mod network;
 mod router;
 mod rpki;

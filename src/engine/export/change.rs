@@ -176,7 +176,7 @@ impl Engine {
     /// The row that stands for a path in an Adj-RIB-Out.
     fn row_of(&self, path: &Path) -> Sent {
         let llgr_stale = path.flags.has(crate::rib::PathFlags::LLGR_STALE);
-        Sent { set: path.set, source: path.session, llgr_stale }
+        Sent { set: self.rib.attrs.effective(path.set), source: path.session, llgr_stale }
     }
 
     /// Counts what cannot be sent for reasons that an operator would want to know, and says so once per group.

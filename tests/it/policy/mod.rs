@@ -14,6 +14,7 @@ use ribwatch::{
 use crate::lab::{Lab, Spec, Who, p};
 
 mod changes;
+mod dropped;
 mod kept;
 mod loops;
 mod roles;

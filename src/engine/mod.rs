@@ -47,6 +47,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 
 use crate::{
+    policy::Library,
     rib::{Rib, SessionFacts, Source},
     session::negotiate::Negotiated,
     types::{Family, PeerId, PeerKind, Timestamp},
@@ -94,6 +95,8 @@ pub enum Input {
         /// What holds from now on.
         settings: Arc<PeerSettings>,
     },
+    /// The policies are others now; what they change is told.
+    Policies(Arc<Library>),
     /// The neighbour sent ROUTE-REFRESH (RFC 2918, RFC 7313).
     Refresh {
         /// Which neighbour.
@@ -153,6 +156,8 @@ pub struct BatchProgress {
 #[derive(Debug)]
 pub struct Engine {
     settings: EngineSettings,
+    /// The policies that sessions name.
+    library: Arc<Library>,
     rib: Rib,
     /// By slot; what the decision process asks about sessions.
     facts: Vec<SessionFacts>,
@@ -188,6 +193,7 @@ impl Engine {
         };
         Self {
             settings,
+            library: Arc::default(),
             rib: Rib::new(seed),
             facts: vec![local],
             sessions: Sessions::default(),
@@ -207,6 +213,7 @@ impl Engine {
             Input::PeerUp { peer, settings, negotiated } => self.peer_up(now, peer, settings, negotiated, out),
             Input::PeerDown { peer } => self.peer_down(peer),
             Input::Reconfigure { peer, settings } => self.reconfigure(peer, settings),
+            Input::Policies(library) => self.set_policies(library),
             Input::Refresh { peer, refresh } => self.refresh(now, peer, refresh, out),
             Input::Writable { peer } => self.writable(peer),
             Input::EventsWanted(wanted) => self.events.want(wanted),
@@ -269,6 +276,12 @@ impl Engine {
         self.regroup(slot);
     }
 
+    fn set_policies(&mut self, library: Arc<Library>) {
+        self.library = library;
+        let slots: Vec<Slot> = self.sessions.live().map(|(slot, _)| slot).collect();
+        slots.into_iter().for_each(|slot| self.regroup(slot));
+    }
+
     fn set_facts(&mut self, slot: Slot, facts: SessionFacts) {
         let at = usize::from(slot);
         if at >= self.facts.len() {
@@ -279,7 +292,8 @@ impl Engine {
 
     fn join_group(&mut self, slot: Slot) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
-        session.group = Some(self.groups.join(slot, GroupKey::of(session)));
+        let key = GroupKey::of(session, &self.settings, &self.library);
+        session.group = Some(self.groups.join(slot, key));
     }
 
     /// From here on the session's paths are no candidates; they are removed in the background.

@@ -25,7 +25,6 @@ const CHUNK: usize = 256;
 struct Filling {
     rows: Vec<RouteRow>,
     attrs: AttrPool,
-    octets: Vec<u8>,
     scanned: usize,
 }
 
@@ -64,7 +63,7 @@ impl Engine {
             return Err(Refusal::Invalid("adj-out needs a neighbour: what was told, and to whom?".into()));
         }
         let slot = query.neighbor.and_then(|peer| self.sessions.slot_of(peer));
-        let mut page = Filling { rows: Vec::new(), attrs: AttrPool::default(), octets: Vec::new(), scanned: 0 };
+        let mut page = Filling { rows: Vec::new(), attrs: AttrPool::default(), scanned: 0 };
         let mut next = None;
         if query.neighbor.is_none() || slot.is_some() {
             let plan = Plan { query, slot };
@@ -172,11 +171,9 @@ impl Engine {
             None => return,
             Some(Told::Octets(octets)) => (page.attrs.push(self.rib.attrs.get(octets).as_bytes()), None),
             Some(Told::Row(row)) => {
-                if self.told_octets(group, of, id, row, &mut page.octets).is_none() {
-                    return;
-                }
+                let Some(octets) = self.told_octets(group, of, id, row) else { return };
                 let path = table.paths(id).iter().find(|path| path.session == row.source && path.set == row.set);
-                (page.attrs.push(&page.octets), path)
+                (page.attrs.push(&octets), path)
             }
         };
         let octets = page.attrs.octets.get(attrs.start as usize..attrs.end as usize).unwrap_or_default();

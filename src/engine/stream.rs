@@ -7,6 +7,7 @@ use bytes::Bytes;
 use rustc_hash::FxBuildHasher;
 
 use crate::{
+    policy::{Evaluator, PerPrefix, Route},
     rib::{AttrStore, NlriRef, Path, PrefixId, SetId, Table},
     types::Family,
     wire::bgp::{
@@ -16,16 +17,30 @@ use crate::{
 };
 
 use super::{
-    sessions::Slot,
-    transform::{Learned, Withheld, transform},
-    update_group::{GroupKey, PATH_ID},
+    sessions::{Sessions, Slot},
+    transform::{Learned, Outbound, Withheld, transform, withheld},
+    update_group::{GroupKey, PATH_ID, neighbor_facts},
 };
 
 /// Octets of an UPDATE besides the attributes of a canonical set and the NLRI: header, two length fields
 /// (RFC 4271 §4.3), and the extended length and the reserved octet of MP_REACH_NLRI (RFC 4760 §3).
 const UPDATE_OVERHEAD: usize = 19 + 4 + 2;
 
-/// The attributes a group is sent for a set: worked out once per page.
+/// What preparing a route needs beside the route.
+#[derive(Clone, Copy)]
+pub struct Preparing<'a> {
+    /// The sets.
+    pub attrs: &'a AttrStore,
+    /// Who sent routes.
+    pub sessions: &'a Sessions,
+    /// Family of the page.
+    pub family: Family,
+    /// By what is prepared.
+    pub key: &'a GroupKey,
+}
+
+/// The attributes a group is sent for a set: worked out once per page, or where policy looks at the prefix once per
+/// result of it.
 #[derive(Debug, Default)]
 pub struct Prepared {
     octets: Vec<u8>,
@@ -33,6 +48,12 @@ pub struct Prepared {
     known: HashMap<(SetId, Learned), Result<u32, Withheld>, FxBuildHasher>,
     scratch: Vec<u8>,
     last: Option<((SetId, Learned), Result<u32, Withheld>)>,
+    evaluator: Evaluator,
+    /// What policy is being asked about, and what came of each of its results so far.
+    judging: Option<(SetId, Learned)>,
+    results: Vec<Option<Result<u32, Withheld>>>,
+    /// Prepared sets by their octets, where equal ones can come of different results.
+    by_octets: HashMap<Box<[u8]>, u32, FxBuildHasher>,
 }
 
 impl Prepared {
@@ -42,17 +63,18 @@ impl Prepared {
         self.sets.clear();
         self.known.clear();
         self.last = None;
+        self.judging = None;
+        self.by_octets.clear();
     }
 
     /// The number of the prepared set in this page, or why the route is not sent.
     #[inline]
     pub fn prepare(
         &mut self,
-        attrs: &AttrStore,
+        with: Preparing<'_>,
         set: SetId,
         learned: Learned,
-        family: Family,
-        group: &GroupKey,
+        nlri: NlriRef<'_>,
     ) -> Result<u32, Withheld> {
         let key = (set, learned);
         if let Some((last, result)) = self.last
@@ -60,32 +82,84 @@ impl Prepared {
         {
             return result;
         }
-        let result = match self.known.get(&key) {
-            Some(result) => *result,
-            None => {
-                let result = self.work_out(attrs.get(set), learned, family, group);
-                self.known.insert(key, result);
-                result
-            }
+        let known = self.known.get(&key).copied();
+        let (result, settled) = match known {
+            Some(result) => (result, true),
+            None => self.work_out(with, set, learned, nlri),
         };
-        self.last = Some((key, result));
+        if settled {
+            if known.is_none() {
+                self.known.insert(key, result);
+            }
+            self.last = Some((key, result));
+        }
         result
     }
 
+    /// The result, and whether it is the same for every prefix.
     fn work_out(
         &mut self,
-        set: AttrSet<'_>,
+        with: Preparing<'_>,
+        id: SetId,
         learned: Learned,
-        family: Family,
-        group: &GroupKey,
-    ) -> Result<u32, Withheld> {
-        if group.export.rejects_everything() {
-            return Err(Withheld::Policy);
+        nlri: NlriRef<'_>,
+    ) -> (Result<u32, Withheld>, bool) {
+        let Preparing { attrs, family, key, .. } = with;
+        let set = attrs.get(id);
+        if let Err(why) = withheld(set, family, learned, &key.rules) {
+            return (Err(why), true);
         }
-        transform(set, family, learned, &group.rules, &mut self.scratch)?;
+        if key.export.unchanged || learned.default_originate {
+            let done = transform(Outbound::unchanged(set), family, learned, &key.rules, &mut self.scratch);
+            return (done.map(|()| self.take_scratch()), true);
+        }
+        if self.judging != Some((id, learned)) {
+            self.judging = Some((id, learned));
+            self.results.clear();
+            let from = with.sessions.get(learned.from).map(neighbor_facts);
+            let facts = attrs.facts(id);
+            let route = Route { family, set, facts, source: learned.source, from: from.as_ref() };
+            self.evaluator.begin(&key.export.chain, &key.export.context, &route);
+        }
+        let prefix = match nlri {
+            NlriRef::Prefix(prefix) => Some(prefix),
+            NlriRef::Opaque(_) => None,
+        };
+        let settled = self.evaluator.settled();
+        let verdict = self.evaluator.verdict(&PerPrefix { prefix, ..PerPrefix::default() });
+        let outcome = verdict.outcome as usize;
+        if let Some(Some(result)) = self.results.get(outcome) {
+            return (*result, settled);
+        }
+        let outbound = Outbound { stored: set, set: verdict.attrs.unwrap_or(set), next_hop: verdict.next_hop };
+        let done = match verdict.accepted {
+            true => transform(outbound, family, learned, &key.rules, &mut self.scratch),
+            false => Err(Withheld::Policy),
+        };
+        let result = done.map(|()| if settled { self.take_scratch() } else { self.find_scratch() });
+        if outcome >= self.results.len() {
+            self.results.resize(outcome + 1, None);
+        }
+        self.results[outcome] = Some(result);
+        (result, settled)
+    }
+
+    /// Files what was worked out; its number.
+    fn take_scratch(&mut self) -> u32 {
         let start = self.octets.len();
         self.octets.extend_from_slice(&self.scratch);
-        Ok(self.number(start))
+        self.number(start)
+    }
+
+    /// The same, or the number of equal octets: the evaluator counts results anew for each set, and prefixes that
+    /// alternate between sets would share no message.
+    fn find_scratch(&mut self) -> u32 {
+        if let Some(&number) = self.by_octets.get(&*self.scratch) {
+            return number;
+        }
+        let number = self.take_scratch();
+        self.by_octets.insert(self.scratch.as_slice().into(), number);
+        number
     }
 
     /// Takes over octets that were prepared elsewhere.

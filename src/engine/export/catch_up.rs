@@ -78,11 +78,13 @@ impl Engine {
     fn prepare_row(&self, group: &Group, table: usize, id: PrefixId, sent: Sent, stream: &mut Stream) -> Option<u32> {
         let family = group.tables.get(table)?.family;
         let key = group.key_of(table, id);
-        let learned = self.learned(key, sent);
+        let nlri = self.rib.tables.get(family)?.nlri(id);
+        let learned = self.learned(key, family, sent, nlri);
+        let with = self.preparing(family, key);
         if std::ptr::eq(key, &group.key) {
-            return stream.prepared.prepare(&self.rib.attrs, sent.set, learned, family, key).ok();
+            return stream.prepared.prepare(with, sent.set, learned, nlri).ok();
         }
-        let number = stream.past.prepare(&self.rib.attrs, sent.set, learned, family, key).ok()?;
+        let number = stream.past.prepare(with, sent.set, learned, nlri).ok()?;
         Some(stream.prepared.adopt(stream.past.get(number)))
     }
 

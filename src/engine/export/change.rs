@@ -1,15 +1,16 @@
 //! One prefix of one update group: what is it to be told, what was it told, and what is the difference?
 
 use crate::{
-    rib::{Path, PrefixId, Sent, SetId},
-    types::{Family, Timestamp},
+    rib::{NlriRef, Path, PathFlags, PrefixId, Sent, SetId, Source},
+    types::{Family, RouterId, Timestamp},
+    wire::bgp::attribute::AttrSet,
 };
 
 use super::super::{
-    Action, Engine,
+    Action, Engine, LOCAL,
     sessions::Slot,
-    stream::{Audience, Stream},
-    transform::{Learned, Withheld},
+    stream::{Audience, Preparing, Stream},
+    transform::{Learned, Relation, Withheld},
     update_group::{Group, GroupKey, PATH_ID},
 };
 
@@ -75,7 +76,10 @@ impl Engine {
         stream: &mut Stream,
     ) -> bool {
         let past = group.tables.get(table).is_some_and(|of| of.out.is_past(id));
-        if !past && old.set == new.set && self.learned(&group.key, old) == self.learned(&group.key, new) {
+        let Some(family) = group.tables.get(table).map(|of| of.family) else { return false };
+        let Some(rib) = self.rib.tables.get(family) else { return false };
+        let learned = |row: Sent| self.learned(&group.key, family, row, rib.nlri(id));
+        if !past && old.set == new.set && learned(old) == learned(new) {
             return true;
         }
         // Other sets, or other rules: the difference may be in what is not passed on.
@@ -89,7 +93,9 @@ impl Engine {
         let key = group.key_of(table, id);
         let past = !std::ptr::eq(key, &group.key);
         let prepared = if past { &mut stream.past } else { &mut stream.prepared };
-        let number = prepared.prepare(&self.rib.attrs, row.set, self.learned(key, row), family, key).ok()?;
+        let nlri = self.rib.tables.get(family)?.nlri(id);
+        let learned = self.learned(key, family, row, nlri);
+        let number = prepared.prepare(self.preparing(family, key), row.set, learned, nlri).ok()?;
         Some(Before { past, number })
     }
 
@@ -110,23 +116,40 @@ impl Engine {
     }
 
     /// What of a row's origin decides over what neighbours with this key are sent.
-    pub(in crate::engine) fn learned(&self, _key: &GroupKey, sent: Sent) -> Learned {
-        Learned { source: self.source_of(sent.source) }
+    #[inline]
+    pub(super) fn learned(&self, key: &GroupKey, family: Family, row: Sent, nlri: NlriRef<'_>) -> Learned {
+        let mut learned = Learned { llgr_stale: row.llgr_stale, ..Learned::new(self.source_of(row.source)) };
+        if learned.source == Source::Internal && matches!(key.rules.to, Relation::Internal { .. }) {
+            let facts = self.facts.get(usize::from(row.source));
+            learned.router_id = facts.map_or(RouterId(0), |facts| facts.router_id);
+            let session = self.sessions.get(row.source);
+            learned.client = session.is_some_and(|session| session.settings.export_options.route_reflector_client);
+        }
+        if key.export.looks_at_source {
+            learned.from = row.source;
+        }
+        if row.source == LOCAL && key.default_originate.contains(&family) {
+            learned.default_originate = is_default(nlri);
+        }
+        learned
     }
 
-    /// The octets that a member was told, written to `out`; `None`: it has nothing, or they are not known any more.
+    /// What preparing octets by `key` needs.
+    pub(super) fn preparing<'a>(&'a self, family: Family, key: &'a GroupKey) -> Preparing<'a> {
+        Preparing { attrs: &self.rib.attrs, sessions: &self.sessions, family, key }
+    }
+
+    /// The octets by which a row of the group's table was told, for readers. `None`: it would not be told now.
     pub(in crate::engine) fn told_octets(
         &self,
         group: &Group,
         table: usize,
         id: PrefixId,
         row: Sent,
-        out: &mut Vec<u8>,
-    ) -> Option<()> {
-        let key = group.key_of(table, id);
-        let family = group.tables.get(table)?.family;
-        super::super::transform::transform(self.rib.attrs.get(row.set), family, self.learned(key, row), &key.rules, out)
-            .ok()
+    ) -> Option<Vec<u8>> {
+        let mut stream = Stream::default();
+        let before = self.octets_of(group, table, id, row, &mut stream)?;
+        Some(stream.before(before).as_bytes().to_vec())
     }
 
     /// The path that the group is to be told about, with its prepared set; `None` where there is none, or policy,
@@ -166,16 +189,17 @@ impl Engine {
     ) -> Result<(Sent, u32), Withheld> {
         let Some(table) = self.rib.tables.get(family) else { return Err(Withheld::Policy) };
         let row = self.row_of(path);
-        let learned = self.learned(&group.key, row);
-        let set = stream.prepared.prepare(&self.rib.attrs, row.set, learned, family, &group.key)?;
+        let nlri = table.nlri(id);
+        let learned = self.learned(&group.key, family, row, nlri);
+        let set = stream.prepared.prepare(self.preparing(family, &group.key), row.set, learned, nlri)?;
         let labels = table.labels(id, path.session, path.path_id).len();
-        let fits = stream.prepared.fits(set, table.nlri(id), labels, &group.key);
+        let fits = stream.prepared.fits(set, nlri, labels, &group.key);
         if fits { Ok((row, set)) } else { Err(Withheld::TooLong) }
     }
 
     /// The row that stands for a path in an Adj-RIB-Out.
     fn row_of(&self, path: &Path) -> Sent {
-        let llgr_stale = path.flags.has(crate::rib::PathFlags::LLGR_STALE);
+        let llgr_stale = path.flags.has(PathFlags::LLGR_STALE);
         Sent { set: path.set, source: path.session, llgr_stale }
     }
 
@@ -188,7 +212,11 @@ impl Engine {
             Withheld::TooLong => {
                 (&mut group.warned_length, format!("a {family} route does not fit a message: it is not sent"))
             }
-            Withheld::InternalToInternal | Withheld::Community | Withheld::Policy => return,
+            Withheld::InternalToInternal
+            | Withheld::Community
+            | Withheld::Otc
+            | Withheld::LongLivedStale
+            | Withheld::Policy => return,
         };
         for table in group.tables.iter_mut().filter(|table| table.family == family) {
             table.withheld += 1;
@@ -201,15 +229,20 @@ impl Engine {
     }
 }
 
+/// Whether a prefix is the default route.
+fn is_default(nlri: NlriRef<'_>) -> bool {
+    matches!(nlri, NlriRef::Prefix(prefix) if prefix.len() == 0)
+}
+
 /// Octets that were told: prepared by the group's key, or by the one before.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::engine) struct Before {
+struct Before {
     past: bool,
     number: u32,
 }
 
 impl Stream {
-    fn before(&self, before: Before) -> crate::wire::bgp::attribute::AttrSet<'_> {
+    fn before(&self, before: Before) -> AttrSet<'_> {
         if before.past { self.past.get(before.number) } else { self.prepared.get(before.number) }
     }
 }

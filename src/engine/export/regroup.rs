@@ -58,7 +58,7 @@ impl Engine {
     }
 
     fn key_of(&self, slot: Slot) -> Option<GroupKey> {
-        Some(GroupKey::of(self.sessions.get(slot)?))
+        Some(GroupKey::of(self.sessions.get(slot)?, &self.settings, &self.library))
     }
 
     fn turn(&mut self, at: usize, key: GroupKey) {

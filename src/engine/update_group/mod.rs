@@ -24,7 +24,10 @@ use crate::{
 
 use super::sessions::Slot;
 
-pub use self::{key::GroupKey, table::GroupTable};
+pub use self::{
+    key::{GroupKey, neighbor_facts},
+    table::GroupTable,
+};
 
 /// A route as neighbours see it: which prefix, and under which path id of ours.
 pub type RouteId = (PrefixId, PathId);

@@ -150,6 +150,7 @@ impl Desk<'_> {
             _ => false,
         };
         if same && !relabelled {
+            self.groups.mark_paths_dirty(self.table.family(), id);
             return;
         }
         self.groups.mark_dirty(self.table.family(), id);

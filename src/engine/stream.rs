@@ -8,8 +8,8 @@ use rustc_hash::FxBuildHasher;
 
 use crate::{
     policy::{Evaluator, PerPrefix, Route},
-    rib::{AttrStore, NlriRef, Path, PrefixId, SetId, Table},
-    types::Family,
+    rib::{AttrStore, NlriRef, Path, PrefixId, SentPath, SetId, Table},
+    types::{Family, FamilySet, PathId},
     wire::bgp::{
         attribute::AttrSet,
         update::{EncodeContext, UpdateWriter},
@@ -19,7 +19,7 @@ use crate::{
 use super::{
     sessions::{Sessions, Slot},
     transform::{Learned, Outbound, Withheld, transform, withheld},
-    update_group::{GroupKey, PATH_ID, neighbor_facts},
+    update_group::{GroupKey, PATH_ID, RouteId, neighbor_facts},
 };
 
 /// Octets of an UPDATE besides the attributes of a canonical set and the NLRI: header, two length fields
@@ -190,7 +190,8 @@ impl Prepared {
         };
         // Towards a two-octet speaker AS4_PATH and AS4_AGGREGATOR come on top (RFC 6793 §4.2.2): at most so much.
         let as4 = if group.four_octet_as { 0 } else { 13 + set.as_path().as_bytes().len() };
-        set.as_bytes().len() + as4 + nlri + UPDATE_OVERHEAD <= group.max_len
+        let path_id = if group.add_path.is_empty() { 0 } else { 4 };
+        set.as_bytes().len() + as4 + nlri + path_id + UPDATE_OVERHEAD <= group.max_len
     }
 }
 
@@ -219,7 +220,26 @@ struct Item {
     /// Withdrawals first, then by audience, then by prepared set in the order in which sets were met.
     order: u64,
     id: PrefixId,
-    source: Slot,
+    /// Whose path it is; where path identifiers are sent, its number in `Stream::lines`.
+    what: u32,
+}
+
+/// A route in a message.
+#[derive(Clone, Copy, Debug)]
+pub struct Line {
+    /// Which route, under which path identifier of ours.
+    pub route: RouteId,
+    /// Whose path it is, for its labels.
+    pub source: Slot,
+    /// The identifier that it was received with.
+    pub received: PathId,
+}
+
+impl Line {
+    /// The line of a row.
+    pub fn new(route: RouteId, row: SentPath) -> Self {
+        Self { route, source: row.sent.source, received: row.received }
+    }
 }
 
 const WITHDRAWN: u32 = u32::MAX;
@@ -247,13 +267,18 @@ pub struct Stream {
     /// The same by the key that the group had before, while rows are left that were told by it.
     pub past: Prepared,
     items: Vec<Item>,
+    /// Path identifiers are sent.
+    add_path: bool,
+    lines: Vec<Line>,
     octets: Bytes,
     segments: Vec<Segment>,
 }
 
 impl Stream {
-    /// Empties the page.
-    pub fn clear(&mut self) {
+    /// Empties the page; whether path identifiers are sent in the next one.
+    pub fn begin(&mut self, add_path: bool) {
+        self.add_path = add_path;
+        self.lines.clear();
         self.prepared.clear();
         self.past.clear();
         self.items.clear();
@@ -261,14 +286,26 @@ impl Stream {
         self.octets = Bytes::new();
     }
 
-    /// Adds an announcement with a prepared set; `source` is whose path it is, for its labels.
-    pub fn announce(&mut self, audience: Audience, id: PrefixId, set: u32, source: Slot) {
-        self.items.push(Item { order: order(true, audience, set), id, source });
+    /// Adds an announcement with a prepared set.
+    #[inline]
+    pub fn announce(&mut self, audience: Audience, line: Line, set: u32) {
+        let what = self.what(line);
+        self.items.push(Item { order: order(true, audience, set), id: line.route.0, what });
     }
 
     /// Adds a withdrawal.
-    pub fn withdraw(&mut self, audience: Audience, id: PrefixId) {
-        self.items.push(Item { order: order(false, audience, WITHDRAWN), id, source: 0 });
+    pub fn withdraw(&mut self, audience: Audience, route: RouteId) {
+        let what = self.what(Line { route, source: 0, received: 0 });
+        self.items.push(Item { order: order(false, audience, WITHDRAWN), id: route.0, what });
+    }
+
+    #[inline]
+    fn what(&mut self, line: Line) -> u32 {
+        if !self.add_path {
+            return line.source.into();
+        }
+        self.lines.push(line);
+        self.lines.len() as u32 - 1 // a page has some ten thousand routes
     }
 
     /// Whether there is nothing to say.
@@ -276,11 +313,18 @@ impl Stream {
         self.items.is_empty()
     }
 
-    /// Encodes everything added since `clear`.
+    /// Whether some route is announced.
+    pub fn announces(&self) -> bool {
+        self.items.iter().any(|item| parts(item.order).1 != WITHDRAWN)
+    }
+
+    /// Encodes everything added since `begin`.
     pub fn encode(&mut self, table: &Table, group: &GroupKey) {
         self.items.sort_unstable_by_key(|item| (item.order, item.id));
         let context =
             EncodeContext { four_octet_as: group.four_octet_as, max_len: group.max_len, ..Default::default() };
+        let add_path = if self.add_path { FamilySet::from_iter([table.family()]) } else { FamilySet::EMPTY };
+        let context = EncodeContext { add_path, ..context };
         let mut writer = UpdateWriter::new(context);
         let mut open: Option<Segment> = None;
         for run in self.items.chunk_by(|a, b| a.order == b.order) {
@@ -296,7 +340,13 @@ impl Stream {
                 open = Some(Segment { audience, octets: octets..octets, messages });
             }
             for item in run {
-                push(&mut writer, table, item);
+                push(
+                    &mut writer,
+                    table,
+                    item.id,
+                    self.lines.get(item.what as usize).filter(|_| self.add_path).copied(),
+                    item.what,
+                );
             }
         }
         let made = writer.take();
@@ -320,17 +370,26 @@ impl Stream {
     }
 }
 
-/// Adds the route of an item to the run.
-fn push(writer: &mut UpdateWriter, table: &Table, item: &Item) {
-    match table.nlri(item.id) {
-        NlriRef::Prefix(prefix) => writer.push_prefix(PATH_ID, prefix),
+/// Adds a route to the run; where path identifiers are sent, as `line` says.
+fn push(writer: &mut UpdateWriter, table: &Table, id: PrefixId, line: Option<Line>, what: u32) {
+    let path_id = line.map_or(PATH_ID, |line| line.route.1);
+    match table.nlri(id) {
+        NlriRef::Prefix(prefix) => writer.push_prefix(path_id, prefix),
         NlriRef::Opaque(key) => {
-            // With ADD-PATH a session may have several paths here; labels are those of the one it is best with.
-            let of_source = |path: &&Path| path.session == item.source;
-            let best = table.best_path(item.id).filter(of_source);
-            let path = best.or_else(|| table.paths(item.id).iter().find(of_source));
-            let labels = path.map_or(&[][..], |path| table.labels(item.id, path.session, path.path_id));
-            writer.push_opaque(PATH_ID, key, labels);
+            let path = match line {
+                Some(line) => {
+                    let index = table.find_path(id, line.source, line.received);
+                    index.and_then(|index| table.paths(id).get(index))
+                }
+                // With ADD-PATH a session may have several paths here; labels are those of the one it is best with.
+                None => {
+                    let of_source = |path: &&Path| u32::from(path.session) == what;
+                    let best = table.best_path(id).filter(of_source);
+                    best.or_else(|| table.paths(id).iter().find(of_source))
+                }
+            };
+            let labels = path.map_or(&[][..], |path| table.labels(id, path.session, path.path_id));
+            writer.push_opaque(path_id, key, labels);
         }
     }
 }

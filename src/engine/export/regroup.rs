@@ -64,6 +64,8 @@ impl Engine {
     fn turn(&mut self, at: usize, key: GroupKey) {
         if let Some(group) = self.groups.get_mut(at).filter(|group| group.key != key) {
             group.turn(key);
+            self.groups.note_who_looks_at_all_paths();
+            self.mark_defaults(at);
         }
     }
 
@@ -77,5 +79,6 @@ impl Engine {
         if let Some(session) = self.sessions.get_mut(slot) {
             session.group = Some(to);
         }
+        self.mark_defaults(to);
     }
 }

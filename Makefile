@@ -1,6 +1,6 @@
 # Thin on purpose: every target is one script or one cargo call. CI runs the same words.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check interop bench fuzz build
+.PHONY: help demo test check interop bench storm fuzz build
 
 help: ## What can be done here
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | column -t -s "$$(printf '\t')" 2>/dev/null || cat $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ interop: build ## Scenarios beside FRR, BIRD, GoBGP and OpenBGPD in network name
 
 bench: build ## This project beside BIRD in one run (ALL=1: FRR, GoBGP and OpenBGPD too)
 	./benches/run
+
+storm: build ## An hour of flaps over ribwatch and BIRD at once: same routes in the end, no growth (SECONDS=60: a minute)
+	./benches/storm/run --seconds $(or $(SECONDS),3600)
 
 fuzz: ## Coverage-guided fuzzing of every decoder, SECONDS=1200 each
 	./tests/fuzz/run $(or $(SECONDS),1200)

@@ -14,6 +14,7 @@ wanted='
 /usr/sbin/exabgp     exabgp
 /usr/sbin/pmbgpd     pmacct
 /usr/bin/bgpdump     bgpdump
+/usr/bin/stayrtr     stayrtr
 /usr/sbin/ip         iproute2
 /usr/bin/taskset     util-linux
 /usr/bin/python3     python3

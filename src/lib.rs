@@ -11,6 +11,8 @@ pub mod wire;
 pub mod session;
 // What we know: Adj-RIB-In, Loc-RIB, Adj-RIB-Out, in compact tables.
 pub mod rib;
+// Is it legitimate: RPKI facts and what follows from them.
+pub mod validation;
 // Read models: what a reader may ask and the immutable answers it gets.
 pub mod view;
 // What we do with it: import and export rules.

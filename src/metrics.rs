@@ -7,7 +7,7 @@ use std::fmt::{Display, Write as _};
 
 use crate::{
     types::Timestamp,
-    view::{Backend, FamilyCounts, MessageCounts, NeighborView, SessionState, Summary},
+    view::{Backend, FamilyCounts, MessageCounts, NeighborView, SessionState, Summary, rpki::RpkiView},
 };
 
 /// The content type of the text.
@@ -68,6 +68,7 @@ pub fn text(backend: &dyn Backend) -> String {
     let mut views = backend.neighbors();
     views.sort_by_key(|view| view.address);
     neighbors(&views, backend.now(), &mut out);
+    rpki(&backend.rpki(), backend.now(), &mut out);
     process(&mut out);
     out.0
 }
@@ -128,6 +129,37 @@ fn neighbors(views: &[NeighborView], now: Timestamp, out: &mut Text) {
     routes(views, out);
     messages(views, out);
     faults(views, out);
+}
+
+fn rpki(view: &RpkiView, now: Timestamp, out: &mut Text) {
+    if view.sources.is_empty() {
+        return;
+    }
+    out.head("bgp_rpki_vrp_count", Kind::Gauge, "VRPs in force, of all sources together.");
+    for (family, count) in [("ipv4", view.vrps.0), ("ipv6", view.vrps.1)] {
+        out.row("bgp_rpki_vrp_count", &[("family", &family)], count);
+    }
+    out.single("ribwatch_rpki_aspas", Kind::Gauge, "Customers with ASPAs in force.", view.aspas);
+    out.head("ribwatch_rpki_source_state", Kind::Gauge, "State of a source of RPKI data; always 1.");
+    for source in &view.sources {
+        let labels: [(&str, &dyn Display); 3] =
+            [("source", &source.name), ("kind", &source.kind), ("state", &source.state.name())];
+        out.row("ribwatch_rpki_source_state", &labels, 1);
+    }
+    out.head("ribwatch_rpki_source_vrps", Kind::Gauge, "VRPs that a source holds, after local filters.");
+    for source in &view.sources {
+        for (family, count) in [("ipv4", source.vrps.0), ("ipv6", source.vrps.1)] {
+            out.row("ribwatch_rpki_source_vrps", &[("source", &source.name), ("family", &family)], count);
+        }
+    }
+    out.head("ribwatch_rpki_source_age_seconds", Kind::Gauge, "Time since a source's data were last confirmed.");
+    for (source, at) in view.sources.iter().filter_map(|source| Some((source, source.updated_at?))) {
+        out.row("ribwatch_rpki_source_age_seconds", &[("source", &source.name)], now.since(at).as_secs());
+    }
+    out.head("rtr_serial", Kind::Gauge, "RTR serial number of a source's data.");
+    for (source, serial) in view.sources.iter().filter_map(|source| Some((source, source.serial?))) {
+        out.row("rtr_serial", &[("source", &source.name)], serial.into());
+    }
 }
 
 fn routes(views: &[NeighborView], out: &mut Text) {

@@ -9,6 +9,7 @@ mod control;
 mod neighbors;
 mod render;
 mod routes;
+mod rpki;
 mod watch;
 
 use std::{future::Future, io, sync::Arc, time::Duration};
@@ -82,6 +83,7 @@ fn services(backend: &Arc<dyn Backend>) -> io::Result<Router> {
     let routes = v1::route_service_server::RouteServiceServer::new(routes::Routes(backend.clone()));
     let local = v1::local_route_service_server::LocalRouteServiceServer::new(control::LocalRoutes(backend.clone()));
     let daemon = v1::daemon_service_server::DaemonServiceServer::new(control::Daemon(backend.clone()));
+    let rpki = v1::rpki_service_server::RpkiServiceServer::new(rpki::Rpki(backend.clone()));
     let mut server = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
@@ -91,17 +93,19 @@ fn services(backend: &Arc<dyn Backend>) -> io::Result<Router> {
         .add_service(routes.accept_compressed(Gzip).send_compressed(Gzip))
         .add_service(local.accept_compressed(Gzip).send_compressed(Gzip))
         .add_service(daemon.accept_compressed(Gzip).send_compressed(Gzip))
+        .add_service(rpki.accept_compressed(Gzip).send_compressed(Gzip))
         .add_service(reflection().build_v1().map_err(io::Error::other)?)
         .add_service(reflection().build_v1alpha().map_err(io::Error::other)?))
 }
 
 /// The services whose health is told apart; the empty name is the daemon as a whole.
-const SERVICES: [&str; 5] = [
+const SERVICES: [&str; 6] = [
     "",
     "ribwatch.v1.NeighborService",
     "ribwatch.v1.RouteService",
     "ribwatch.v1.LocalRouteService",
     "ribwatch.v1.DaemonService",
+    "ribwatch.v1.RpkiService",
 ];
 
 /// Keeps the health service at the backend's readiness; never ends.

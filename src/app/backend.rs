@@ -7,9 +7,13 @@ use std::sync::{
 
 use crate::{
     config::{Router, parse_neighbor},
-    io::{bgp::Speaker, clock::Clock, shard::ShardHandle},
-    types::Timestamp,
-    view::{Answer, Backend, Command, DaemonInfo, EventSource, NeighborView, Query, Refusal, Reply, Summary},
+    io::{bgp::Speaker, clock::Clock, rpki::Rpki, shard::ShardHandle},
+    policy::Library,
+    types::{Asn, Prefix, Timestamp},
+    view::{
+        Answer, Backend, Command, DaemonInfo, EventSource, NeighborView, Query, Refusal, Reply, Summary,
+        rpki::{OriginCheck, RpkiView},
+    },
 };
 
 /// The daemon as readers see it.
@@ -19,12 +23,20 @@ pub(super) struct DaemonBackend {
     router: Router,
     speaker: Speaker,
     shard: ShardHandle,
+    rpki: Rpki,
     ready: AtomicBool,
 }
 
 impl DaemonBackend {
-    pub(super) fn new(info: DaemonInfo, clock: Clock, router: Router, speaker: Speaker, shard: ShardHandle) -> Self {
-        Self { info, clock, router, speaker, shard, ready: AtomicBool::new(false) }
+    pub(super) fn new(
+        info: DaemonInfo,
+        clock: Clock,
+        router: Router,
+        speaker: Speaker,
+        shard: ShardHandle,
+        rpki: Rpki,
+    ) -> Self {
+        Self { info, clock, router, speaker, shard, rpki, ready: AtomicBool::new(false) }
     }
 
     /// Says whether the daemon has started and is not stopping.
@@ -65,8 +77,8 @@ impl Backend for DaemonBackend {
                 Command::Enable { peer } => speaker.enable(peer).await,
                 Command::Disable { peer, text } => speaker.disable(peer, text).await,
                 Command::Add { toml } => {
-                    let neighbor =
-                        parse_neighbor(&toml, &router).map_err(|error| Refusal::Invalid(error.to_string()))?;
+                    let neighbor = parse_neighbor(&toml, &router, &Library::default())
+                        .map_err(|error| Refusal::Invalid(error.to_string()))?;
                     speaker.add(neighbor.settings(&router))
                 }
                 Command::Remove { peer } => speaker.remove_peer(peer),
@@ -81,5 +93,13 @@ impl Backend for DaemonBackend {
 
     fn summary(&self) -> Arc<Summary> {
         self.shard.summary()
+    }
+
+    fn rpki(&self) -> RpkiView {
+        self.rpki.view()
+    }
+
+    fn check_origin(&self, prefix: Prefix, origin: Asn) -> OriginCheck {
+        self.rpki.check(prefix, origin)
     }
 }

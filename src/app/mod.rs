@@ -30,6 +30,7 @@ use crate::{
     io::{
         bgp::Speaker,
         clock::Clock,
+        rpki::Rpki,
         shard::{self, ShardHandle},
         sockopt,
     },
@@ -89,6 +90,10 @@ impl Daemon {
             let _inside = sessions_runtime.enter();
             Speaker::bind(&config.router.listen, clock, shard.clone()).map_err(|why| format!("[router] {why}"))?
         };
+        let rpki = {
+            let _inside = sessions_runtime.enter();
+            Rpki::start(&config.rpki, clock, Box::new(|_| {}))
+        };
         let info = DaemonInfo {
             version: env!("CARGO_PKG_VERSION"),
             asn: config.router.asn,
@@ -97,7 +102,8 @@ impl Daemon {
             listen: speaker.listening(),
             best_path: config.rib.best_path,
         };
-        let backend = Arc::new(DaemonBackend::new(info, clock, config.router.clone(), speaker.clone(), shard.clone()));
+        let backend =
+            Arc::new(DaemonBackend::new(info, clock, config.router.clone(), speaker.clone(), shard.clone(), rpki));
         let (stop_readers, _) = watch::channel(false);
         let mut daemon = Self {
             api: api_listener.as_ref().and_then(|listener| listener.local_addr().ok()),

@@ -15,6 +15,7 @@ mod neighbor;
 mod output;
 mod rib;
 mod route;
+mod rpki;
 pub mod run;
 mod table;
 mod watch;
@@ -108,6 +109,8 @@ enum AskingVerb {
     Watch(watch::WatchArgs),
     /// Every path of a prefix, why the best one won and why each other lost
     Explain(explain::ExplainArgs),
+    /// RPKI: sources, counts and age; or the state of a prefix and AS with what decided it
+    Rpki(rpki::RpkiArgs),
     /// Originates a route of our own, until it is withdrawn or the daemon ends
     Announce(local::AnnounceArgs),
     /// Takes back a route that `announce` originated
@@ -189,6 +192,7 @@ fn ask(verb: AskingVerb, global: &Global, terminal: bool, out: &mut dyn Write) -
             AskingVerb::Rib(args) => rib::run(args, client, &mut output).await,
             AskingVerb::Watch(args) => watch::run(args, client, &mut output).await,
             AskingVerb::Explain(args) => explain::run(args, client, &mut output).await,
+            AskingVerb::Rpki(args) => rpki::run(args, client, &mut output).await,
             AskingVerb::Announce(args) => local::announce(args, client, &mut output).await,
             AskingVerb::Withdraw(args) => local::withdraw(args, client, &mut output).await,
         }

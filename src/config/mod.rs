@@ -6,8 +6,10 @@
 //! that `session`, `engine` and `io` declare.
 
 mod neighbor;
+mod policy;
 mod read;
 mod reload;
+mod rpki;
 mod sections;
 mod source;
 #[cfg(test)]
@@ -17,11 +19,15 @@ mod value;
 use std::path::Path;
 
 pub use neighbor::Neighbor;
+use policy::PolicyNames;
+pub use policy::{Policies, neighbor_facts};
 pub use reload::{Change, diff};
-pub use sections::{Config, Listener, Log, LogFormat, Rib, Router, RpkiCache, State, WatchPrefix};
+pub use sections::{Config, Listener, Log, LogFormat, Rib, Router, State, WatchPrefix};
 pub use source::{ConfigError, Problem};
 use toml::de::DeTable;
 pub use value::{parse_duration, print_duration};
+
+use crate::policy::Library;
 
 impl Config {
     /// Reads and checks the file at `path`.
@@ -34,6 +40,19 @@ impl Config {
         Self::parse(&path.display().to_string(), &text)
     }
 
+    /// As [`Config::load`], and runs the tests in the file (`[[policy.test]]`).
+    ///
+    /// # Errors
+    /// As [`Config::load`]; a test that fails is a fault, told with what its policies did.
+    pub fn load_and_test(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        let file = path.display().to_string();
+        let config = Self::parse(&file, &text)?;
+        let failed = config.policy.failures();
+        if failed.is_empty() { Ok(config) } else { Err(ConfigError::faults(&file, &text, failed)) }
+    }
+
     /// Reads and checks `text`; `file` is its name in messages.
     ///
     /// # Errors
@@ -41,7 +60,8 @@ impl Config {
     pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
         let root = parse_toml(file, text)?;
         let faults = read::Faults::default();
-        let config = sections::read_file(&root, &faults);
+        let base = Path::new(file).parent().unwrap_or(Path::new(""));
+        let config = sections::read_file(&root, base, &faults);
         match config {
             Some(config) if faults.borrow().is_empty() => Ok(config),
             _ => Err(ConfigError::faults(file, text, faults.into_inner())),
@@ -51,9 +71,6 @@ impl Config {
     /// What the file asks for that this build only checks, one sentence each; the daemon says them at start.
     pub fn inactive(&self) -> Vec<String> {
         let mut notes = Vec::new();
-        if !self.rpki_caches.is_empty() {
-            notes.push("[[rpki.cache]] is checked but not active in this build: no cache is asked".to_owned());
-        }
         if !self.watch_prefixes.is_empty() {
             notes.push("[[watch.prefix]] is checked but not active in this build: no alerts are raised".to_owned());
         }
@@ -96,15 +113,16 @@ impl Config {
     }
 }
 
-/// Reads the keys of one `[[neighbor]]`, without its heading, as they are given at run time.
+/// Reads the keys of one `[[neighbor]]`, without its heading, as they are given at run time; `policies` are those that it
+/// may name.
 ///
 /// # Errors
 /// As `Config::parse`; lines are counted in `text`.
-pub fn parse_neighbor(text: &str, router: &Router) -> Result<Neighbor, ConfigError> {
+pub fn parse_neighbor(text: &str, router: &Router, policies: &Library) -> Result<Neighbor, ConfigError> {
     const FILE: &str = "neighbor";
     let root = parse_toml(FILE, text)?;
     let faults = read::Faults::default();
-    let neighbor = sections::read_one_neighbor(&root, router, &faults);
+    let neighbor = sections::read_one_neighbor(&root, router, &PolicyNames::of(policies), &faults);
     match neighbor {
         Some(neighbor) if faults.borrow().is_empty() => Ok(neighbor),
         _ => Err(ConfigError::faults(FILE, text, faults.into_inner())),

@@ -49,7 +49,8 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
         ("[state]", old.state != new.state),
         ("[rib]", old.rib != new.rib),
         ("[log]", old.log != new.log),
-        ("[[rpki.cache]]", old.rpki_caches != new.rpki_caches),
+        ("[policy]", old.policy.library != new.policy.library),
+        ("[rpki]", old.rpki != new.rpki),
         ("[[watch.prefix]]", old.watch_prefixes != new.watch_prefixes),
     ];
     let changed = sections.iter().filter(|(_, differs)| *differs);

@@ -1,16 +1,22 @@
 //! The sections other than `[[neighbor]]`: one struct each, with the defaults and units of every key.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use toml::Spanned;
 
 use super::{
     neighbor::{self, Placed},
+    policy::{self, Policies, PolicyNames},
     read::{Faults, Table},
-    value,
+    rpki, value,
 };
 use crate::{
     engine::Confederation,
+    io::rpki::RpkiSettings,
     types::{Asn, Prefix, RouterId},
 };
 
@@ -72,15 +78,6 @@ pub struct Log {
     pub level: tracing::Level,
 }
 
-/// `[[rpki.cache]]`: a source of validated ROA payloads over RTR (RFC 8210).
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RpkiCache {
-    /// `name`; default: the address.
-    pub name: String,
-    /// `address`, host and port.
-    pub address: String,
-}
-
 /// `[[watch.prefix]]`: what the operator declares to be normal.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct WatchPrefix {
@@ -107,16 +104,24 @@ pub struct Config {
     pub rib: Rib,
     /// `[log]`.
     pub log: Log,
+    /// `[policy]`: what `import` and `export` name, and tests.
+    pub policy: Policies,
     /// `[[neighbor]]`, in the order of the file.
     pub neighbors: Vec<neighbor::Neighbor>,
-    /// `[[rpki.cache]]`.
-    pub rpki_caches: Vec<RpkiCache>,
+    /// `[rpki]` and `[[rpki.cache]]`.
+    pub rpki: RpkiSettings,
     /// `[[watch.prefix]]`.
     pub watch_prefixes: Vec<WatchPrefix>,
 }
 
 /// Reads the root table; `None` when a required value is missing or faulty (then noted).
-pub(super) fn read_file<'a>(root: &'a Spanned<toml::de::DeTable<'a>>, faults: &'a Faults) -> Option<Config> {
+///
+/// `base` is the folder of the file: what it names by a relative path is looked for there.
+pub(super) fn read_file<'a>(
+    root: &'a Spanned<toml::de::DeTable<'a>>,
+    base: &Path,
+    faults: &'a Faults,
+) -> Option<Config> {
     // A missing section is marked at the top of the file, not over all of it.
     let mut file = Table::new("the file", 0..0, root.get_ref(), faults);
     let router = read_router(&mut file);
@@ -125,26 +130,30 @@ pub(super) fn read_file<'a>(root: &'a Spanned<toml::de::DeTable<'a>>, faults: &'
     let state = read_state(&mut file);
     let rib = read_rib(&mut file);
     let log = read_log(&mut file);
-    let rpki_caches = read_rpki(&mut file);
+    let rpki = rpki::read(&mut file);
     let watch_prefixes = read_watch(&mut file);
+    let policy = policy::read(&mut file, base);
     let mut neighbors = Vec::new();
     for table in file.tables("neighbor", "[[neighbor]]") {
-        neighbors.extend(neighbor::read(table));
+        neighbors.extend(neighbor::read(table, &policy.names));
     }
+    let known: Vec<&neighbor::Neighbor> = neighbors.iter().map(|placed| &placed.neighbor).collect();
+    let policy = policy.finish(router.as_ref(), &known);
     check_listeners(&file, &api, &http);
     check_neighbors(&file, router.as_ref(), &neighbors);
     file.finish();
     let neighbors = neighbors.into_iter().map(|placed| placed.neighbor).collect();
-    Some(Config { router: router?, api, http, state, rib, log, neighbors, rpki_caches, watch_prefixes })
+    Some(Config { router: router?, api, http, state, rib, log, policy, neighbors, rpki, watch_prefixes })
 }
 
 /// Reads the keys of one neighbour that stand alone, and checks them against `router`.
 pub(super) fn read_one_neighbor<'a>(
     root: &'a Spanned<toml::de::DeTable<'a>>,
     router: &Router,
+    policies: &PolicyNames,
     faults: &'a Faults,
 ) -> Option<neighbor::Neighbor> {
-    let placed = neighbor::read(Table::new("[[neighbor]]", 0..0, root.get_ref(), faults))?;
+    let placed = neighbor::read(Table::new("[[neighbor]]", 0..0, root.get_ref(), faults), policies)?;
     check_against_router(&Table::new("[[neighbor]]", 0..0, root.get_ref(), faults), router, &placed);
     Some(placed.neighbor)
 }
@@ -219,26 +228,6 @@ fn read_log(file: &mut Table<'_>) -> Log {
     log.level = table.or("level", log.level, |v| value::word(v, &levels));
     table.finish();
     log
-}
-
-fn read_rpki(file: &mut Table<'_>) -> Vec<RpkiCache> {
-    let Some(mut rpki) = file.table("rpki", "[rpki]") else { return Vec::new() };
-    let mut caches: Vec<RpkiCache> = Vec::new();
-    for mut table in rpki.tables("cache", "[[rpki.cache]]") {
-        let name = table.opt("name", value::label);
-        let address = table.required("address", "address = \"127.0.0.1:3323\"", value::host_and_port);
-        if let Some(address) = address {
-            let name = name.unwrap_or_else(|| address.clone());
-            if caches.iter().any(|cache| cache.address == address) {
-                let what = format!("a second [[rpki.cache]] has the address {address}");
-                table.fault(table.span_of("address"), what, "keep one of them");
-            }
-            caches.push(RpkiCache { name, address });
-        }
-        table.finish();
-    }
-    rpki.finish();
-    caches
 }
 
 fn read_watch(file: &mut Table<'_>) -> Vec<WatchPrefix> {

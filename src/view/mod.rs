@@ -6,6 +6,7 @@
 
 pub mod filter;
 pub mod json;
+pub mod rpki;
 pub mod scan;
 
 use std::{fmt::Write as _, future::Future, ops::Range, pin::Pin, sync::Arc, time::Duration};
@@ -471,4 +472,8 @@ pub trait Backend: Send + Sync + 'static {
     fn subscribe(&self) -> Reply<Box<dyn EventSource>>;
     /// The last counts that the engine published; walks nothing and waits for nothing.
     fn summary(&self) -> Arc<Summary>;
+    /// Sources of validated payloads; none where none are configured.
+    fn rpki(&self) -> rpki::RpkiView;
+    /// The state of a prefix and origin, with all that decided it.
+    fn check_origin(&self, prefix: Prefix, origin: Asn) -> rpki::OriginCheck;
 }

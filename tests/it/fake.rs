@@ -15,10 +15,12 @@ use std::{
 
 use ribwatch::{
     types::{Asn, Family, PathId, PeerId, Prefix, RouterId, Timestamp},
+    validation::OriginState,
     view::{
         Answer, Backend, Candidate, Command, Cursor, DaemonInfo, Delivery, EventBatch, EventSource, Explanation,
         FamilyCounts, FaultCount, MessageCounts, NeighborView, Nlri, PrefixMatch, Query, Refusal, Reply, RibEvent,
         RoutePage, RouteQuery, RouteRow, SessionState, Summary, Table, TableCounts,
+        rpki::{OriginCheck, RpkiView},
     },
     wire::bgp::attribute::{AttrSet, AttrSetBuilder, NextHop, Origin},
 };
@@ -435,6 +437,14 @@ impl Backend for Fake {
         self.subscribed.notify_all();
         let source: Box<dyn EventSource> = Box::new(Source { queue: receiver, lost });
         Box::pin(ready(Ok(source)))
+    }
+
+    fn rpki(&self) -> RpkiView {
+        RpkiView::default()
+    }
+
+    fn check_origin(&self, prefix: Prefix, origin: Asn) -> OriginCheck {
+        OriginCheck { prefix, origin, state: OriginState::NotChecked, covering: Vec::new() }
     }
 
     fn summary(&self) -> Arc<Summary> {

@@ -9,19 +9,26 @@
 //! assert!(net.is_up(a) && net.is_up(b));
 //! ```
 //!
+//! Whoever puts routers behind the sessions asks for what [`Happening`]s there were, moves on in [`Net::step`]s, and
+//! sends table data with [`Net::send`]; `network` does.
+//!
 //! A [`Ledger`] stands beside every session and checks what must hold after each step.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    hash::{DefaultHasher, Hash, Hasher},
     net::SocketAddr,
     sync::Arc,
     time::Duration,
 };
 
 use ribwatch::{
-    session::{Action, ConnId, Direction, DownReason, Input, PeerSettings, RemoteAsn, State, bgp_peer::BgpPeer},
+    session::{
+        Action, ConnId, Direction, DownReason, Input, PeerSettings, RemoteAsn, State, bgp_peer::BgpPeer,
+        negotiate::Negotiated,
+    },
     types::{Asn, RouterId, Timestamp},
-    wire::bgp::batch::UpdateBatch,
+    wire::bgp::{RouteRefresh, batch::UpdateBatch},
 };
 
 /// Seconds.
@@ -40,8 +47,24 @@ pub fn speaker(asn: u32, id: u8) -> PeerSettings {
 }
 
 /// One side of a link.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct End(usize);
+
+impl End {
+    /// In the order of linking: 0, 1 are the ends of the first link.
+    pub fn number(self) -> usize {
+        self.0
+    }
+}
+
+/// What a session tells the router behind it.
+#[derive(Debug)]
+pub enum Happening {
+    Up(Arc<Negotiated>),
+    Updates(UpdateBatch),
+    Refresh(RouteRefresh),
+    Down,
+}
 
 /// What must hold for a session whatever happens to it. Told of every input about connections, shown every action.
 #[derive(Debug, Default)]
@@ -177,6 +200,11 @@ pub struct Net {
     silent: BTreeSet<usize>,
     events: BTreeMap<(Timestamp, u64), Event>,
     next_event: u64,
+    /// Since they were asked for last; `None`: nobody asks.
+    happened: Option<Vec<(End, Happening)>>,
+    /// Of everything that was ever put on a wire, when and by whom.
+    messages: DefaultHasher,
+    steps_at: (Timestamp, u32),
 }
 
 impl Net {
@@ -190,7 +218,31 @@ impl Net {
             silent: BTreeSet::new(),
             events: BTreeMap::new(),
             next_event: 0,
+            happened: None,
+            messages: DefaultHasher::new(),
+            steps_at: Default::default(),
         }
+    }
+
+    /// What happened since the last call, in order; from the first call on it is kept.
+    pub fn happened(&mut self) -> Vec<(End, Happening)> {
+        self.happened.replace(Vec::new()).unwrap_or_default()
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// A number that stands for all messages so far, their times and their senders.
+    pub fn fingerprint(&self) -> u64 {
+        self.messages.finish()
+    }
+
+    /// Table data of the router behind a session that is up.
+    pub fn send(&mut self, end: End, octets: &[u8]) {
+        let conn = self.sides[end.0].ledger.up.expect("only sessions that are up are given table data");
+        self.put_on_wire(end.0, conn, octets);
     }
 
     /// Wires two routers to each other.
@@ -219,33 +271,31 @@ impl Net {
     /// Lets time pass.
     pub fn run(&mut self, time: Duration) {
         let end = self.now + time;
-        let (mut steps, mut steps_at) = (0, self.now);
-        loop {
-            let event = self.events.first_key_value().map(|((at, _), _)| *at);
-            let deadline = (0..self.sides.len())
-                .filter_map(|side| Some((self.sides[side].peer.next_deadline()?.max(self.now), side)))
-                .min();
-            // What is in the socket comes before the timers, as the vocabulary asks of drivers.
-            let next = match (event, deadline) {
-                (Some(event), Some((deadline, _))) => event.min(deadline),
-                (Some(event), None) => event,
-                (None, Some((deadline, _))) => deadline,
-                (None, None) => break,
-            };
-            if next > end {
-                break;
-            }
-            self.now = self.now.max(next);
-            if event.is_some_and(|event| event <= self.now) {
-                self.step();
-            } else if let Some((_, side)) = deadline {
-                self.give(End(side), Input::TimersDue);
-            }
-            steps = if self.now == steps_at { steps + 1 } else { 0 };
-            steps_at = self.now;
-            assert!(steps < 10_000, "time stands still");
+        while self.step(end) {}
+    }
+
+    /// The next thing that happens before `end`, if there is one; otherwise it is `end`.
+    pub fn step(&mut self, end: Timestamp) -> bool {
+        let event = self.events.first_key_value().map(|((at, _), _)| *at);
+        let deadline = (0..self.sides.len())
+            .filter_map(|side| Some((self.sides[side].peer.next_deadline()?.max(self.now), side)))
+            .min();
+        // What is in the socket comes before the timers, as the vocabulary asks of drivers.
+        let next = [event, deadline.map(|(deadline, _)| deadline)].into_iter().flatten().min();
+        let Some(next) = next.filter(|next| *next <= end) else {
+            self.now = end;
+            return false;
+        };
+        self.now = self.now.max(next);
+        if event.is_some_and(|event| event <= self.now) {
+            self.pass_event();
+        } else if let Some((_, side)) = deadline {
+            self.give(End(side), Input::TimersDue);
         }
-        self.now = end;
+        let (at, steps) = self.steps_at;
+        self.steps_at = (self.now, if self.now == at { steps + 1 } else { 0 });
+        assert!(self.steps_at.1 < 10_000, "time stands still");
+        true
     }
 
     /// Runs until both sides of a link are up; `None`: they are not after `limit`.
@@ -362,22 +412,36 @@ impl Net {
                 self.schedule(at, Event::Knock { wire });
             }
             Action::Send { conn, bytes } => {
-                let Some((wire, at)) = self.sides[side].wires.get(&conn).copied() else { return };
-                let mut rest = bytes.as_slice();
-                while !rest.is_empty() {
-                    let cut = 1 + self.random.below(rest.len() as u64) as usize;
-                    let (piece, more) = rest.split_at(cut);
-                    self.post(wire, 1 - at, Parcel::Octets(piece.to_vec()));
-                    rest = more;
-                }
+                self.put_on_wire(side, conn, &bytes);
             }
             Action::Close { conn } | Action::Abort { conn } => self.hang_up(side, conn),
-            Action::Down { reason } => self.sides[side].downs.push(reason),
-            Action::Established { .. }
-            | Action::Updates(_)
-            | Action::Refresh(_)
-            | Action::StateChanged { .. }
-            | Action::Warn(_) => {}
+            Action::Down { reason } => {
+                self.sides[side].downs.push(reason);
+                self.tell(side, Happening::Down);
+            }
+            Action::Established { negotiated, .. } => self.tell(side, Happening::Up(negotiated)),
+            Action::Updates(batch) => self.tell(side, Happening::Updates(batch)),
+            Action::Refresh(refresh) => self.tell(side, Happening::Refresh(refresh)),
+            Action::StateChanged { .. } | Action::Warn(_) => {}
+        }
+    }
+
+    fn tell(&mut self, side: usize, happening: Happening) {
+        if let Some(happened) = &mut self.happened {
+            happened.push((End(side), happening));
+        }
+    }
+
+    /// The octets are cut into pieces at random, which arrive one after the other.
+    fn put_on_wire(&mut self, side: usize, conn: ConnId, octets: &[u8]) {
+        (self.now, side, octets).hash(&mut self.messages);
+        let Some((wire, at)) = self.sides[side].wires.get(&conn).copied() else { return };
+        let mut rest = octets;
+        while !rest.is_empty() {
+            let cut = 1 + self.random.below(rest.len() as u64) as usize;
+            let (piece, more) = rest.split_at(cut);
+            self.post(wire, 1 - at, Parcel::Octets(piece.to_vec()));
+            rest = more;
         }
     }
 
@@ -406,7 +470,7 @@ impl Net {
         self.schedule(at, Event::Arrive { wire, end });
     }
 
-    fn step(&mut self) {
+    fn pass_event(&mut self) {
         let Some((_, event)) = self.events.pop_first() else { return };
         match event {
             Event::Knock { wire } => self.knock(wire),

@@ -22,10 +22,10 @@ use ribwatch::{
 use crate::lab::{Attrs, Lab, OUR_AS, Spec, Who, external, family_of, internal, p, path};
 
 /// A small generator of numbers: the same seed gives the same run on every machine.
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
+    pub fn roll(&mut self, sides: usize) -> usize {
         // SplitMix64.
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;

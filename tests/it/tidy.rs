@@ -13,6 +13,7 @@ const ROOMS: &[(&str, u8)] = &[
     ("wire", 1),
     ("session", 2),
     ("rib", 2),
+    ("validation", 2),
     ("view", 3),
     ("policy", 3),
     ("engine", 4),

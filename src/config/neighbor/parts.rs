@@ -63,7 +63,7 @@ pub(super) fn read_hold_time(value: &Value<'_>) -> Result<Duration, Misfit> {
     Ok(hold_time)
 }
 
-pub(super) fn read_password(table: &mut Table<'_>) -> Option<Password> {
+pub(in crate::config) fn read_password(table: &mut Table<'_>) -> Option<Password> {
     let inline = table.opt("password", value::text);
     let file = table.opt("password_file", |v| value::text(v).and_then(|path| password_from(v, Path::new(&path))));
     if table.has("password") && table.has("password_file") {

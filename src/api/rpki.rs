@@ -1,0 +1,77 @@
+//! `RpkiService`: sources of validated payloads, and why a route has the state it has.
+
+use std::sync::Arc;
+
+use ribwatch_proto::v1::{self, rpki_service_server::RpkiService};
+use tonic::{Request, Response, Status};
+
+use crate::{
+    types::{Asn, Prefix, Timestamp},
+    validation::rov::Fit,
+    view::{Backend, rpki::SourceView},
+};
+
+pub(super) struct Rpki(pub(super) Arc<dyn Backend>);
+
+#[tonic::async_trait]
+impl RpkiService for Rpki {
+    async fn list_sources(
+        &self,
+        _: Request<v1::ListSourcesRequest>,
+    ) -> Result<Response<v1::ListSourcesResponse>, Status> {
+        let (now, view) = (self.0.now(), self.0.rpki());
+        Ok(Response::new(v1::ListSourcesResponse {
+            sources: view.sources.into_iter().map(|source| message(source, now)).collect(),
+            vrps_v4: view.vrps.0,
+            vrps_v6: view.vrps.1,
+            aspas: view.aspas,
+        }))
+    }
+
+    async fn check_origin(
+        &self,
+        request: Request<v1::CheckOriginRequest>,
+    ) -> Result<Response<v1::CheckOriginResponse>, Status> {
+        let request = request.get_ref();
+        let prefix: Prefix = request
+            .prefix
+            .parse()
+            .map_err(|error: crate::types::PrefixError| Status::invalid_argument(error.to_string()))?;
+        let check = self.0.check_origin(prefix, Asn(request.asn));
+        let covering = check.covering.iter().map(|vrp| v1::CoveringVrp {
+            prefix: vrp.prefix.to_string(),
+            max_length: vrp.max_len.into(),
+            asn: vrp.asn.0,
+            fit: match vrp.fit {
+                Fit::Matches => "matches",
+                Fit::OtherOrigin => "other_origin",
+                Fit::TooLong => "too_long",
+            }
+            .to_owned(),
+            sources: vrp.sources.clone(),
+        });
+        Ok(Response::new(v1::CheckOriginResponse {
+            state: check.state.name().unwrap_or_default().to_owned(),
+            why: check.why(),
+            covering: covering.collect(),
+        }))
+    }
+}
+
+fn message(source: SourceView, now: Timestamp) -> v1::RpkiSource {
+    v1::RpkiSource {
+        name: source.name,
+        place: source.place,
+        kind: source.kind.to_owned(),
+        state: source.state.name().to_owned(),
+        in_use: source.in_use,
+        session_id: source.session_id.map(u32::from),
+        serial: source.serial,
+        vrps_v4: source.vrps.0,
+        vrps_v6: source.vrps.1,
+        aspas: source.aspas,
+        age_s: source.updated_at.map(|at| now.since(at).as_secs()),
+        expires_in_s: source.expires_at.map(|at| at.since(now).as_secs()),
+        last_error: source.last_error.unwrap_or_default(),
+    }
+}

@@ -1,0 +1,162 @@
+//! `ribwatch rpki`: sources of validated payloads with their age, and `rpki check`: the state of a prefix and AS with
+//! the VRPs that decided it.
+
+use clap::{Args, Subcommand};
+use ribwatch_proto::v1;
+use serde_json::json;
+
+use super::{
+    client::{Client, Failure},
+    output::{Colour, Output, duration},
+    table::{Align, Cell, Table},
+};
+use crate::types::Asn;
+
+#[derive(Args, Debug)]
+pub(super) struct RpkiArgs {
+    #[command(subcommand)]
+    what: Option<What>,
+}
+
+#[derive(Subcommand, Debug)]
+enum What {
+    /// The state of a prefix and AS (RFC 6811), with the VRPs that decided it
+    Check {
+        /// Such as 192.0.2.0/24
+        prefix: String,
+        /// Origin AS, such as 64496 or AS64496
+        #[arg(value_parser = asn)]
+        asn: Asn,
+    },
+}
+
+fn asn(word: &str) -> Result<Asn, String> {
+    let digits = word.strip_prefix("AS").or_else(|| word.strip_prefix("as")).unwrap_or(word);
+    digits.parse().map(Asn).map_err(|_| format!("`{word}` is not an AS number: write 64496 or AS64496"))
+}
+
+pub(super) async fn run(args: RpkiArgs, client: Client, out: &mut Output<'_>) -> Result<(), Failure> {
+    match args.what {
+        None => list(&client, out).await,
+        Some(What::Check { prefix, asn }) => check(prefix, asn, &client, out).await,
+    }
+}
+
+async fn list(client: &Client, out: &mut Output<'_>) -> Result<(), Failure> {
+    let answer = client.rpki().list_sources(v1::ListSourcesRequest {}).await;
+    let answer = answer.map_err(|status| client.refused(status))?.into_inner();
+    if out.json() {
+        for source in &answer.sources {
+            out.json_line(&json!({
+                "name": source.name,
+                "place": source.place,
+                "kind": source.kind,
+                "state": source.state,
+                "in_use": source.in_use,
+                "session_id": source.session_id,
+                "serial": source.serial,
+                "vrps_v4": source.vrps_v4,
+                "vrps_v6": source.vrps_v6,
+                "aspas": source.aspas,
+                "age_s": source.age_s,
+                "expires_in_s": source.expires_in_s,
+                "last_error": (!source.last_error.is_empty()).then_some(&source.last_error),
+            }))?;
+        }
+        return Ok(());
+    }
+    if answer.sources.is_empty() {
+        out.line("no source of RPKI data is configured: add [[rpki.cache]] with an address or a file")?;
+        return Ok(());
+    }
+    let titles = ["SOURCE", "PLACE", "STATE", "USED", "SERIAL", "VRPS V4", "VRPS V6", "ASPAS", "AGE", "EXPIRES IN"];
+    let left = ["SOURCE", "PLACE", "STATE", "USED"];
+    let align = |title| if left.contains(&title) { Align::Left } else { Align::Right };
+    let mut table = Table::new(&titles.map(|title| (title, align(title))));
+    for source in &answer.sources {
+        let colour = match source.state.as_str() {
+            "synced" => Colour::Green,
+            "expired" => Colour::Red,
+            _ => Colour::Yellow,
+        };
+        let time = |seconds: Option<u64>| seconds.map_or_else(|| "-".to_owned(), duration);
+        let error = source.last_error.as_str();
+        let notes = if error.is_empty() { Vec::new() } else { vec![format!("  {error}")] };
+        let cells = vec![
+            Cell::new(&source.name),
+            Cell::new(&source.place),
+            Cell::coloured(&source.state, colour),
+            Cell::new(if source.in_use { "yes" } else { "no" }),
+            Cell::new(source.serial.map_or_else(|| "-".to_owned(), |serial| serial.to_string())),
+            Cell::new(source.vrps_v4),
+            Cell::new(source.vrps_v6),
+            Cell::new(source.aspas),
+            Cell::new(time(source.age_s)),
+            Cell::new(time(source.expires_in_s)),
+        ];
+        table.push_with_notes(cells, notes);
+    }
+    table.flush(out)?;
+    out.line("")?;
+    out.line(&format!(
+        "in force: {} IPv4 and {} IPv6 VRPs, {} customers with ASPAs",
+        answer.vrps_v4, answer.vrps_v6, answer.aspas
+    ))?;
+    Ok(())
+}
+
+async fn check(prefix: String, asn: Asn, client: &Client, out: &mut Output<'_>) -> Result<(), Failure> {
+    let request = v1::CheckOriginRequest { prefix: prefix.clone(), asn: asn.0 };
+    let answer = client.rpki().check_origin(request).await;
+    let answer = answer.map_err(|status| client.refused(status))?.into_inner();
+    let state = (!answer.state.is_empty()).then_some(answer.state.as_str());
+    if out.json() {
+        let vrp = |vrp: &v1::CoveringVrp| {
+            json!({
+                "prefix": vrp.prefix,
+                "max_length": vrp.max_length,
+                "asn": vrp.asn,
+                "fit": vrp.fit,
+                "sources": vrp.sources,
+            })
+        };
+        out.json_line(&json!({
+            "prefix": prefix,
+            "asn": asn.0,
+            "validation": state,
+            "why": answer.why,
+            "vrps": answer.covering.iter().map(vrp).collect::<Vec<_>>(),
+        }))?;
+    } else {
+        let colour = match state {
+            Some("valid") => Colour::Green,
+            Some("invalid") => Colour::Red,
+            _ => Colour::Yellow,
+        };
+        let word = out.paint(state.unwrap_or("not checked"), colour);
+        out.line(&format!("{prefix} from AS{}: {word}: {}", asn.0, answer.why))?;
+        let mut table = Table::new(&[
+            ("VRP", Align::Left),
+            ("MAX", Align::Right),
+            ("AS", Align::Right),
+            ("FIT", Align::Left),
+            ("SOURCES", Align::Left),
+        ]);
+        for vrp in &answer.covering {
+            let fit = match vrp.fit.as_str() {
+                "matches" => Cell::coloured("matches", Colour::Green),
+                "too_long" => Cell::coloured("the route is longer", Colour::Red),
+                _ => Cell::coloured("another AS", Colour::Red),
+            };
+            table.push(vec![
+                Cell::new(&vrp.prefix),
+                Cell::new(vrp.max_length),
+                Cell::new(vrp.asn),
+                fit,
+                Cell::new(vrp.sources.join(", ")),
+            ]);
+        }
+        table.flush(out)?;
+    }
+    Ok(())
+}

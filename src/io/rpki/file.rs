@@ -1,0 +1,71 @@
+//! Files as sources: exports of validated payloads and local exceptions, read again when they change. A file that is
+//! half written or broken changes nothing; what was read before stays in force until it expires.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use super::{Reporter, Rpki, SourceSettings};
+use crate::validation::{Snapshot, json};
+
+/// How often files are looked at.
+const LOOK: Duration = Duration::from_secs(2);
+/// How long an export holds that is not written again: an exporter that died must not leave stale data for good.
+const EXPIRE: Duration = Duration::from_secs(86_400);
+
+/// What tells that a file was written again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Version {
+    modified: Option<SystemTime>,
+    len: u64,
+}
+
+fn version(path: &Path) -> Option<Version> {
+    let facts = std::fs::metadata(path).ok()?;
+    Some(Version { modified: facts.modified().ok(), len: facts.len() })
+}
+
+/// Keeps one export in force.
+pub(super) async fn run(reporter: Reporter, path: PathBuf, settings: SourceSettings) {
+    let mut seen = None;
+    let expire = settings.expire.unwrap_or(EXPIRE);
+    loop {
+        let now = version(&path);
+        if now.is_none() || now != seen {
+            let read_path = path.clone();
+            let read = tokio::task::spawn_blocking(move || {
+                let text = std::fs::read_to_string(&read_path)
+                    .map_err(|error| format!("{} cannot be read: {error}", read_path.display()))?;
+                json::parse(&text).map_err(|why| format!("{}: {why}", read_path.display()))
+            });
+            match read.await {
+                Ok(Ok(set)) => {
+                    let snapshot = Arc::new(Snapshot::of(reporter.id, &set));
+                    // An export's age is that of its last writing, not of our reading.
+                    let age = now.and_then(|version| version.modified?.elapsed().ok()).unwrap_or_default();
+                    reporter.synced(&snapshot, expire.saturating_sub(age), |_| {});
+                }
+                Ok(Err(why)) => reporter.failed(why),
+                Err(_) => return, // the runtime is going down
+            }
+            seen = now;
+        }
+        reporter.expire();
+        tokio::time::sleep(settings.refresh.unwrap_or(LOOK)).await;
+    }
+}
+
+/// Keeps the local exceptions up to date.
+pub(super) async fn watch_slurm(rpki: Rpki, path: PathBuf) {
+    let mut seen = version(&path);
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let now = version(&path);
+        if now != seen {
+            seen = now;
+            rpki.read_slurm(&path);
+        }
+    }
+}

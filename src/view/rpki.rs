@@ -1,0 +1,128 @@
+//! Read models of RPKI: what each source holds and how old it is, and why a route has the state it has.
+
+use crate::{
+    types::{Asn, Prefix, Timestamp},
+    validation::{OriginState, rov::Fit},
+};
+
+/// Where a source of validated payloads stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum SourceState {
+    /// Nothing came yet.
+    #[default]
+    Starting,
+    /// Its data are complete and as fresh as it promised.
+    Synced,
+    /// It cannot be reached or said something wrong; the last good data are in force until they expire.
+    Failing,
+    /// Its data are older than the expire interval and were dropped.
+    Expired,
+}
+
+impl SourceState {
+    /// In one word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Synced => "synced",
+            Self::Failing => "failing",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// One source: an RTR cache, a file, or local exceptions.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct SourceView {
+    /// Its name.
+    pub name: String,
+    /// Where it is: host and port, or a path.
+    pub place: String,
+    /// `rtr`, `file` or `slurm`.
+    pub kind: &'static str,
+    /// Where it stands.
+    pub state: SourceState,
+    /// Whether its data are part of what routes are judged by.
+    pub in_use: bool,
+    /// RTR version spoken.
+    pub version: Option<u8>,
+    /// RTR session id.
+    pub session_id: Option<u16>,
+    /// RTR serial number of the data.
+    pub serial: Option<u32>,
+    /// VRPs held: of IPv4, of IPv6, after local filters.
+    pub vrps: (u64, u64),
+    /// Customers with ASPAs, after local filters.
+    pub aspas: u64,
+    /// When the data were last confirmed; `None`: never.
+    pub updated_at: Option<Timestamp>,
+    /// When they are dropped unless confirmed.
+    pub expires_at: Option<Timestamp>,
+    /// What went wrong last, in words; stays until the next success.
+    pub last_error: Option<String>,
+}
+
+/// All sources, and what holds together.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct RpkiView {
+    /// In the order of the configuration.
+    pub sources: Vec<SourceView>,
+    /// VRPs in force: of IPv4, of IPv6.
+    pub vrps: (u64, u64),
+    /// Customers with ASPAs in force.
+    pub aspas: u64,
+}
+
+/// A VRP that covers the prefix asked about.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CoveringVrp {
+    /// Its prefix.
+    pub prefix: Prefix,
+    /// Its maximum length.
+    pub max_len: u8,
+    /// Its AS.
+    pub asn: Asn,
+    /// Whether it matches, and why not.
+    pub fit: Fit,
+    /// Names of the sources that hold it.
+    pub sources: Vec<String>,
+}
+
+/// The state of a prefix and origin, with all that decided it (RFC 6811 §2).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OriginCheck {
+    /// Asked about.
+    pub prefix: Prefix,
+    /// Asked about.
+    pub origin: Asn,
+    /// The state.
+    pub state: OriginState,
+    /// VRPs that cover the prefix, longest first.
+    pub covering: Vec<CoveringVrp>,
+}
+
+impl OriginCheck {
+    /// Why, in one sentence.
+    pub fn why(&self) -> String {
+        let (prefix, origin) = (self.prefix, self.origin.0);
+        let count = self.covering.len();
+        match self.state {
+            OriginState::NotChecked => "there are no RPKI data: no cache has answered yet".to_owned(),
+            OriginState::NotFound => format!("no VRP covers {prefix}"),
+            OriginState::Valid => match self.covering.iter().find(|vrp| vrp.fit == Fit::Matches) {
+                Some(vrp) => format!("{}-{} AS{} matches", vrp.prefix, vrp.max_len, vrp.asn.0),
+                None => String::new(),
+            },
+            OriginState::Invalid => match self.covering.iter().find(|vrp| vrp.fit == Fit::TooLong) {
+                Some(vrp) => format!(
+                    "AS{origin} may announce {} down to /{} only, and {prefix} is longer",
+                    vrp.prefix, vrp.max_len
+                ),
+                None => format!(
+                    "{count} VRP{} cover {prefix}, and none is for AS{origin}",
+                    if count == 1 { "" } else { "s" }
+                ),
+            },
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! RTR caches that do as they are told: recorded streams, downgrade, increments, resets, and everything that a cache
+//! can do wrong. What is in force must never be half an update.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+
+use ribwatch::{
+    io::{
+        clock::Clock,
+        rpki::{Place, Rpki, RpkiSettings, SourceSettings},
+    },
+    types::{Asn, Prefix},
+    validation::{OriginState, Snapshot},
+    view::rpki::SourceState,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+use crate::corpus;
+
+/// Far more than anything here takes, so that only a hang ends a test.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a scripted cache does with the next query.
+enum Step {
+    /// Answers a query of this type (1 serial, 2 reset) with these octets.
+    Answer(u8, Vec<u8>),
+    /// Closes the connection after this part of an answer.
+    Break(Vec<u8>),
+}
+
+/// A cache that speaks `version` and goes through its steps, one per query, over as many connections as it takes.
+async fn cache(listener: TcpListener, version: u8, steps: Vec<Step>) {
+    let mut steps = steps.into_iter();
+    let mut held = Vec::new(); // connections stay open, or their end would be a fault
+    while let Ok((mut stream, _)) = listener.accept().await {
+        while let Some((asked, kind)) = query(&mut stream).await {
+            if asked > version {
+                let _ = stream.write_all(&pdu(version, 10, 4, &[0, 0, 0, 0, 0, 0, 0, 0])).await;
+                continue;
+            }
+            match steps.next() {
+                Some(Step::Answer(expected, octets)) => {
+                    assert_eq!(kind, expected, "the type of the query");
+                    if stream.write_all(&octets).await.is_err() {
+                        break;
+                    }
+                }
+                Some(Step::Break(octets)) => {
+                    let _ = stream.write_all(&octets).await;
+                    break;
+                }
+                None => {
+                    held.push(stream);
+                    std::future::pending::<()>().await;
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// The version and type of the next query; `None` at the end of the connection. Error Reports are passed over.
+async fn query(stream: &mut TcpStream) -> Option<(u8, u8)> {
+    loop {
+        let mut header = [0; 8];
+        stream.read_exact(&mut header).await.ok()?;
+        let len = u32::from_be_bytes([header[4], header[5], header[6], header[7]]) as usize;
+        let mut rest = vec![0; len - 8];
+        stream.read_exact(&mut rest).await.ok()?;
+        if header[1] != 10 {
+            return Some((header[0], header[1]));
+        }
+    }
+}
+
+/// A PDU (RFC 8210 §5.1).
+fn pdu(version: u8, kind: u8, session: u16, body: &[u8]) -> Vec<u8> {
+    let mut octets = vec![version, kind];
+    octets.extend(session.to_be_bytes());
+    octets.extend((8 + body.len() as u32).to_be_bytes());
+    octets.extend(body);
+    octets
+}
+
+/// An IPv4 prefix, announced or withdrawn.
+fn vrp(announce: bool, prefix: &str, max_len: u8, asn: u32) -> Vec<u8> {
+    let Ok(Prefix::V4 { addr, len }) = prefix.parse() else { panic!("{prefix} is no IPv4 prefix") };
+    let mut body = vec![announce.into(), len, max_len, 0];
+    body.extend(addr.to_be_bytes());
+    body.extend(asn.to_be_bytes());
+    pdu(1, 4, 0, &body)
+}
+
+fn begin(session: u16) -> Vec<u8> {
+    pdu(1, 3, session, &[])
+}
+
+/// End of Data with a refresh of one second, so that the next query comes soon.
+fn end(session: u16, serial: u32, expire: u32) -> Vec<u8> {
+    let numbers = [serial, 1, 1, expire];
+    pdu(1, 7, session, &numbers.iter().flat_map(|number| number.to_be_bytes()).collect::<Vec<_>>())
+}
+
+fn join(parts: &[Vec<u8>]) -> Vec<u8> {
+    parts.concat()
+}
+
+/// Sources against scripted caches.
+struct Station {
+    rpki: Rpki,
+    snapshots: mpsc::Receiver<Arc<Snapshot>>,
+}
+
+impl Station {
+    /// One source per cache, all of the same preference. Runs inside a runtime.
+    async fn start(caches: Vec<(u8, Vec<Step>)>) -> Self {
+        let mut sources = Vec::new();
+        for (version, steps) in caches {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+            let address: SocketAddr = listener.local_addr().expect("an address");
+            tokio::spawn(cache(listener, version, steps));
+            sources.push(SourceSettings {
+                name: format!("cache-{}", sources.len()),
+                place: Place::Rtr { address: address.to_string(), password: None },
+                preference: 1,
+                refresh: None,
+                expire: None,
+            });
+        }
+        let (told, snapshots) = mpsc::channel();
+        let publish = Box::new(move |snapshot| _ = told.send(snapshot));
+        let settings = RpkiSettings { sources, slurm: None };
+        Self { rpki: Rpki::start(&settings, Clock::start(), publish), snapshots }
+    }
+
+    /// Waits until what is in force, or what is said about the sources, is as wanted.
+    async fn wait(&self, what: &str, wanted: impl Fn(&Rpki) -> bool) {
+        let waited = tokio::time::timeout(PATIENCE, async {
+            while !wanted(&self.rpki) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        assert!(waited.await.is_ok(), "never came: {what}; {:#?}", self.rpki.view());
+    }
+
+    fn state(&self, prefix: &str, asn: u32) -> OriginState {
+        self.rpki.check(prefix.parse().expect("a prefix"), Asn(asn)).state
+    }
+}
+
+fn in_runtime(test: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(test);
+}
+
+#[test]
+fn recorded_caches_of_every_version_end_with_the_counts_of_the_recording() {
+    let Some(folder) = corpus::folder() else { return };
+    for version in 0..=2u8 {
+        let octets = corpus::unxz(&folder.join(format!("rpki/rtr/stayrtr-0.5.1.reset-v{version}.bin.xz")));
+        in_runtime(async {
+            let station = Station::start(vec![(version, vec![Step::Answer(2, octets)])]).await;
+            station.wait("the recorded set", |rpki| rpki.view().sources[0].state == SourceState::Synced).await;
+            // As index.json counts the prefix PDUs.
+            assert_eq!(station.rpki.view().vrps, (13_827, 2057), "version {version}");
+        });
+    }
+}
+
+#[test]
+fn increments_are_applied_and_a_new_session_replaces_everything() {
+    let first = join(&[begin(7), vrp(true, "192.0.2.0/24", 24, 64500), end(7, 1, 600)]);
+    let change = join(&[
+        begin(7),
+        vrp(true, "198.51.100.0/24", 24, 64501),
+        vrp(false, "192.0.2.0/24", 24, 64500),
+        end(7, 2, 600),
+    ]);
+    // RFC 8210 §5.9: the cache cannot give an increment; a Reset Query follows, and the session is a new one.
+    let reset = pdu(1, 8, 0, &[]);
+    let anew = join(&[begin(8), vrp(true, "203.0.113.0/24", 24, 64502), end(8, 1, 600)]);
+    let steps = vec![Step::Answer(2, first), Step::Answer(1, change), Step::Answer(1, reset), Step::Answer(2, anew)];
+    in_runtime(async {
+        let station = Station::start(vec![(1, steps)]).await;
+        station.wait("the new session", |rpki| rpki.view().sources[0].session_id == Some(8)).await;
+        let told: Vec<usize> = station.snapshots.try_iter().map(|snapshot| snapshot.vrps.counts().0).collect();
+        assert_eq!(told, [1, 1, 1], "three whole sets, no half ones");
+        assert_eq!(station.state("203.0.113.0/24", 64502), OriginState::Valid);
+        assert_eq!(station.state("198.51.100.0/24", 64501), OriginState::NotFound);
+    });
+}
+
+#[test]
+fn a_faulty_update_changes_nothing_and_says_why() {
+    let good = || join(&[begin(7), vrp(true, "192.0.2.0/24", 24, 64500), end(7, 1, 600)]);
+    let faults: [(&str, Vec<u8>, &str); 4] = [
+        // RFC 8210 §12, code 7.
+        ("a record twice", vrp(true, "192.0.2.0/24", 24, 64500), "announced twice"),
+        // Code 6.
+        ("a withdrawal of nothing", vrp(false, "203.0.113.0/24", 24, 1), "was not there"),
+        ("a maximum length below the prefix's", vrp(true, "203.0.113.0/24", 8, 1), ""),
+        ("garbage", vec![1, 99, 0, 0, 0, 0, 0, 8], ""),
+    ];
+    for (what, fault, said) in faults {
+        in_runtime(async {
+            let bad = join(&[begin(7), vrp(true, "198.51.100.0/24", 24, 64501), fault, end(7, 2, 600)]);
+            let station = Station::start(vec![(1, vec![Step::Answer(2, good()), Step::Answer(1, bad)])]).await;
+            let failed = |rpki: &Rpki| rpki.view().sources[0].last_error.is_some();
+            station.wait(what, failed).await;
+            let error = station.rpki.view().sources[0].last_error.clone().unwrap_or_default();
+            assert!(error.contains(said), "{what}: {error}");
+            assert_eq!(station.state("198.51.100.0/24", 64501), OriginState::NotFound, "{what}: no half update");
+            assert_eq!(station.state("192.0.2.0/24", 64500), OriginState::Valid, "{what}: the last good data hold");
+        });
+    }
+}
+
+#[test]
+fn a_cache_that_breaks_off_is_asked_again_and_what_is_too_old_is_dropped() {
+    let first = join(&[begin(7), vrp(true, "192.0.2.0/24", 24, 64500), end(7, 1, 600)]);
+    let half = join(&[begin(7), vrp(true, "198.51.100.0/24", 24, 64501)]);
+    let again = join(&[begin(7), vrp(true, "198.51.100.0/24", 24, 64501), end(7, 2, 2)]);
+    in_runtime(async {
+        // The session is resumed by its serial after the break (RFC 8210 §8.1), then nobody answers any more.
+        let steps = vec![Step::Answer(2, first), Step::Break(half), Step::Answer(1, again), Step::Break(Vec::new())];
+        let station = Station::start(vec![(1, steps)]).await;
+        station.wait("the resumed session", |rpki| rpki.view().vrps.0 == 2).await;
+        // RFC 8210 §6: data that were not confirmed within the expire interval (2 s here) must be discarded.
+        station.wait("expiry", |rpki| rpki.view().sources[0].state == SourceState::Expired).await;
+        assert_eq!(station.rpki.view().vrps, (0, 0));
+        let last = station.snapshots.try_iter().last().expect("the loss was told");
+        assert!(last.vrps.is_empty());
+    });
+}
+
+#[test]
+fn two_caches_that_disagree_are_a_union_and_each_vrp_names_its_sources() {
+    let with = |prefix| join(&[begin(7), vrp(true, prefix, 24, 64500), end(7, 1, 600)]);
+    in_runtime(async {
+        let one = join(&[
+            begin(7),
+            vrp(true, "192.0.2.0/24", 24, 64500),
+            vrp(true, "198.51.100.0/24", 24, 64501),
+            end(7, 1, 600),
+        ]);
+        let caches = vec![(1, vec![Step::Answer(2, one)]), (1, vec![Step::Answer(2, with("192.0.2.0/24"))])];
+        let station = Station::start(caches).await;
+        let both = |rpki: &Rpki| rpki.view().sources.iter().all(|source| source.state == SourceState::Synced);
+        station.wait("both caches", both).await;
+        let sources = |prefix: &str, asn| {
+            let check = station.rpki.check(prefix.parse().expect("a prefix"), Asn(asn));
+            check.covering.first().map(|vrp| vrp.sources.join(" "))
+        };
+        assert_eq!(sources("192.0.2.0/24", 64500).as_deref(), Some("cache-0 cache-1"));
+        assert_eq!(sources("198.51.100.0/24", 64501).as_deref(), Some("cache-0"));
+    });
+}
+
+#[test]
+fn an_aspa_of_version_2_replaces_the_customers_earlier_one() {
+    let v2 = |mut octets: Vec<u8>| {
+        octets[0] = 2;
+        octets
+    };
+    let aspa = |announce: bool, customer: u32, providers: &[u32]| {
+        // 8210bis §5.12: flags in the first octet of what is the session field elsewhere.
+        let mut body = customer.to_be_bytes().to_vec();
+        providers.iter().for_each(|provider| body.extend(provider.to_be_bytes()));
+        pdu(2, 11, u16::from(announce) << 8, &body)
+    };
+    let first = join(&[v2(begin(7)), aspa(true, 64500, &[64501, 64502]), v2(end(7, 1, 600))]);
+    let second = join(&[v2(begin(7)), aspa(true, 64500, &[64503]), v2(end(7, 2, 600))]);
+    in_runtime(async {
+        let station = Station::start(vec![(2, vec![Step::Answer(2, first), Step::Answer(1, second)])]).await;
+        station.wait("the second ASPA", |rpki| rpki.view().sources[0].serial == Some(2)).await;
+        let snapshot = station.rpki.snapshot();
+        assert_eq!(snapshot.aspas.providers(Asn(64500)).map(|(list, _)| list.to_vec()), Some(vec![Asn(64503)]));
+    });
+}

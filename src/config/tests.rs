@@ -179,7 +179,7 @@ fn a_fault_shows_its_place_its_line_and_what_would_be_accepted() {
              \x20 |\n\
              4 | [colour]\n\
              \x20 |  ^^^^^^\n\
-             \x20 = accepted here: router, api, http, state, rib, log, rpki, watch, policy, neighbor",
+             \x20 = accepted here: router, api, http, state, rib, decision, log, rpki, watch, policy, neighbor",
         ),
     ];
     for (printed, expected) in cases {

@@ -7,6 +7,7 @@ use crate::{
 
 use super::{
     sessions::Slot,
+    transform::Relation,
     update_group::{Group, GroupKey, Missed, names},
 };
 
@@ -117,6 +118,15 @@ impl Groups {
             for table in group.tables.iter_mut().filter(|table| table.family == family && table.looks_at_all_paths) {
                 table.out.mark_dirty(id);
             }
+        }
+    }
+
+    /// Has IBGP groups look at everything again: who is a client of the reflector changed, and with it whose routes they
+    /// are sent (RFC 4456 §6).
+    pub fn walk_internal(&mut self) {
+        let internal = |group: &&mut Group| matches!(group.key.rules.to, Relation::Internal { .. });
+        for group in self.groups.iter_mut().flatten().filter(internal).filter(|group| !group.silent) {
+            group.tables.iter_mut().for_each(|table| table.fill = Some(0));
         }
     }
 

@@ -47,7 +47,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 
 use crate::{
-    policy::Library,
+    policy::{Library, PolicyChain},
     rib::{NlriRef, Rib, SessionFacts, SetId, Source},
     session::negotiate::Negotiated,
     types::{Family, PeerId, PeerKind, Prefix, Timestamp},
@@ -63,7 +63,8 @@ use self::{
     background::{Background, Job},
     events::Events,
     groups::Groups,
-    sessions::{LOCAL, Sessions, Slot},
+    import::{ImportRules, Judge},
+    sessions::{LOCAL, Session, Sessions, Slot},
     stream::Stream,
     update_group::GroupKey,
 };
@@ -88,15 +89,17 @@ pub enum Input {
         /// Which neighbour.
         peer: PeerId,
     },
-    /// Its settings are others now, and its session goes on.
+    /// All policies and sets that neighbours' settings can name, from now on. Sessions whose policies mean something
+    /// else are judged again and sent the difference; none ends.
+    Policies(Arc<Library>),
+    /// Its settings are others now, and its session goes on: what it sent is judged again where that matters, and it is
+    /// sent the difference. Not for what OPEN says, or for `monitor_only`.
     Reconfigure {
         /// Which neighbour.
         peer: PeerId,
         /// What holds from now on.
         settings: Arc<PeerSettings>,
     },
-    /// The policies are others now; what they change is told.
-    Policies(Arc<Library>),
     /// The neighbour sent ROUTE-REFRESH (RFC 2918, RFC 7313).
     Refresh {
         /// Which neighbour.
@@ -156,7 +159,7 @@ pub struct BatchProgress {
 #[derive(Debug)]
 pub struct Engine {
     settings: EngineSettings,
-    /// The policies that sessions name.
+    /// Policies by name.
     library: Arc<Library>,
     rib: Rib,
     /// By slot; what the decision process asks about sessions.
@@ -175,6 +178,8 @@ pub struct Engine {
     default_set: Option<SetId>,
     /// Buffers of `export`, kept between pages.
     stream: Stream,
+    /// Buffers of `import`.
+    judge: Judge,
 }
 
 impl Engine {
@@ -189,6 +194,8 @@ impl Engine {
     pub fn seeded(settings: EngineSettings, seed: u64) -> Self {
         let local = SessionFacts {
             source: Source::Local,
+            asn: settings.asn,
+            weight: 0,
             router_id: settings.router_id,
             address: std::net::Ipv4Addr::from(settings.router_id.0).into(),
             usable: true,
@@ -207,6 +214,7 @@ impl Engine {
             regrouping: Vec::new(),
             default_set: None,
             stream: Stream::default(),
+            judge: Judge::default(),
         }
     }
 
@@ -215,8 +223,8 @@ impl Engine {
         match input {
             Input::PeerUp { peer, settings, negotiated } => self.peer_up(now, peer, settings, negotiated, out),
             Input::PeerDown { peer } => self.peer_down(peer),
-            Input::Reconfigure { peer, settings } => self.reconfigure(peer, settings),
-            Input::Policies(library) => self.set_policies(library),
+            Input::Policies(library) => self.take_policies(library),
+            Input::Reconfigure { peer, settings } => self.reconfigure(peer, settings, out),
             Input::Refresh { peer, refresh } => self.refresh(now, peer, refresh, out),
             Input::Writable { peer } => self.writable(peer),
             Input::EventsWanted(wanted) => self.events.want(wanted),
@@ -250,15 +258,17 @@ impl Engine {
         self.peer_down(peer); // a driver that lost the end of the last session must not leave two
         let monitor_only = settings.monitor_only;
         let facts = SessionFacts {
-            source: match negotiated.kind {
-                PeerKind::External => Source::External,
-                PeerKind::Internal => Source::Internal,
-            },
+            source: self.kind_of(&negotiated),
+            asn: negotiated.peer_asn,
+            weight: settings.import_options.weight,
             router_id: negotiated.peer_router_id,
             address: negotiated.remote.ip().to_canonical(),
             usable: true,
         };
-        let Some(slot) = self.sessions.open(peer, settings, negotiated) else {
+        let import = ImportRules::new(&self.settings, &self.library, &settings, &negotiated, facts.source);
+        let export = PolicyChain::new(&self.library, &settings.export, negotiated.kind);
+        let session = Session::new(peer, settings, negotiated, import, export);
+        let Some(slot) = self.sessions.open(session) else {
             let notification = Notification::cease(OUT_OF_RESOURCES);
             out.push(Action::Warn { peer, text: "65,535 sessions have routes in the tables, no more fit".into() });
             out.push(Action::Notify { peer, notification, restart_after: Some(Duration::from_secs(60)) });
@@ -271,20 +281,6 @@ impl Engine {
         let _ = now;
     }
 
-    fn reconfigure(&mut self, peer: PeerId, settings: Arc<PeerSettings>) {
-        let Some(slot) = self.sessions.slot_of(peer) else { return };
-        if let Some(session) = self.sessions.get_mut(slot) {
-            session.settings = settings;
-        }
-        self.regroup(slot);
-    }
-
-    fn set_policies(&mut self, library: Arc<Library>) {
-        self.library = library;
-        let slots: Vec<Slot> = self.sessions.live().map(|(slot, _)| slot).collect();
-        slots.into_iter().for_each(|slot| self.regroup(slot));
-    }
-
     fn set_facts(&mut self, slot: Slot, facts: SessionFacts) {
         let at = usize::from(slot);
         if at >= self.facts.len() {
@@ -295,7 +291,7 @@ impl Engine {
 
     fn join_group(&mut self, slot: Slot) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
-        let key = GroupKey::of(session, &self.settings, &self.library);
+        let key = GroupKey::of(session, &self.settings);
         let at = self.groups.join(slot, key);
         session.group = Some(at);
         self.mark_defaults(at);
@@ -327,6 +323,18 @@ impl Engine {
             self.groups.leave(at, slot);
         }
         self.background.add(Job::Purge(slot));
+    }
+
+    /// Where the paths of a session come from (RFC 5065 §4 for members of our confederation).
+    fn kind_of(&self, negotiated: &Negotiated) -> Source {
+        let confederation = self.settings.confederation.as_ref();
+        match negotiated.kind {
+            PeerKind::Internal => Source::Internal,
+            PeerKind::External if confederation.is_some_and(|c| c.members.contains(&negotiated.peer_asn)) => {
+                Source::Confederation
+            }
+            PeerKind::External => Source::External,
+        }
     }
 
     fn source_of(&self, slot: Slot) -> Source {

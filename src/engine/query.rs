@@ -5,7 +5,7 @@
 //! more than the question allows.
 
 use crate::{
-    rib::{NlriRef, Path, PrefixId, Table},
+    rib::{Decision, NlriRef, Path, PrefixId, Table},
     types::{Asn, Family, PeerId, Prefix, Timestamp},
     view::{self, Answer, Cursor, PrefixMatch, Query, Refusal, RoutePage, RouteQuery, RouteRow},
     wire::bgp::attribute::AttrSet,
@@ -124,16 +124,27 @@ impl Engine {
         let Some(table) = self.rib.tables.get(family) else { return };
         match plan.query.table {
             view::Table::Loc => {
+                let from = page.rows.len();
                 let best = table.best_path(id).filter(|path| plan.slot.is_none_or(|slot| slot == path.session));
                 if let Some(path) = best {
-                    self.add_path(plan.query.origin, table, id, (path, true), page);
+                    self.add_path((plan.query.table, plan.query.origin), table, id, (path, true), page);
+                }
+                if let Some(multipath) = self.multipath(table.paths(id)) {
+                    let shared = multipath.len() > 1;
+                    page.rows.iter_mut().skip(from).for_each(|row| row.multipath = Some(shared));
                 }
             }
             view::Table::AdjIn => {
                 let from = page.rows.len();
+                let multipath = self.multipath(table.paths(id));
                 for (index, path) in table.paths(id).iter().enumerate() {
                     if plan.slot.is_none_or(|slot| slot == path.session) {
-                        self.add_path(plan.query.origin, table, id, (path, table.best(id) == Some(index)), page);
+                        let rows = page.rows.len();
+                        let best = table.best(id) == Some(index);
+                        self.add_path((plan.query.table, plan.query.origin), table, id, (path, best), page);
+                        if let (Some(row), Some(set)) = (page.rows.get_mut(rows), &multipath) {
+                            row.multipath = Some(is_shared(set, index));
+                        }
                     }
                 }
                 // Slots follow the order of sessions; readers want that of neighbours.
@@ -145,20 +156,36 @@ impl Engine {
 
     fn add_path(
         &self,
-        origin: Option<Asn>,
+        (shown, origin): (view::Table, Option<Asn>),
         table: &Table,
         id: PrefixId,
         (path, best): (&Path, bool),
         page: &mut Filling,
     ) {
         let attrs = &self.rib.attrs;
-        if origin.is_some() && attrs.facts(path.set).origin_asn() != origin {
+        // What the neighbour said, or what import made of it.
+        let set = match shown {
+            view::Table::AdjIn => attrs.received(path.set),
+            view::Table::Loc | view::Table::AdjOut => attrs.effective(path.set),
+        };
+        if origin.is_some() && attrs.facts(set).origin_asn() != origin {
             return;
         }
         let labels = table.labels(id, path.session, path.path_id);
         let subject = Subject { family: table.family(), nlri: table.nlri(id), labels };
-        let range = page.attrs.range(attrs, path.set);
+        let range = page.attrs.range(attrs, set);
         page.rows.push(row(subject, path, best, range, attrs, &self.sessions));
+    }
+
+    /// The multipath set of a prefix with these paths; `None` where there are no such sets.
+    pub(super) fn multipath(&self, paths: &[Path]) -> Option<Vec<usize>> {
+        let wanted = self.settings.best_path && self.settings.decision.maximum_paths.is_multipath();
+        wanted.then(|| self.decision().multipath(paths))
+    }
+
+    /// The decision process as it is set.
+    pub(super) fn decision(&self) -> Decision<'_> {
+        Decision::new(&self.rib.attrs, &self.facts, &self.settings.decision)
     }
 
     /// The row of what the neighbour was told, with the attributes as they were sent.
@@ -186,7 +213,8 @@ impl Engine {
             Told::Octets(octets) => (page.attrs.push(self.rib.attrs.get(octets).as_bytes()), None),
             Told::Row(row) => {
                 let Some(octets) = self.told_octets(group, of, route, row.sent) else { return };
-                let is_it = |path: &&Path| path.session == row.sent.source && path.set == row.sent.set;
+                let same = |set| self.rib.attrs.effective(set) == self.rib.attrs.effective(row.sent.set);
+                let is_it = |path: &&Path| path.session == row.sent.source && same(path.set);
                 let path = table
                     .paths(id)
                     .iter()
@@ -208,6 +236,7 @@ impl Engine {
             path_id,
             attrs,
             best: path.is_some() && table.best_path(id) == path,
+            multipath: None,
             stale: false,
             received_at: Timestamp::from_secs(path.map_or(0, |path| path.received_secs).into()),
             rejected_by: None,
@@ -217,6 +246,11 @@ impl Engine {
     fn peer_of(&self, slot: Slot) -> Option<PeerId> {
         self.sessions.peer(slot)
     }
+}
+
+/// Whether the path at `index` shares traffic with others.
+pub(super) fn is_shared(multipath: &[usize], index: usize) -> bool {
+    multipath.len() > 1 && multipath.contains(&index)
 }
 
 /// The next up to `room` ids that a question is about, in the order in which they are shown.

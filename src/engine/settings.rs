@@ -4,7 +4,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::types::{Asn, Family, RouterId};
+use crate::{
+    rib::Knobs,
+    types::{Asn, Family, RouterId},
+};
 
 /// What the engine itself is told once.
 #[derive(Clone, Debug)]
@@ -19,13 +22,15 @@ pub struct EngineSettings {
     pub cluster_id: RouterId,
     /// The confederation that we are in (RFC 5065).
     pub confederation: Option<Confederation>,
+    /// How best paths are chosen.
+    pub decision: Knobs,
 }
 
 impl EngineSettings {
     /// A router with defaults for everything else: best paths are selected, the cluster is named after the router
     /// (RFC 4456 §7), no confederation.
     pub fn new(asn: Asn, router_id: RouterId) -> Self {
-        Self { asn, router_id, best_path: true, cluster_id: router_id, confederation: None }
+        Self { asn, router_id, best_path: true, cluster_id: router_id, confederation: None, decision: Knobs::default() }
     }
 }
 

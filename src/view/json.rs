@@ -215,6 +215,8 @@ pub struct RouteFields<'a> {
     pub rejected_by: &'a str,
     /// Address family.
     pub family: &'a str,
+    /// In a multipath set; left out where there are no such sets.
+    pub multipath: Option<bool>,
 }
 
 /// Appends one route as a JSON object, in the order of the contract; `attributes` is `RouteAttributes::fields`.
@@ -237,6 +239,10 @@ pub fn write_route(out: &mut Vec<u8>, route: &RouteFields<'_>, attributes: &str)
     write_text_or_null(out, route.rejected_by);
     out.extend_from_slice(b",\"family\":");
     write_text(out, route.family);
+    if let Some(multipath) = route.multipath {
+        out.extend_from_slice(b",\"multipath\":");
+        write_flag(out, multipath);
+    }
     out.push(b'}');
 }
 
@@ -251,6 +257,7 @@ pub fn write_row(out: &mut Vec<u8>, row: &RouteRow, attributes: &str, neighbor: 
         stale: row.stale,
         rejected_by: row.rejected_by.as_deref().unwrap_or_default(),
         family: &row.family.to_string(),
+        multipath: row.multipath,
     };
     write_route(out, &route, attributes);
 }
@@ -306,5 +313,11 @@ mod tests {
         assert_eq!(value["neighbor"], serde_json::Value::Null);
         assert_eq!(value["rejected_by"], "a \"b\"");
         assert_eq!(value["as_path"], "64496 64500");
+
+        // Only where there are multipath sets.
+        let mut line = Vec::new();
+        write_route(&mut line, &RouteFields { multipath: Some(true), ..route }, &attributes);
+        let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        assert_eq!(value["multipath"], true);
     }
 }

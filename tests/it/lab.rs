@@ -10,7 +10,8 @@ use std::{
 
 use ribwatch::{
     engine::{
-        Action, AddPathSelect, BatchProgress, Confederation, Engine, EngineSettings, ExportOptions, Input, MaxPrefix, NextHopRule, PeerSettings, SEND_QUEUE_HIGH,
+        Action, AddPathSelect, BatchProgress, Confederation, Engine, EngineSettings, ExportOptions, Input, MaxPrefix,
+        NextHopRule, PeerSettings, SEND_QUEUE_HIGH,
     },
     session::negotiate::Negotiated,
     types::{Asn, Family, FamilySet, PathId, PeerId, PeerKind, Prefix, Role, RouterId, Timestamp},
@@ -22,7 +23,7 @@ use ribwatch::{
         community::Community,
         frame,
         notification::Notification,
-        update::{DecodeContext, decode_update},
+        update::{DecodeContext, Rules, decode_update},
     },
 };
 
@@ -91,6 +92,8 @@ impl Attrs {
 pub struct Spec {
     pub settings: PeerSettings,
     pub negotiated: Negotiated,
+    /// It takes us for a member of its confederation.
+    pub confederation_member: bool,
 }
 
 /// A neighbour in another AS that takes and gives everything in IPv4 unicast.
@@ -106,6 +109,7 @@ pub fn internal() -> Spec {
 fn spec(asn: u32, kind: PeerKind) -> Spec {
     let address = |last: u8, port| SocketAddr::new(Ipv4Addr::new(192, 0, 2, last).into(), port);
     Spec {
+        confederation_member: false,
         settings: PeerSettings {
             import: vec!["accept-all".into()],
             export: vec!["accept-all".into()],
@@ -201,6 +205,12 @@ impl Spec {
         self
     }
 
+    /// Another member AS of our confederation.
+    pub fn confederation_member(mut self) -> Self {
+        self.confederation_member = true;
+        self
+    }
+
     /// Our role towards it.
     pub fn role(mut self, role: Role) -> Self {
         self.negotiated.local_role = Some(role);
@@ -269,7 +279,7 @@ impl Lab {
     pub fn in_confederation(id: u32, members: &[u32]) -> Self {
         let members = members.iter().map(|asn| Asn(*asn)).collect();
         let confederation = Some(Confederation { id: Asn(id), members });
-        Self::with_settings(EngineSettings { confederation, ..EngineSettings::new(Asn(OUR_AS), RouterId(0xc633_6401)) })
+        Self::of(EngineSettings { confederation, ..EngineSettings::new(Asn(OUR_AS), RouterId(0xc633_6401)) })
     }
 
     /// Without best path selection.
@@ -278,10 +288,11 @@ impl Lab {
     }
 
     fn with(best_path: bool) -> Self {
-        Self::with_settings(EngineSettings { best_path, ..EngineSettings::new(Asn(OUR_AS), RouterId(0xc633_6401)) })
+        Self::of(EngineSettings { best_path, ..EngineSettings::new(Asn(OUR_AS), RouterId(0xc633_6401)) })
     }
 
-    fn with_settings(settings: EngineSettings) -> Self {
+    /// An engine with these settings.
+    pub fn of(settings: EngineSettings) -> Self {
         Self {
             engine: Engine::new(settings),
             now: Timestamp::from_secs(1_700_000_000),
@@ -618,7 +629,9 @@ impl Heard {
 
     fn take_update(&mut self, message: &[u8], spec: &Spec) {
         self.messages += 1;
+        let rules = Rules { confederation: spec.confederation_member, ..Rules::default() };
         let context = DecodeContext {
+            rules,
             four_octet_as: spec.negotiated.four_octet_as,
             families: spec.negotiated.families.iter().copied().collect::<FamilySet>(),
             add_path: spec.negotiated.add_path_send.iter().copied().collect::<FamilySet>(),

@@ -128,7 +128,7 @@ impl Engine {
     fn candidates(&self, family: Family, spot: Spot) -> Vec<Path> {
         let Some(table) = self.rib.tables.get(family) else { return Vec::new() };
         let paths = table.paths(spot.id);
-        let decision = Decision::new(&self.rib.attrs, &self.facts);
+        let decision = Decision::new(&self.rib.attrs, &self.facts, &self.settings.decision);
         if let [only] = paths {
             return if decision.is_eligible(only) { vec![*only] } else { Vec::new() };
         }
@@ -177,7 +177,7 @@ impl Engine {
         stream: &mut Stream,
     ) -> Result<Choice, Withheld> {
         let Some(table) = self.rib.tables.get(family) else { return Err(Withheld::Policy) };
-        let row = row_of(path);
+        let row = row_of(path, &self.rib.attrs);
         let nlri = table.nlri(spot.id);
         let learned = self.learned(&group.key, family, row, nlri);
         let set = stream.prepared.prepare(self.preparing(family, &group.key), row.set, learned, nlri)?;

@@ -1,7 +1,7 @@
 //! What a row of an Adj-RIB-Out stands for: the octets that were told, worked out again by the key that held then.
 
 use crate::{
-    rib::{NlriRef, Path, PathFlags, Sent, SetId, Source},
+    rib::{AttrStore, NlriRef, Path, PathFlags, Sent, SetId, Source},
     types::{Family, PathId, RouterId},
     wire::bgp::attribute::AttrSet,
 };
@@ -120,9 +120,11 @@ impl Engine {
     }
 }
 
-/// The row that stands for a path in an Adj-RIB-Out.
-pub(super) fn row_of(path: &Path) -> Sent {
-    Sent { set: path.set, source: path.session, llgr_stale: path.flags.has(PathFlags::LLGR_STALE) }
+/// The row that stands for a path in an Adj-RIB-Out: with the set that import made of what was received, since two that
+/// end up the same are no news.
+pub(super) fn row_of(path: &Path, attrs: &AttrStore) -> Sent {
+    let llgr_stale = path.flags.has(PathFlags::LLGR_STALE);
+    Sent { set: attrs.effective(path.set), source: path.session, llgr_stale }
 }
 
 /// Whether a prefix is the default route.

@@ -11,9 +11,9 @@
 //! | attribute | to EBGP | to another member AS | to IBGP | clause |
 //! |---|---|---|---|---|
 //! | AS_PATH | own AS in front; confederation segments removed | own member AS in an AS_CONFED_SEQUENCE | as it is | RFC 4271 §5.1.2, RFC 5065 §4.1 |
-//! | NEXT_HOP | our address | kept | kept | RFC 4271 §5.1.3, RFC 5065 §4, RFC 2545, RFC 8950 |
-//! | MED | what policy or our own AS set | kept | kept | RFC 4271 §5.1.4, RFC 5065 §4 |
-//! | LOCAL_PREF | removed | present, 100 if absent | present, 100 if absent | RFC 4271 §5.1.5, RFC 5065 §4 |
+//! | NEXT_HOP | our address | kept | kept | RFC 4271 §5.1.3, RFC 5065 §5.2, RFC 2545, RFC 8950 |
+//! | MED | what policy or our own AS set | kept | kept | RFC 4271 §5.1.4, RFC 5065 §5.2 |
+//! | LOCAL_PREF | removed | present, 100 if absent | present, 100 if absent | RFC 4271 §5.1.5, RFC 5065 §5.2 |
 //! | COMMUNITIES | GRACEFUL_SHUTDOWN and LLGR_STALE are added where they are due | likewise | likewise | RFC 8326 §4.1, RFC 9494 §4.2 |
 //! | ORIGINATOR_ID, CLUSTER_LIST | removed | removed | written when reflecting, else kept out | RFC 4456 §8 |
 //! | AIGP | where enabled | kept | kept | RFC 7311 §3.3 |

@@ -3,7 +3,7 @@
 //! 1. What policy says goes first: an address, our own, or the received one.
 //! 2. Then the neighbour's setting: always ours, or always the received one. What is reflected keeps its next hop in any
 //!    case (RFC 4456 §10).
-//! 3. Else the received one is kept on IBGP (RFC 4271 §5.1.3 item 1), towards other member ASes (RFC 5065 §4) and towards
+//! 3. Else the received one is kept on IBGP (RFC 4271 §5.1.3 item 1), towards other member ASes (RFC 5065 §5.2) and towards
 //!    clients of a route server (RFC 7947 §2.2.1), and EBGP is given our own address, which is always right (§5.1.3 item
 //!    2). The third-party rule would also allow the received one where it is on the neighbour's subnet; what subnet that
 //!    is, an address alone does not say, so that is left to `next_hop_unchanged`.

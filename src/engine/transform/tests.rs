@@ -232,7 +232,7 @@ fn next_hop_by_relation_rule_and_policy() {
     type Row<'a> = (Relation, NextHopRule, NextHopVerdict, &'a str, Option<&'a str>);
     let rows: &[Row<'_>] = &[
         (IBGP, NextHopRule::Standard, NoWord, KEPT, Some(KEPT)), // RFC 4271 §5.1.3 item 1
-        (Relation::Confederation, NextHopRule::Standard, NoWord, KEPT, Some(KEPT)), // RFC 5065 §4
+        (Relation::Confederation, NextHopRule::Standard, NoWord, KEPT, Some(KEPT)), // RFC 5065 §5.2
         (Relation::External, NextHopRule::Standard, NoWord, KEPT, Some(OURS)), // §5.1.3 item 2
         (IBGP, NextHopRule::OwnAddress, NoWord, KEPT, Some(OURS)),
         (Relation::External, NextHopRule::Unchanged, NoWord, KEPT, Some(KEPT)),
@@ -299,7 +299,7 @@ fn metrics_by_relation() {
         (Relation::External, |_| (), None, None, false), // RFC 4271 §5.1.4, §5.1.5, RFC 7311 §3.3
         (Relation::External, |r| r.aigp = true, None, None, true), // RFC 7311 §3.3
         (Relation::External, |r| r.transparent = true, Some(5), None, false), // RFC 7947 §2.2.3
-        (Relation::Confederation, |_| (), Some(5), Some(100), true), // RFC 5065 §4
+        (Relation::Confederation, |_| (), Some(5), Some(100), true), // RFC 5065 §5.2
         (IBGP, |_| (), Some(5), Some(100), true),
     ];
     for (to, change, med, local_pref, aigp) in rows {

@@ -3,7 +3,7 @@
 use std::{net::Ipv4Addr, time::Duration};
 
 use crate::{
-    policy::{Context, Direction, Library, NeighborFacts, PolicyChain},
+    policy::{Context, Direction, NeighborFacts, PolicyChain},
     types::{Asn, Family, PeerKind, Role},
     wire::bgp::{MAX_EXTENDED_LEN, MAX_LEN, capability::Capability},
 };
@@ -39,14 +39,13 @@ pub struct GroupKey {
 
 impl GroupKey {
     /// The key of a session's group.
-    pub fn of(session: &Session, settings: &EngineSettings, library: &Library) -> Self {
+    pub fn of(session: &Session, settings: &EngineSettings) -> Self {
         let negotiated = &session.negotiated;
         let options = &session.settings.export_options;
-        let chain = PolicyChain::new(library, &session.settings.export, negotiated.kind);
         Self {
             families: negotiated.families.clone(),
             rules: rules(session, settings),
-            export: ExportPolicy::new(chain, session),
+            export: ExportPolicy::new(session.export.clone(), session),
             add_path: negotiated.add_path_send.clone(),
             add_path_select: options.add_path,
             default_originate: options.default_originate.clone(),

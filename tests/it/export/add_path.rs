@@ -1,11 +1,6 @@
 //! Several paths per prefix (RFC 7911): which ones, under which identifiers, and exact withdrawals.
 
-use ribwatch::{
-    engine::AddPathSelect,
-    types::Family,
-    view::Table,
-    wire::bgp::RefreshSubtype,
-};
+use ribwatch::{engine::AddPathSelect, types::Family, view::Table, wire::bgp::RefreshSubtype};
 
 use crate::lab::{Lab, external, internal, many, p, path};
 
@@ -21,7 +16,10 @@ fn paths(lab: &Lab, who: usize) -> Vec<String> {
 fn all_paths_are_sent_but_the_receivers_own() {
     let mut lab = Lab::new();
     let (a, b) = (lab.peer(external(64496)), lab.peer(external(64497)));
-    let (x, y) = (lab.peer(external(64498).add_path(AddPathSelect::All)), lab.peer(external(64499).add_path(AddPathSelect::All)));
+    let (x, y) = (
+        lab.peer(external(64498).add_path(AddPathSelect::All)),
+        lab.peer(external(64499).add_path(AddPathSelect::All)),
+    );
     lab.announces(a, NET, path("64496 64500"));
     lab.announces(b, NET, path("64497 64501 64500"));
     lab.announces(x, NET, path("64498 64500"));

@@ -59,7 +59,7 @@ fn who_becomes_a_client_is_told_and_told_of() {
 #[test]
 fn a_confederation_looks_like_one_as_from_outside() {
     let mut lab = Lab::in_confederation(64500, &[64513, 64514]);
-    let (member, inside) = (lab.peer(external(64513)), lab.peer(internal()));
+    let (member, inside) = (lab.peer(external(64513).confederation_member()), lab.peer(internal()));
     let mut outside = external(64496);
     outside.negotiated.local_asn = Asn(64500);
     let outside = lab.peer(outside);
@@ -68,7 +68,7 @@ fn a_confederation_looks_like_one_as_from_outside() {
     let other = lab.peer(other);
     lab.announces(outside, NET, path("64496").med(9));
     lab.settle();
-    // RFC 5065 §4.1, §4: our member AS in front, and metrics and next hop as inside one AS.
+    // RFC 5065 §4.1, §5.2: our member AS in front, and metrics and next hop as inside one AS.
     let got = lab.told(member, NET).unwrap();
     assert_eq!(got.as_path().to_string(), format!("({OUR_AS}) 64496"));
     assert_eq!((got.med(), got.local_pref()), (Some(9), Some(100)));
@@ -83,7 +83,9 @@ fn a_confederation_looks_like_one_as_from_outside() {
     assert_eq!(lab.told(inside, "198.51.100.0/24").unwrap().local_pref(), Some(70));
     assert_eq!(lab.told_as_path(other, "198.51.100.0/24").as_deref(), Some("64500 64511"));
     // RFC 1997: NO_EXPORT stays in the confederation, NO_EXPORT_SUBCONFED in the member AS.
-    for (community, passes) in [(Community::NO_EXPORT, [true, true, false]), (Community::NO_EXPORT_SUBCONFED, [true, false, false])] {
+    for (community, passes) in
+        [(Community::NO_EXPORT, [true, true, false]), (Community::NO_EXPORT_SUBCONFED, [true, false, false])]
+    {
         lab.announces(outside, NET, path("64496").community(community));
         lab.settle();
         assert_eq!([inside, member, other].map(|who| lab.told(who, NET).is_some()), passes, "{community}");

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use ribwatch::{
-    engine::Input,
-    view::Table,
-};
+use ribwatch::{engine::Input, view::Table};
 
 use super::policy::library;
 use crate::lab::{Lab, Spec, external, many, path};

@@ -72,8 +72,7 @@ pub struct Negotiated {
     /// What the neighbour said about graceful restart, once both sides announced it (RFC 4724). Its N bit stands
     /// only if both sides set theirs (RFC 8538 §2).
     pub graceful_restart: Option<GracefulRestart>,
-    /// Our role towards an EBGP neighbour, as configured: it matches what the neighbour told, or the neighbour told
-    /// nothing (RFC 9234 §4.2: the configured one holds then).
+    /// Our role towards the neighbour, if it contradicted nothing that the neighbour told (RFC 9234 §4.2).
     pub local_role: Option<Role>,
     /// Its hostname, if it told (draft-walton-bgp-hostname-capability).
     pub hostname: Option<String>,
@@ -251,8 +250,8 @@ fn agree_hold_time(settings: &PeerSettings, theirs_secs: u16) -> Result<Duration
     Ok(settings.hold_time.min(theirs))
 }
 
-/// RFC 9234 §4.2: two roles that are told must match; a neighbour that tells none is taken as our role says, unless
-/// strict mode is on.
+/// RFC 9234 §4.2. Roles that both told must match. Of a neighbour that tells none ours holds all the same ("the locally
+/// configured BGP Role is used"), unless strict mode asks for one.
 fn agree_role(settings: &PeerSettings, ours: &Open, theirs: &Open) -> Result<Option<Role>, Fault> {
     let mismatch = |what: String| Err(Fault::reset(NotificationCode::ROLE_MISMATCH, 29, "RFC 9234 §4.2", what));
     let told = |open: &Open| {

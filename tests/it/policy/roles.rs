@@ -23,8 +23,9 @@ fn otc(attrs: Attrs, asn: Option<u32>) -> Attrs {
 fn otc_by_the_role_of_the_neighbour() {
     use Role::{Customer, Peer, Provider, RouteServer, RouteServerClient};
     const THEIRS: u32 = 64496;
-    // (what the neighbour is to us, OTC received, OTC that counts or a leak)
-    let rows: &[(Role, Option<u32>, Result<Option<u32>, ()>)] = &[
+    // What the neighbour is to us, OTC received, OTC that counts or a leak.
+    type Row = (Role, Option<u32>, Result<Option<u32>, ()>);
+    let rows: &[Row] = &[
         // Rule 1: with OTC from a Customer or RS-client is a leak, whatever AS it names.
         (Customer, Some(THEIRS), Err(())),
         (Customer, Some(64500), Err(())),

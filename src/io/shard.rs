@@ -73,8 +73,6 @@ pub(super) enum Feed {
     },
     /// The session ended.
     Down { peer: PeerId },
-    /// The session goes on with other settings.
-    Reconfigure { peer: PeerId, settings: Arc<PeerSettings> },
     /// ROUTE-REFRESH came.
     Refresh { peer: PeerId, refresh: RouteRefresh },
     /// UPDATEs came.
@@ -419,12 +417,6 @@ impl Shard {
             Feed::Down { peer } => {
                 self.tell_engine(Input::PeerDown { peer });
                 self.peers.remove(&peer);
-            }
-            Feed::Reconfigure { peer, settings } => {
-                if let Some(mailbox) = self.peers.get_mut(&peer) {
-                    mailbox.name = Arc::clone(&settings.name);
-                }
-                self.tell_engine(Input::Reconfigure { peer, settings });
             }
             Feed::Refresh { peer, refresh } => self.tell_engine(Input::Refresh { peer, refresh }),
             Feed::Updates { peer, batch } => self.apply(peer, batch),

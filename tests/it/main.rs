@@ -14,6 +14,7 @@ mod lab;
 mod malformed_live;
 mod mrt;
 mod net;
+mod policy;
 mod network;
 mod policies;
 mod policy_cli;

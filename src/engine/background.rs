@@ -1,5 +1,5 @@
-//! Work that walks whole tables, in slices: the paths of sessions that ended (purge) and those that a refresh did
-//! not confirm (sweep, RFC 7313 §4). One walk does all of it: what falls due while it is under way waits for the
+//! Work that walks whole tables, in slices: the paths of sessions that ended (purge), those that a refresh did not
+//! confirm (sweep, RFC 7313 §4), and those that outlive their session (`retention` says when). One walk does all of it: what falls due while it is under way waits for the
 //! next one, so a thousand sessions that end together cost two walks and not a thousand.
 //!
 //! From the moment a session ends its paths are no candidates (`SessionFacts::usable`); the walk only tidies up,
@@ -9,10 +9,12 @@
 use crate::{
     rib::{Path, PathFlags, PrefixId},
     types::{Family, Timestamp},
+    wire::bgp::community::Community,
 };
 
 use super::{
     Engine,
+    desk::Desk,
     sessions::{Phase, Sessions, Slot},
 };
 
@@ -23,6 +25,29 @@ pub enum Job {
     Purge(Slot),
     /// Paths of a session's family that do not carry its current refresh bit.
     Sweep(Slot, Family),
+    /// All paths of a family of a session that was lost become stale; those that were go, unless long-lived ones may be
+    /// among them.
+    Stale(Slot, Family),
+    /// Its stale paths become long-lived stale ones; those with NO_LLGR go.
+    LongLived(Slot, Family),
+    /// Its paths that are stale still go.
+    Unconfirmed(Slot, Family),
+    /// All of its paths go, and the session stays.
+    Drop(Slot, Family),
+}
+
+impl Job {
+    /// Whose paths it is about, and of which family; `None`: of all.
+    fn about(self) -> (Slot, Option<Family>) {
+        match self {
+            Self::Purge(slot) => (slot, None),
+            Self::Sweep(slot, family)
+            | Self::Stale(slot, family)
+            | Self::LongLived(slot, family)
+            | Self::Unconfirmed(slot, family)
+            | Self::Drop(slot, family) => (slot, Some(family)),
+        }
+    }
 }
 
 /// Jobs and how far the walk is.
@@ -52,6 +77,11 @@ impl Background {
     pub fn sweeps(&self, slot: Slot, family: Family) -> bool {
         let job = Job::Sweep(slot, family);
         self.waiting.contains(&job) || self.jobs.contains(&job)
+    }
+
+    /// Whether anything waits or is under way for a session.
+    pub fn works_on(&self, slot: Slot) -> bool {
+        self.waiting.iter().chain(&self.jobs).any(|job| job.about().0 == slot)
     }
 
     /// Whether nothing is due.
@@ -103,9 +133,9 @@ impl Engine {
             background.families = self.rib.tables.iter().map(|table| table.family()).collect();
         }
         let sessions = &self.sessions;
-        let done = |job: &Job| match *job {
-            Job::Purge(slot) => sessions.get(slot).is_none_or(|session| session.received() == 0),
-            Job::Sweep(slot, family) => {
+        let done = |job: &Job| match job.about() {
+            (slot, None) => sessions.get(slot).is_none_or(|session| session.received() == 0),
+            (slot, Some(family)) => {
                 let state = sessions.get(slot).and_then(|session| session.family(family));
                 state.is_none_or(|state| state.received == 0)
             }
@@ -139,11 +169,14 @@ impl Engine {
 
     fn tidy(&mut self, now: Timestamp, family: Family, ids: &mut Vec<PrefixId>) {
         let jobs = std::mem::take(&mut self.background.jobs);
-        let sweeps = sweeps_of(&jobs, family, &self.sessions);
+        let due = Due::new(&jobs, family, &self.sessions);
         let mut desk = self.desk(family, now);
         let facts = desk.facts;
         for id in ids.drain(..) {
-            desk.remove_where(id, |path| !counts(facts, path) || unconfirmed(&sweeps, path));
+            desk.remove_where(id, |path| !counts(facts, path) || due.ends(path));
+            if due.marks() {
+                due.mark(&mut desk, id);
+            }
         }
         self.background.jobs = jobs;
     }
@@ -163,16 +196,72 @@ fn counts(facts: &[crate::rib::SessionFacts], path: &Path) -> bool {
     facts.get(usize::from(path.session)).is_some_and(|facts| facts.usable)
 }
 
-/// Slots of the family's sweeps, with the bit that confirmed paths carry.
-fn sweeps_of(jobs: &[Job], family: Family, sessions: &Sessions) -> Vec<(Slot, bool)> {
-    let sweeps = jobs.iter().filter_map(|job| match *job {
-        Job::Sweep(slot, of) if of == family => Some(slot),
-        _ => None,
-    });
-    let live = sweeps.filter_map(|slot| Some((slot, sessions.get(slot).filter(|s| s.phase != Phase::Dead)?)));
-    live.filter_map(|(slot, session)| Some((slot, session.family(family)?.epoch))).collect()
+/// What a walk does in one family, by slot.
+#[derive(Default)]
+struct Due {
+    /// With the bit that confirmed paths carry.
+    sweeps: Vec<(Slot, bool)>,
+    unconfirmed: Vec<Slot>,
+    dropped: Vec<Slot>,
+    /// And whether those that are stale already go.
+    stale: Vec<(Slot, bool)>,
+    long_lived: Vec<Slot>,
 }
 
-fn unconfirmed(sweeps: &[(Slot, bool)], path: &Path) -> bool {
-    sweeps.iter().any(|&(slot, epoch)| slot == path.session && path.flags.has(PathFlags::EPOCH) != epoch)
+impl Due {
+    fn new(jobs: &[Job], family: Family, sessions: &Sessions) -> Self {
+        let mut due = Self::default();
+        for job in jobs.iter().filter(|job| job.about().1 == Some(family)) {
+            let slot = job.about().0;
+            // Of one that ended everything goes anyway.
+            let Some(session) = sessions.get(slot).filter(|session| session.phase != Phase::Dead) else { continue };
+            let Some(state) = session.family(family) else { continue };
+            match job {
+                Job::Purge(_) => {}
+                Job::Sweep(..) => due.sweeps.push((slot, state.epoch)),
+                Job::Stale(..) => due.stale.push((slot, !state.kept.is_some_and(|kept| kept.outlives_losses()))),
+                Job::LongLived(..) => due.long_lived.push(slot),
+                Job::Unconfirmed(..) => due.unconfirmed.push(slot),
+                Job::Drop(..) => due.dropped.push(slot),
+            }
+        }
+        due
+    }
+
+    fn ends(&self, path: &Path) -> bool {
+        let (slot, stale) = (path.session, path.flags.has(PathFlags::STALE));
+        let swept = |&(swept, epoch): &(Slot, bool)| swept == slot && path.flags.has(PathFlags::EPOCH) != epoch;
+        // RFC 7313 §4: what a restart left is not the refresh's business.
+        !stale && self.sweeps.iter().any(swept)
+            || stale && (self.unconfirmed.contains(&slot) || self.stale.contains(&(slot, true)))
+            || self.dropped.contains(&slot)
+    }
+
+    fn marks(&self) -> bool {
+        !self.stale.is_empty() || !self.long_lived.is_empty()
+    }
+
+    fn mark(&self, desk: &mut Desk<'_>, id: PrefixId) {
+        let mut gone = Vec::new();
+        for index in 0..desk.table.paths(id).len() {
+            let Some(&path) = desk.table.paths(id).get(index) else { break };
+            let mut flags = path.flags;
+            if self.stale.iter().any(|&(slot, _)| slot == path.session) {
+                flags = flags.with(PathFlags::STALE);
+            }
+            if flags.has(PathFlags::STALE) && self.long_lived.contains(&path.session) {
+                flags = flags.with(PathFlags::LLGR_STALE);
+                if desk.attrs.get(path.set).communities().any(|community| community == Community::NO_LLGR) {
+                    gone.push((path.session, path.path_id));
+                    continue;
+                }
+            }
+            if flags != path.flags {
+                desk.remark(id, index, flags);
+            }
+        }
+        for (session, path_id) in gone {
+            desk.remove(id, session, path_id);
+        }
+    }
 }

@@ -18,6 +18,9 @@ use super::{
 /// Marks that say nothing about a route: they differ between two sendings of the same one.
 const HOUSEKEEPING: PathFlags = PathFlags::EPOCH;
 
+/// Marks that come with the age of a route, and go when it is sent again (`retention`).
+const AGE: PathFlags = PathFlags::STALE.with(PathFlags::LLGR_STALE);
+
 /// The parts of the engine that a change of one path touches.
 pub struct Desk<'a> {
     /// Attribute sets.
@@ -54,12 +57,14 @@ impl Desk<'_> {
             return true;
         };
         self.count(path.session, Some(path.flags), Some(old.flags));
-        let same = old.set == path.set && old.flags.without(HOUSEKEEPING) == path.flags.without(HOUSEKEEPING);
-        if same && !relabelled {
-            // Sent again without a change (a refresh, a duplicate): the route is as old as it was.
+        let differ = |but: PathFlags| old.flags.without(but) != path.flags.without(but);
+        let same = old.set == path.set && !relabelled && !differ(HOUSEKEEPING.with(AGE));
+        if same {
+            // Sent again without a change (a refresh, a duplicate, a restart): the route is as old as it was.
             path.received_secs = old.received_secs;
             let _ = self.table.upsert(id, path);
-        } else {
+        }
+        if !same || differ(HOUSEKEEPING) {
             self.note_path(id, &path, Fate::Replaced);
             self.decide(id, before, Change::Replaced { index, old }, relabelled);
         }
@@ -84,6 +89,15 @@ impl Desk<'_> {
         self.attrs.release(old.set);
         self.free_if_unused(id);
         true
+    }
+
+    /// Gives a path other marks: tells who listens, and chooses again.
+    pub fn remark(&mut self, id: PrefixId, index: usize, flags: PathFlags) {
+        let Some(&old) = self.table.paths(id).get(index) else { return };
+        let before = self.table.best_path(id).copied();
+        self.table.set_flags(id, index, flags);
+        self.note_path(id, &Path { flags, ..old }, Fate::Replaced);
+        self.decide(id, before, Change::Replaced { index, old }, false);
     }
 
     /// Removes every path of `id` that `doomed` names. For sweeps; allocates only where there are some.
@@ -146,10 +160,18 @@ impl Desk<'_> {
         let after = self.table.best_path(id).copied();
         let same = match (&before, &after) {
             (None, None) => true,
-            (Some(a), Some(b)) => (a.set, a.session, a.path_id) == (b.set, b.session, b.path_id),
+            (Some(a), Some(b)) => {
+                (a.set, a.session, a.path_id) == (b.set, b.session, b.path_id) && !differ(a, b, PathFlags::LLGR_STALE)
+            }
             _ => false,
         };
         if same && !relabelled {
+            // That it is stale, or no more, is news for readers, and none for neighbours (RFC 4724 §4.2).
+            if let (Some(a), Some(b)) = (&before, &after)
+                && differ(a, b, PathFlags::STALE)
+            {
+                self.note(id, b, view::Table::Loc, true, Fate::Replaced);
+            }
             return;
         }
         self.groups.mark_dirty(self.table.family(), id);
@@ -179,4 +201,8 @@ impl Desk<'_> {
         let changed = Changed { time: self.now, table, subject, path, best, fate };
         self.events.tell(changed, self.attrs, self.sessions);
     }
+}
+
+fn differ(a: &Path, b: &Path, mark: PathFlags) -> bool {
+    a.flags.has(mark) != b.flags.has(mark)
 }

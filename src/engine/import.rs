@@ -28,6 +28,7 @@ use super::{
     Action, BatchProgress, Engine,
     desk::Desk,
     max_prefix::{self, Outcome},
+    retention::marks_on_arrival,
     sessions::{Phase, Session, Slot},
 };
 
@@ -134,9 +135,7 @@ impl Engine {
             ItemKind::Announce => self.import_announced(now, slot, item, skip, budget, out),
             ItemKind::Withdraw => self.import_withdrawn(now, slot, item, skip, budget),
             ItemKind::EndOfRib => {
-                if let Some(session) = self.sessions.get_mut(slot) {
-                    session.family_mut(item.family).end_of_rib = true;
-                }
+                self.end_of_rib_came(slot, item.family);
                 0
             }
         }
@@ -154,7 +153,9 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(slot) else { return 0 };
         let limited = !session.settings.max_prefix.is_empty();
         let epoch = session.family_mut(item.family).epoch;
-        let flags = judge(session, item.attrs).with(if epoch { PathFlags::EPOCH } else { PathFlags::default() });
+        let flags = judge(session, item.attrs)
+            .with(marks_on_arrival(session, item.attrs))
+            .with(if epoch { PathFlags::EPOCH } else { PathFlags::default() });
         let mut desk = self.desk(item.family, now);
         let set = desk.attrs.intern(item.attrs);
         let path = Path { set, received_secs: now.secs(), path_id: 0, session: slot, flags };

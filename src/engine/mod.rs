@@ -7,6 +7,7 @@
 //! ```text
 //! import      an UPDATE, judged once per attribute set; max_prefix counts          } sessions: who is who
 //! local       routes of our own                                                    } background: who went
+//! retention   what is kept of a session that was lost; deferral: our own restart
 //! desk        the one place where a path is filed or taken out, best path chosen   } refresh: who sends again
 //! events      what changed, numbered
 //! groups      who is sent the same, and what they were told (update_group)
@@ -24,6 +25,7 @@
 //! less than a quarter of the limit is left unwritten.
 
 mod background;
+mod deferral;
 mod desk;
 mod events;
 mod explain;
@@ -34,6 +36,7 @@ mod local;
 mod max_prefix;
 mod query;
 mod refresh;
+mod retention;
 mod rows;
 mod sessions;
 mod settings;
@@ -42,7 +45,7 @@ mod summary;
 pub mod transform;
 mod update_group;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -60,6 +63,7 @@ pub use self::settings::{
 };
 use self::{
     background::{Background, Job},
+    deferral::Deferral,
     events::Events,
     groups::Groups,
     sessions::{LOCAL, Sessions, Slot},
@@ -82,10 +86,23 @@ pub enum Input {
         /// What both OPENs agreed on.
         negotiated: Arc<Negotiated>,
     },
-    /// The session ended; its routes go, in the background.
+    /// The session ended, or what was kept of it is not to be kept any more; its routes go, in the background.
     PeerDown {
         /// Which neighbour.
         peer: PeerId,
+    },
+    /// The session was lost in a way that the neighbour may return from (RFC 4724 §4.2): its routes are kept as both
+    /// sides agreed, else they go as with `PeerDown`.
+    PeerLost {
+        /// Which neighbour.
+        peer: PeerId,
+    },
+    /// We restarted (RFC 4724 §4.1): to be told before any session is up.
+    Restarted {
+        /// Nothing is sent to anybody until these neighbours are up and have sent End-of-RIB,
+        expected: Vec<IpAddr>,
+        /// or until then.
+        until: Timestamp,
     },
     /// The neighbour sent ROUTE-REFRESH (RFC 2918, RFC 7313).
     Refresh {
@@ -155,6 +172,10 @@ pub struct Engine {
     background: Background,
     /// Refreshes of neighbours that are under way; most of the time none.
     refreshing: Vec<(Slot, Family)>,
+    /// Sessions of which something is kept over their loss, lost or back; most of the time none.
+    retaining: Vec<Slot>,
+    /// What is sent to neighbours waits for what comes from them.
+    deferral: Deferral,
     /// Sessions whose queue is full.
     blocked: Vec<Slot>,
     /// Buffers of `export`, kept between pages.
@@ -186,6 +207,8 @@ impl Engine {
             events: Events::default(),
             background: Background::default(),
             refreshing: Vec::new(),
+            retaining: Vec::new(),
+            deferral: Deferral::default(),
             blocked: Vec::new(),
             stream: Stream::default(),
         }
@@ -196,6 +219,8 @@ impl Engine {
         match input {
             Input::PeerUp { peer, settings, negotiated } => self.peer_up(now, peer, settings, negotiated, out),
             Input::PeerDown { peer } => self.peer_down(peer),
+            Input::PeerLost { peer } => self.peer_lost(now, peer),
+            Input::Restarted { expected, until } => self.deferral = Deferral::new(expected, until),
             Input::Refresh { peer, refresh } => self.refresh(now, peer, refresh, out),
             Input::Writable { peer } => self.writable(peer),
             Input::EventsWanted(wanted) => self.events.want(wanted),
@@ -207,6 +232,8 @@ impl Engine {
     /// soon, there is more that can be done now.
     pub fn flush(&mut self, now: Timestamp, budget: usize, out: &mut Vec<Action>) -> bool {
         self.end_overdue_refreshes(now);
+        self.retention_due(now);
+        self.end_deferral(now);
         let tidying = self.background_step(now, budget);
         let sending = self.export(now, budget, out);
         self.events.publish(out);
@@ -215,7 +242,13 @@ impl Engine {
 
     /// When `flush` must be called at the latest though nothing happens; `None`: nothing is armed.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        [self.next_overdue_refresh(), self.next_ejection()].into_iter().flatten().min()
+        let deadlines = [
+            self.next_overdue_refresh(),
+            self.next_ejection(),
+            self.next_retention(),
+            self.deferral.until(),
+        ];
+        deadlines.into_iter().flatten().min()
     }
 
     fn peer_up(
@@ -226,7 +259,6 @@ impl Engine {
         negotiated: Arc<Negotiated>,
         out: &mut Vec<Action>,
     ) {
-        self.peer_down(peer); // a driver that lost the end of the last session must not leave two
         let monitor_only = settings.monitor_only;
         let facts = SessionFacts {
             source: match negotiated.kind {
@@ -237,7 +269,17 @@ impl Engine {
             address: negotiated.remote.ip().to_canonical(),
             usable: true,
         };
-        let Some(slot) = self.sessions.open(peer, settings, negotiated) else {
+        self.deferral.came_up(facts.address);
+        let slot = match self.take_over(now, peer, &settings, &negotiated, &facts) {
+            Some(slot) => Some(slot),
+            None => {
+                // What was kept is another speaker's; and a driver that lost the end of the last session must not leave
+                // two.
+                self.peer_down(peer);
+                self.sessions.open(peer, settings, negotiated)
+            }
+        };
+        let Some(slot) = slot else {
             let notification = Notification::cease(OUT_OF_RESOURCES);
             out.push(Action::Warn { peer, text: "65,535 sessions have routes in the tables, no more fit".into() });
             out.push(Action::Notify { peer, notification, restart_after: Some(Duration::from_secs(60)) });
@@ -247,7 +289,6 @@ impl Engine {
         if self.settings.best_path && !monitor_only {
             self.join_group(slot);
         }
-        let _ = now;
     }
 
     fn set_facts(&mut self, slot: Slot, facts: SessionFacts) {
@@ -269,13 +310,19 @@ impl Engine {
         if let Some(facts) = self.facts.get_mut(usize::from(slot)) {
             facts.usable = false;
         }
+        self.leave(slot);
+        self.retaining.retain(|retaining| *retaining != slot);
+        self.background.add(Job::Purge(slot));
+    }
+
+    /// Nothing is sent to the session any more, and no refresh of it goes on.
+    fn leave(&mut self, slot: Slot) {
         self.blocked.retain(|blocked| *blocked != slot);
         self.refreshing.retain(|(refreshing, _)| *refreshing != slot);
         let group = self.sessions.get_mut(slot).and_then(|session| session.group.take());
         if let Some(at) = group {
             self.groups.leave(at, slot);
         }
-        self.background.add(Job::Purge(slot));
     }
 
     fn source_of(&self, slot: Slot) -> Source {

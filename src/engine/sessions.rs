@@ -1,6 +1,7 @@
 //! The sessions that have paths in the tables, each under a 16-bit slot that a path carries instead of its
 //! neighbour. A session that comes back gets a new slot, so the paths of the one that ended never count again;
-//! its slot is given out anew only after the purge has removed the last of them.
+//! its slot is given out anew only after the purge has removed the last of them. Only where paths are kept for the
+//! neighbour's return does its next session take the slot over (`retention`).
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -13,7 +14,7 @@ use crate::{
     types::{Family, PeerId, Timestamp},
 };
 
-use super::PeerSettings;
+use super::{PeerSettings, retention::Kept};
 
 /// A session's number in the tables. Slot 0 is this router itself.
 pub type Slot = SessionSlot;
@@ -28,6 +29,8 @@ pub enum Phase {
     Live,
     /// We asked for its end (max-prefix) and wait for the driver: its paths count still, nothing more is taken.
     Ending,
+    /// It was lost and may be back (`retention`): its paths count still, nothing is taken or sent.
+    Away,
     /// It ended: its paths do not count and are being removed.
     Dead,
 }
@@ -49,6 +52,8 @@ pub struct FamilyState {
     pub refresh_until: Option<Timestamp>,
     /// The max-prefix warning was given.
     pub warned: bool,
+    /// Paths of an earlier session may be among them (`retention`).
+    pub kept: Option<Kept>,
 }
 
 /// One session.
@@ -97,6 +102,15 @@ impl Session {
         session
     }
 
+    /// The next session of the same speaker takes over paths and counts of this one.
+    pub fn renew(&mut self, settings: Arc<PeerSettings>, negotiated: Arc<Negotiated>) {
+        let families = std::mem::take(&mut self.families);
+        *self = Self::new(self.peer, settings, negotiated);
+        for state in families {
+            *self.family_mut(state.family) = FamilyState { refresh_until: None, end_of_rib: false, ..state };
+        }
+    }
+
     /// Whether its paths may be chosen.
     pub fn counts(&self) -> bool {
         self.phase != Phase::Dead
@@ -123,6 +137,7 @@ impl Session {
                 epoch: false,
                 refresh_until: None,
                 warned: false,
+                kept: None,
             });
             self.families.len() - 1
         });
@@ -135,7 +150,7 @@ impl Session {
 pub struct Sessions {
     /// Index is slot - 1; `None` is free.
     slots: Vec<Option<Session>>,
-    /// Neighbours with a session that has not ended.
+    /// Neighbours with a session that has not ended, or whose routes are kept.
     by_peer: HashMap<PeerId, Slot, FxBuildHasher>,
 }
 

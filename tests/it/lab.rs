@@ -130,6 +130,7 @@ fn spec(asn: u32, kind: PeerKind) -> Spec {
             enhanced_refresh: false,
             extended_next_hop: Vec::new(),
             graceful_restart: None,
+            long_lived: None,
             local_role: None,
             hostname: None,
             software: None,

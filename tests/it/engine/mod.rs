@@ -9,6 +9,7 @@ mod events;
 mod export;
 mod import;
 mod queries;
+mod restart;
 mod sessions;
 mod slow_readers;
 

@@ -63,8 +63,12 @@ impl Config {
             );
         }
         notes.push(match &self.state {
-            Some(_) => "[state] dir is checked but not active in this build: nothing is kept over a restart".to_owned(),
-            None => "no [state] dir: nothing is kept over a restart".to_owned(),
+            Some(_) => "[state] dir knows that ribwatch ran before; nothing else is kept over a restart in this build"
+                .to_owned(),
+            None => {
+                "no [state] dir: nothing is kept over a restart, and neighbors cannot be told of one (RFC 4724, R bit)"
+                    .to_owned()
+            }
         });
         notes
     }

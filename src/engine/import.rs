@@ -153,9 +153,11 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(slot) else { return 0 };
         let limited = !session.settings.max_prefix.is_empty();
         let epoch = session.family_mut(item.family).epoch;
-        let flags = judge(session, item.attrs)
-            .with(marks_on_arrival(session, item.attrs))
-            .with(if epoch { PathFlags::EPOCH } else { PathFlags::default() });
+        let flags = judge(session, item.attrs).with(marks_on_arrival(session, item.attrs)).with(if epoch {
+            PathFlags::EPOCH
+        } else {
+            PathFlags::default()
+        });
         let mut desk = self.desk(item.family, now);
         let set = desk.attrs.intern(item.attrs);
         let path = Path { set, received_secs: now.secs(), path_id: 0, session: slot, flags };

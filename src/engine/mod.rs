@@ -242,12 +242,8 @@ impl Engine {
 
     /// When `flush` must be called at the latest though nothing happens; `None`: nothing is armed.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        let deadlines = [
-            self.next_overdue_refresh(),
-            self.next_ejection(),
-            self.next_retention(),
-            self.deferral.until(),
-        ];
+        let deadlines =
+            [self.next_overdue_refresh(), self.next_ejection(), self.next_retention(), self.deferral.until()];
         deadlines.into_iter().flatten().min()
     }
 

@@ -169,7 +169,8 @@ impl BgpFsm {
         manner: Manner,
         seed: u64,
     ) -> Self {
-        let receive_len_max = if turn.settings.extended_message && !manner.tone.bare { MAX_EXTENDED_LEN } else { MAX_LEN };
+        let receive_len_max =
+            if turn.settings.extended_message && !manner.tone.bare { MAX_EXTENDED_LEN } else { MAX_LEN };
         let mut fsm = Self {
             conn,
             direction,

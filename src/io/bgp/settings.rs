@@ -108,8 +108,9 @@ impl NeighborSettings {
         label(self.name.as_deref(), address)
     }
 
-    /// We restarted, and our routes may be kept still by a neighbour that was told to: its first session says so (R bit,
-    /// RFC 4724 §3), if it comes up while it can matter. When that is over; `None`: it was not told to.
+    /// The run before this one lived until `alive_until`, and the neighbour may keep our routes still if it was told
+    /// to: its first session says that we restarted (R bit, RFC 4724 §3), if it comes up while it can matter. When that
+    /// is over; `None`: it is not told to keep our routes.
     pub fn restarted(&mut self, alive_until: Timestamp) -> Option<Timestamp> {
         let until = alive_until + self.session.restart.restart_time?;
         Arc::make_mut(&mut self.session).restart.restarted_until = Some(until);

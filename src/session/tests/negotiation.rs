@@ -100,7 +100,8 @@ fn a_missing_family_is_listed_for_the_neighbour() {
     let settings = PeerSettings { families: vec![V6], ..settings() };
     let ends = ends("192.0.2.1:50000");
     let theirs = Open { capabilities: vec![], ..their_open() };
-    let fault = negotiate(&settings, &local_open(&settings, ends, Tone::default()), &theirs, ends).expect_err("no family");
+    let fault =
+        negotiate(&settings, &local_open(&settings, ends, Tone::default()), &theirs, ends).expect_err("no family");
     assert_eq!(fault.data, [1, 4, 0, 2, 0, 1]);
 }
 

@@ -14,14 +14,31 @@ use crate::lab::{Lab, Who, external, many, path};
 
 #[derive(Clone, Debug)]
 enum Op {
-    Announce { who: Who, first: usize, count: usize, origin: u32 },
-    Withdraw { who: Who, first: usize, count: usize },
-    EndOfRib { who: Who },
-    Lose { who: Who },
-    Return { who: Who },
+    Announce {
+        who: Who,
+        first: usize,
+        count: usize,
+        origin: u32,
+    },
+    Withdraw {
+        who: Who,
+        first: usize,
+        count: usize,
+    },
+    EndOfRib {
+        who: Who,
+    },
+    Lose {
+        who: Who,
+    },
+    Return {
+        who: Who,
+    },
     /// A walk gets only so far.
     Flush,
-    Wait { secs: u64 },
+    Wait {
+        secs: u64,
+    },
 }
 
 const PREFIXES: u32 = 60;

@@ -5,9 +5,11 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use super::kept_routes::KeptRoutes;
 use crate::{
     config::{Router, parse_neighbor},
     io::{bgp::Speaker, clock::Clock, rpki::Rpki, shard::ShardHandle},
+    policy::Library,
     types::{Asn, Prefix, Timestamp},
     view::{
         Answer, Backend, Command, DaemonInfo, EventSource, NeighborView, Query, Refusal, Reply, Summary,
@@ -22,6 +24,8 @@ pub(super) struct DaemonBackend {
     router: Router,
     speaker: Speaker,
     shard: ShardHandle,
+    /// Where routes of our own are kept; `None` without `[state]`.
+    kept: Option<KeptRoutes>,
     rpki: Rpki,
     ready: AtomicBool,
 }
@@ -33,9 +37,10 @@ impl DaemonBackend {
         router: Router,
         speaker: Speaker,
         shard: ShardHandle,
+        kept: Option<KeptRoutes>,
         rpki: Rpki,
     ) -> Self {
-        Self { info, clock, router, speaker, shard, rpki, ready: AtomicBool::new(false) }
+        Self { info, clock, router, speaker, shard, kept, rpki, ready: AtomicBool::new(false) }
     }
 
     /// Says whether the daemon has started and is not stopping.
@@ -63,7 +68,11 @@ impl Backend for DaemonBackend {
 
     fn query(&self, query: Query) -> Reply<Answer> {
         let shard = self.shard.clone();
-        Box::pin(async move { shard.query(query).await })
+        let changes_ours = matches!(query, Query::Originate(_) | Query::Withdraw { .. });
+        match self.kept.clone().filter(|_| changes_ours) {
+            Some(kept) => Box::pin(async move { kept.change(shard, query).await }),
+            None => Box::pin(async move { shard.query(query).await }),
+        }
     }
 
     fn command(&self, command: Command) -> Reply<()> {
@@ -76,8 +85,8 @@ impl Backend for DaemonBackend {
                 Command::Enable { peer } => speaker.enable(peer).await,
                 Command::Disable { peer, text } => speaker.disable(peer, text).await,
                 Command::Add { toml } => {
-                    let neighbor =
-                        parse_neighbor(&toml, &router).map_err(|error| Refusal::Invalid(error.to_string()))?;
+                    let neighbor = parse_neighbor(&toml, &router, &Library::default())
+                        .map_err(|error| Refusal::Invalid(error.to_string()))?;
                     speaker.add(neighbor.settings(&router))
                 }
                 Command::Remove { peer } => speaker.remove_peer(peer),

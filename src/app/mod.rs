@@ -1,10 +1,11 @@
-//! Wiring only: start order, runtimes, reload, drain and stop. `backend` is what readers reach, `logging` how
-//! lines are written, `last_run` what is known of the run before.
+//! Wiring only: start order, runtimes, reload, drain and stop. `backend` is what readers reach, `kept_routes` what joins
+//! routes of our own to their journal, `last_run` what is known of the run before, `logging` how lines are written.
 //!
 //! Threads: one for the engine; a runtime with a worker per core for sessions; a runtime of its own for readers
 //! (gRPC, HTTP), so that they are answered while tables load.
 
 mod backend;
+mod kept_routes;
 mod last_run;
 mod logging;
 
@@ -24,7 +25,7 @@ use tokio::{
 use tracing::{info, warn};
 
 pub use self::logging::init as init_logging;
-use self::{backend::DaemonBackend, last_run::LastRun};
+use self::{backend::DaemonBackend, kept_routes::KeptRoutes, last_run::LastRun};
 use crate::{
     api,
     config::{self, Change, Config, Listener},
@@ -85,10 +86,22 @@ impl Daemon {
             best_path: config.rib.best_path,
             cluster_id: config.router.cluster_id,
             confederation: config.router.confederation.clone(),
+            decision: config.decision.clone(),
+            owned: config.router.owned.clone(),
             ..EngineSettings::new(config.router.asn, config.router.router_id)
         };
         let (shard, engine) =
             shard::start(settings, clock).map_err(|error| format!("the engine cannot be started: {error}"))?;
+        // Before any session, so that each finds its policies.
+        shard.set_policies(config.policy.library.clone());
+        let kept = match &config.state {
+            Some(state) => Some(KeptRoutes::open(&state.dir)?),
+            None => None,
+        };
+        if let Some(kept) = &kept {
+            // Before any session: neighbours hear of them with their first UPDATEs.
+            readers_runtime.block_on(kept.originate_again(&shard));
+        }
         let speaker = {
             let _inside = sessions_runtime.enter();
             Speaker::bind(&config.router.listen, clock, shard.clone()).map_err(|why| format!("[router] {why}"))?
@@ -105,8 +118,15 @@ impl Daemon {
             listen: speaker.listening(),
             best_path: config.rib.best_path,
         };
-        let backend =
-            Arc::new(DaemonBackend::new(info, clock, config.router.clone(), speaker.clone(), shard.clone(), rpki));
+        let backend = Arc::new(DaemonBackend::new(
+            info,
+            clock,
+            config.router.clone(),
+            speaker.clone(),
+            shard.clone(),
+            kept,
+            rpki,
+        ));
         let (stop_readers, _) = watch::channel(false);
         let mut daemon = Self {
             api: api_listener.as_ref().and_then(|listener| listener.local_addr().ok()),

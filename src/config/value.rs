@@ -1,4 +1,4 @@
-//! What single values look like: durations, addresses, AS numbers, names of families and policies. Each reader
+//! What single values look like: durations, addresses, AS numbers, names of families. Each reader
 //! says in its misfit what would be accepted.
 
 use std::{
@@ -14,10 +14,10 @@ use super::{
     read::{Misfit, Value, describe},
     source::nearest,
 };
-use crate::types::{Asn, Family, Prefix, Role, RouterId};
-
-/// Policies that need no definition.
-pub(super) const BUILT_IN_POLICIES: [&str; 2] = ["accept-all", "reject-all"];
+use crate::{
+    engine::Owned,
+    types::{Asn, Family, Prefix, Role, RouterId},
+};
 
 /// A misfit of the whole value: `wanted` is what was expected, `accepted` what to write.
 pub(super) fn misfit(value: &Value<'_>, wanted: &str, accepted: impl Into<String>) -> Misfit {
@@ -119,6 +119,20 @@ pub(super) fn prefix(value: &Value<'_>) -> Result<Prefix, Misfit> {
     explained(value, "a prefix", "address/length in quotes, such as \"192.0.2.0/24\" or \"2001:db8::/32\"")
 }
 
+/// What may be originated: prefixes, or `"any"`.
+pub(super) fn owned(value: &Value<'_>) -> Result<Owned, Misfit> {
+    let example = "[\"203.0.113.0/24\", \"2001:db8::/32\"]";
+    match value.get_ref() {
+        DeValue::String(word) if word == "any" => Ok(Owned::Any),
+        DeValue::Array(_) => list(value, example, prefix).map(Owned::Within),
+        _ => Err(misfit(
+            value,
+            "the prefixes that are ours",
+            format!("a list such as {example}, or \"any\" without a guard"),
+        )),
+    }
+}
+
 /// An AS number that a speaker may have: not 0 (RFC 7607), AS_TRANS (RFC 6793 §9) or the last ones (RFC 7300).
 pub(super) fn asn(value: &Value<'_>) -> Result<Asn, Misfit> {
     let accepted = "an AS number from 1 to 4294967294; not 23456 and 65535, which are reserved";
@@ -168,20 +182,6 @@ pub(super) fn family(value: &Value<'_>) -> Result<Family, Misfit> {
 pub(super) fn role(value: &Value<'_>) -> Result<Role, Misfit> {
     let accepted = "our role towards the neighbour: provider, customer, peer, rs or rs-client";
     parsed(value, "a role", accepted)
-}
-
-/// The name of a policy.
-pub(super) fn policy(value: &Value<'_>) -> Result<String, Misfit> {
-    let accepted = format!("{} (the built-in policies)", BUILT_IN_POLICIES.join(", "));
-    let DeValue::String(name) = value.get_ref() else { return Err(misfit(value, "a policy name", accepted)) };
-    if BUILT_IN_POLICIES.contains(&name.as_ref()) {
-        return Ok(name.clone().into_owned());
-    }
-    let mut what = format!("no policy is called {name:?}");
-    if let Some(near) = nearest(name, BUILT_IN_POLICIES) {
-        what.push_str(&format!("; did you mean \"{near}\"?"));
-    }
-    Err(Misfit { span: value.span(), what, accepted })
 }
 
 /// One of a few words.

@@ -1,6 +1,7 @@
 //! Work that walks whole tables, in slices: the paths of sessions that ended (purge), those that a refresh did not
-//! confirm (sweep, RFC 7313 §4), and those that outlive their session (`retention` says when). One walk does all of it: what falls due while it is under way waits for the
-//! next one, so a thousand sessions that end together cost two walks and not a thousand.
+//! confirm (sweep, RFC 7313 §4), those that outlive their session (`retention` says when), and those that import is to
+//! judge by other rules (`import::rejudge`). One walk does all of it: what falls due while it is under way waits for
+//! the next one, so a thousand sessions that end together cost two walks and not a thousand.
 //!
 //! From the moment a session ends its paths are no candidates (`SessionFacts::usable`); the walk only tidies up,
 //! chooses again where such a path was the best, and tells whom it concerns. Readers never see what is left:
@@ -25,6 +26,8 @@ pub enum Job {
     Purge(Slot),
     /// Paths of a session's family that do not carry its current refresh bit.
     Sweep(Slot, Family),
+    /// All paths of a session are judged again: import asks something else of them than before.
+    Rejudge(Slot),
     /// All paths of a family of a session that was lost become stale; those that were go, unless long-lived ones may be
     /// among them.
     Stale(Slot, Family),
@@ -40,7 +43,7 @@ impl Job {
     /// Whose paths it is about, and of which family; `None`: of all.
     fn about(self) -> (Slot, Option<Family>) {
         match self {
-            Self::Purge(slot) => (slot, None),
+            Self::Purge(slot) | Self::Rejudge(slot) => (slot, None),
             Self::Sweep(slot, family)
             | Self::Stale(slot, family)
             | Self::LongLived(slot, family)
@@ -79,9 +82,10 @@ impl Background {
         self.waiting.contains(&job) || self.jobs.contains(&job)
     }
 
-    /// Whether anything waits or is under way for a session.
-    pub fn works_on(&self, slot: Slot) -> bool {
-        self.waiting.iter().chain(&self.jobs).any(|job| job.about().0 == slot)
+    /// Whether what a loss or a return began waits or is under way for a session.
+    pub fn retains(&self, slot: Slot) -> bool {
+        let about_age = |job: &Job| !matches!(job, Job::Purge(_) | Job::Rejudge(_) | Job::Sweep(..));
+        self.waiting.iter().chain(&self.jobs).any(|job| about_age(job) && job.about().0 == slot)
     }
 
     /// Whether nothing is due.
@@ -148,8 +152,10 @@ impl Engine {
 
     fn end_walk(&mut self) {
         for job in std::mem::take(&mut self.background.jobs) {
-            if let Job::Purge(slot) = job {
-                self.background.leaving.push(slot);
+            match job {
+                Job::Purge(slot) => self.background.leaving.push(slot),
+                Job::Rejudge(slot) if !self.background.waiting.contains(&job) => self.rejudged(slot),
+                _ => {}
             }
         }
         self.free_slots();
@@ -170,6 +176,7 @@ impl Engine {
     fn tidy(&mut self, now: Timestamp, family: Family, ids: &mut Vec<PrefixId>) {
         let jobs = std::mem::take(&mut self.background.jobs);
         let due = Due::new(&jobs, family, &self.sessions);
+        self.rejudge(now, family, &rejudged(&jobs), ids);
         let mut desk = self.desk(family, now);
         let facts = desk.facts;
         for id in ids.drain(..) {
@@ -190,6 +197,14 @@ impl Engine {
         let facts = desk.facts;
         desk.remove_where(id, |path| !counts(facts, path));
     }
+}
+
+fn rejudged(jobs: &[Job]) -> Vec<Slot> {
+    let slots = jobs.iter().filter_map(|job| match *job {
+        Job::Rejudge(slot) => Some(slot),
+        _ => None,
+    });
+    slots.collect()
 }
 
 fn counts(facts: &[crate::rib::SessionFacts], path: &Path) -> bool {
@@ -217,7 +232,7 @@ impl Due {
             let Some(session) = sessions.get(slot).filter(|session| session.phase != Phase::Dead) else { continue };
             let Some(state) = session.family(family) else { continue };
             match job {
-                Job::Purge(_) => {}
+                Job::Purge(_) | Job::Rejudge(_) => {}
                 Job::Sweep(..) => due.sweeps.push((slot, state.epoch)),
                 Job::Stale(..) => due.stale.push((slot, !state.kept.is_some_and(|kept| kept.outlives_losses()))),
                 Job::LongLived(..) => due.long_lived.push(slot),
@@ -251,7 +266,9 @@ impl Due {
             }
             if flags.has(PathFlags::STALE) && self.long_lived.contains(&path.session) {
                 flags = flags.with(PathFlags::LLGR_STALE);
-                if desk.attrs.get(path.set).communities().any(|community| community == Community::NO_LLGR) {
+                // As the neighbour sent it, or as policy made it (RFC 9494 §4.2).
+                let sets = [path.set, desk.attrs.received(path.set)].map(|set| desk.attrs.get(set));
+                if sets.iter().any(|set| set.communities().any(|community| community == Community::NO_LLGR)) {
                     gone.push((path.session, path.path_id));
                     continue;
                 }

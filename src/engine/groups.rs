@@ -1,7 +1,5 @@
 //! All update groups (see `update_group`): who joins which, who leaves, and what is left to close behind them.
 
-use std::collections::BTreeMap;
-
 use crate::{
     rib::{AttrStore, PrefixId},
     types::Family,
@@ -9,7 +7,7 @@ use crate::{
 
 use super::{
     sessions::Slot,
-    update_group::{Group, GroupKey, Told},
+    update_group::{Group, GroupKey, Missed, names},
 };
 
 /// All update groups.
@@ -21,7 +19,7 @@ pub struct Groups {
     /// Groups without members, whose books are being closed in the background.
     closing: Vec<Group>,
     /// What members missed that left; likewise.
-    closing_lags: Vec<(Family, BTreeMap<PrefixId, Option<Told>>)>,
+    closing_lags: Vec<(Family, Missed)>,
 }
 
 impl Groups {
@@ -33,18 +31,21 @@ impl Groups {
     /// Adds a session to the group with its key, or to a new one; the group's number.
     pub fn join(&mut self, slot: Slot, key: GroupKey) -> usize {
         let found = self.groups.iter().position(|group| group.as_ref().is_some_and(|group| group.key == key));
-        let at = found.unwrap_or_else(|| {
-            let free = self.groups.iter().position(Option::is_none).unwrap_or(self.groups.len());
-            if free == self.groups.len() {
-                self.groups.push(None);
-            }
-            self.groups[free] = Some(Group::new(key));
-            free
-        });
+        let at = found.unwrap_or_else(|| self.add(Group::new(key)));
         if let Some(group) = self.get_mut(at) {
             group.join(slot);
         }
         at
+    }
+
+    /// Adds a group; its number.
+    pub fn add(&mut self, group: Group) -> usize {
+        let free = self.groups.iter().position(Option::is_none).unwrap_or(self.groups.len());
+        if free == self.groups.len() {
+            self.groups.push(None);
+        }
+        self.groups[free] = Some(group);
+        free
     }
 
     /// Takes a session out of its group. A group without members begins to close.
@@ -110,7 +111,7 @@ impl Groups {
             let table = group.tables.iter().position(|table| table.family == family);
             table.is_some_and(|table| group.holds(table, id))
         };
-        self.all().any(holds) || self.closing_lags.iter().any(|(of, missed)| *of == family && missed.contains_key(&id))
+        self.all().any(holds) || self.closing_lags.iter().any(|(of, missed)| *of == family && names(missed, id))
     }
 
     /// Whether any row in any group's books names `slot` as its source.
@@ -129,11 +130,11 @@ impl Groups {
             let family = *family;
             let mut ids = Vec::new();
             while ids.len() < limit
-                && let Some((id, told)) = missed.pop_first()
+                && let Some(((id, _), told)) = missed.pop_first()
             {
                 ids.push(id);
                 if let Some(told) = told {
-                    attrs.release(told.set);
+                    attrs.release(told);
                 }
             }
             if missed.is_empty() {

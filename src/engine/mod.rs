@@ -45,20 +45,21 @@ mod summary;
 pub mod transform;
 mod update_group;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
 use crate::{
+    policy::{Library, PolicyChain},
     rib::{Rib, SessionFacts, Source},
     session::negotiate::Negotiated,
     types::{Family, PeerId, PeerKind, Timestamp},
-    view::EventBatch,
+    view::{EventBatch, Nlri},
     wire::bgp::{RouteRefresh, notification::Notification},
 };
 
 pub use self::settings::{
-    AddPathSelect, Confederation, EngineSettings, ExportOptions, ImportOptions, LocalAs, MaxPrefix, NextHopRule,
+    AddPathSelect, Confederation, EngineSettings, ExportOptions, ImportOptions, LocalAs, MaxPrefix, NextHopRule, Owned,
     PeerSettings, RemovePrivate, Retention,
 };
 use self::{
@@ -66,7 +67,8 @@ use self::{
     deferral::Deferral,
     events::Events,
     groups::Groups,
-    sessions::{LOCAL, Sessions, Slot},
+    import::{ImportRules, Judge},
+    sessions::{LOCAL, Session, Sessions, Slot},
     stream::Stream,
     update_group::GroupKey,
 };
@@ -103,6 +105,17 @@ pub enum Input {
         expected: Vec<IpAddr>,
         /// or until then.
         until: Timestamp,
+    },
+    /// All policies and sets that neighbours' settings can name, from now on. Sessions whose policies mean something
+    /// else are judged again and sent the difference; none ends.
+    Policies(Arc<Library>),
+    /// Its settings are others now, and its session goes on: what it sent is judged again where that matters, and it is
+    /// sent the difference. Not for what OPEN says, or for `monitor_only`.
+    Reconfigure {
+        /// Which neighbour.
+        peer: PeerId,
+        /// What holds from now on.
+        settings: Arc<PeerSettings>,
     },
     /// The neighbour sent ROUTE-REFRESH (RFC 2918, RFC 7313).
     Refresh {
@@ -163,6 +176,8 @@ pub struct BatchProgress {
 #[derive(Debug)]
 pub struct Engine {
     settings: EngineSettings,
+    /// Policies by name.
+    library: Arc<Library>,
     rib: Rib,
     /// By slot; what the decision process asks about sessions.
     facts: Vec<SessionFacts>,
@@ -170,6 +185,8 @@ pub struct Engine {
     groups: Groups,
     events: Events,
     background: Background,
+    /// Routes of our own, for those who ask for a list of them.
+    locals: BTreeSet<(Family, Nlri)>,
     /// Refreshes of neighbours that are under way; most of the time none.
     refreshing: Vec<(Slot, Family)>,
     /// Sessions of which something is kept over their loss, lost or back; most of the time none.
@@ -178,8 +195,12 @@ pub struct Engine {
     deferral: Deferral,
     /// Sessions whose queue is full.
     blocked: Vec<Slot>,
+    /// Sessions whose update group may have to be another one; most of the time none.
+    regrouping: Vec<Slot>,
     /// Buffers of `export`, kept between pages.
     stream: Stream,
+    /// Buffers of `import`.
+    judge: Judge,
 }
 
 impl Engine {
@@ -194,23 +215,29 @@ impl Engine {
     pub fn seeded(settings: EngineSettings, seed: u64) -> Self {
         let local = SessionFacts {
             source: Source::Local,
+            asn: settings.asn,
+            weight: 0,
             router_id: settings.router_id,
             address: std::net::Ipv4Addr::from(settings.router_id.0).into(),
             usable: true,
         };
         Self {
             settings,
+            library: Arc::default(),
             rib: Rib::new(seed),
             facts: vec![local],
             sessions: Sessions::default(),
             groups: Groups::default(),
             events: Events::default(),
             background: Background::default(),
+            locals: BTreeSet::new(),
             refreshing: Vec::new(),
             retaining: Vec::new(),
             deferral: Deferral::default(),
             blocked: Vec::new(),
+            regrouping: Vec::new(),
             stream: Stream::default(),
+            judge: Judge::default(),
         }
     }
 
@@ -221,6 +248,8 @@ impl Engine {
             Input::PeerDown { peer } => self.peer_down(peer),
             Input::PeerLost { peer } => self.peer_lost(now, peer),
             Input::Restarted { expected, until } => self.deferral = Deferral::new(expected, until),
+            Input::Policies(library) => self.take_policies(library),
+            Input::Reconfigure { peer, settings } => self.reconfigure(peer, settings, out),
             Input::Refresh { peer, refresh } => self.refresh(now, peer, refresh, out),
             Input::Writable { peer } => self.writable(peer),
             Input::EventsWanted(wanted) => self.events.want(wanted),
@@ -257,22 +286,27 @@ impl Engine {
     ) {
         let monitor_only = settings.monitor_only;
         let facts = SessionFacts {
-            source: match negotiated.kind {
-                PeerKind::External => Source::External,
-                PeerKind::Internal => Source::Internal,
-            },
+            source: self.kind_of(&negotiated),
+            asn: negotiated.peer_asn,
+            weight: settings.import_options.weight,
             router_id: negotiated.peer_router_id,
             address: negotiated.remote.ip().to_canonical(),
             usable: true,
         };
+        let import = ImportRules::new(&self.settings, &self.library, &settings, &negotiated, facts.source);
+        let export = PolicyChain::new(&self.library, &settings.export, negotiated.kind);
+        let session = Session::new(peer, settings, negotiated, import, export);
         self.deferral.came_up(facts.address);
-        let slot = match self.take_over(now, peer, &settings, &negotiated, &facts) {
-            Some(slot) => Some(slot),
+        let slot = match self.may_take_over(&session, &facts) {
+            Some(slot) => {
+                self.take_over(now, slot, session);
+                Some(slot)
+            }
             None => {
                 // What was kept is another speaker's; and a driver that lost the end of the last session must not leave
                 // two.
                 self.peer_down(peer);
-                self.sessions.open(peer, settings, negotiated)
+                self.sessions.open(session)
             }
         };
         let Some(slot) = slot else {
@@ -315,9 +349,22 @@ impl Engine {
     fn leave(&mut self, slot: Slot) {
         self.blocked.retain(|blocked| *blocked != slot);
         self.refreshing.retain(|(refreshing, _)| *refreshing != slot);
+        self.regrouping.retain(|regrouping| *regrouping != slot);
         let group = self.sessions.get_mut(slot).and_then(|session| session.group.take());
         if let Some(at) = group {
             self.groups.leave(at, slot);
+        }
+    }
+
+    /// Where the paths of a session come from (RFC 5065 §4 for members of our confederation).
+    fn kind_of(&self, negotiated: &Negotiated) -> Source {
+        let confederation = self.settings.confederation.as_ref();
+        match negotiated.kind {
+            PeerKind::Internal => Source::Internal,
+            PeerKind::External if confederation.is_some_and(|c| c.members.contains(&negotiated.peer_asn)) => {
+                Source::Confederation
+            }
+            PeerKind::External => Source::External,
         }
     }
 

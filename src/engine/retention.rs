@@ -37,7 +37,7 @@ use crate::{
 };
 
 use super::{
-    Engine, PeerSettings,
+    Engine,
     background::Job,
     sessions::{FamilyState, Phase, Session, Slot},
     settings::Retention,
@@ -117,47 +117,42 @@ impl Engine {
         jobs.into_iter().for_each(|job| self.background.add(job));
     }
 
-    /// The neighbour is back: its new session takes over the slot and what was kept. False: there is nothing to take
-    /// over, or it is not the same speaker.
-    pub(super) fn take_over(
-        &mut self,
-        now: Timestamp,
-        peer: PeerId,
-        settings: &Arc<PeerSettings>,
-        negotiated: &Arc<Negotiated>,
-        facts: &SessionFacts,
-    ) -> Option<Slot> {
-        let slot = self.sessions.slot_of(peer)?;
-        let session = self.sessions.get(slot).filter(|session| session.phase == Phase::Away)?;
-        let before = &session.negotiated;
-        let same = before.peer_asn == negotiated.peer_asn
-            && before.local_asn == negotiated.local_asn
-            && self.facts.get(usize::from(slot)) == Some(facts);
-        if !same {
-            return None;
-        }
+    /// The slot that a new session takes over; `None`: nothing is kept, or it is another speaker's.
+    pub(super) fn may_take_over(&self, session: &Session, facts: &SessionFacts) -> Option<Slot> {
+        let slot = self.sessions.slot_of(session.peer)?;
+        let before = self.sessions.get(slot).filter(|before| before.phase == Phase::Away)?;
+        let known = self.facts.get(usize::from(slot))?;
+        let who = |facts: &SessionFacts| (facts.source, facts.asn, facts.router_id, facts.address);
+        (before.negotiated.local_asn == session.negotiated.local_asn && who(known) == who(facts)).then_some(slot)
+    }
+
+    /// The neighbour is back: its new session takes over the slot and what was kept.
+    pub(super) fn take_over(&mut self, now: Timestamp, slot: Slot, mut session: Session) {
         // What the loss began must be complete before the first new path is filed: see the top of this file.
-        while self.background.works_on(slot) {
+        while self.background.retains(slot) {
             self.background_step(now, usize::MAX);
         }
-        let session = self.sessions.get_mut(slot)?;
-        session.renew(Arc::clone(settings), Arc::clone(negotiated));
+        let Some(before) = self.sessions.get_mut(slot) else { return };
+        session.inherit(before);
+        let mut jobs = Vec::new();
+        if *before.import != *session.import {
+            session.reweighed = before.reweighed || before.import.weight != session.import.weight;
+            jobs.push(Job::Rejudge(slot));
+        }
         let until = now + session.settings.retention.stale_time_max;
-        let mut gone = Vec::new();
+        let negotiated = Arc::clone(&session.negotiated);
         for state in &mut session.families {
             let Some(kept) = &mut state.kept else { continue };
             let long_absent = kept.long_lived_until.is_some();
-            if session.negotiated.families.contains(&state.family)
-                && session.negotiated.state_preserved(state.family, long_absent)
-            {
+            if negotiated.families.contains(&state.family) && negotiated.state_preserved(state.family, long_absent) {
                 (kept.restart_until, kept.confirm_until) = (None, Some(until));
             } else {
                 state.kept = None;
-                gone.push(Job::Unconfirmed(slot, state.family));
+                jobs.push(Job::Unconfirmed(slot, state.family));
             }
         }
-        gone.into_iter().for_each(|job| self.background.add(job));
-        Some(slot)
+        *before = session;
+        jobs.into_iter().for_each(|job| self.background.add(job));
     }
 
     /// End-of-RIB came: what is stale still was not sent again.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use rustc_hash::FxBuildHasher;
 
 use crate::{
-    rib::{AttrStore, NlriRef, Path, PrefixId, SetId, Source, Table},
+    rib::{AttrStore, NlriRef, Path, PrefixId, SetId, Table},
     types::Family,
     wire::bgp::{
         attribute::AttrSet,
@@ -17,7 +17,7 @@ use crate::{
 
 use super::{
     sessions::Slot,
-    transform::{Withheld, transform},
+    transform::{Learned, Withheld, transform},
     update_group::{GroupKey, PATH_ID},
 };
 
@@ -30,9 +30,9 @@ const UPDATE_OVERHEAD: usize = 19 + 4 + 2;
 pub struct Prepared {
     octets: Vec<u8>,
     sets: Vec<Range<usize>>,
-    known: HashMap<(SetId, Source), Result<u32, Withheld>, FxBuildHasher>,
+    known: HashMap<(SetId, Learned), Result<u32, Withheld>, FxBuildHasher>,
     scratch: Vec<u8>,
-    last: Option<((SetId, Source), Result<u32, Withheld>)>,
+    last: Option<((SetId, Learned), Result<u32, Withheld>)>,
 }
 
 impl Prepared {
@@ -50,11 +50,11 @@ impl Prepared {
         &mut self,
         attrs: &AttrStore,
         set: SetId,
-        source: Source,
+        learned: Learned,
         family: Family,
         group: &GroupKey,
     ) -> Result<u32, Withheld> {
-        let key = (set, source);
+        let key = (set, learned);
         if let Some((last, result)) = self.last
             && last == key
         {
@@ -63,7 +63,7 @@ impl Prepared {
         let result = match self.known.get(&key) {
             Some(result) => *result,
             None => {
-                let result = self.work_out(attrs.get(set), source, family, group);
+                let result = self.work_out(attrs.get(set), learned, family, group);
                 self.known.insert(key, result);
                 result
             }
@@ -75,21 +75,34 @@ impl Prepared {
     fn work_out(
         &mut self,
         set: AttrSet<'_>,
-        source: Source,
+        learned: Learned,
         family: Family,
         group: &GroupKey,
     ) -> Result<u32, Withheld> {
-        if !group.export.accepts(set) {
+        if group.export.rejects_everything() {
             return Err(Withheld::Policy);
         }
-        transform(set, family, source, &group.rules, &mut self.scratch)?;
+        transform(set, family, learned, &group.rules, &mut self.scratch)?;
         let start = self.octets.len();
         self.octets.extend_from_slice(&self.scratch);
-        self.sets.push(start..self.octets.len());
-        Ok(self.sets.len() as u32 - 1) // a page has a few thousand sets
+        Ok(self.number(start))
     }
 
-    fn get(&self, number: u32) -> AttrSet<'_> {
+    /// Takes over octets that were prepared elsewhere.
+    pub fn adopt(&mut self, set: AttrSet<'_>) -> u32 {
+        let start = self.octets.len();
+        self.octets.extend_from_slice(set.as_bytes());
+        self.number(start)
+    }
+
+    /// The number of the set whose octets stand from `start` on.
+    fn number(&mut self, start: usize) -> u32 {
+        self.sets.push(start..self.octets.len());
+        self.sets.len() as u32 - 1 // a page has a few thousand sets
+    }
+
+    /// The octets of a prepared set.
+    pub fn get(&self, number: u32) -> AttrSet<'_> {
         let range = self.sets.get(number as usize).cloned().unwrap_or_default();
         AttrSet::new(self.octets.get(range).unwrap_or_default())
     }
@@ -157,6 +170,8 @@ impl Segment {
 pub struct Stream {
     /// Attributes worked out for this page.
     pub prepared: Prepared,
+    /// The same by the key that the group had before, while rows are left that were told by it.
+    pub past: Prepared,
     items: Vec<Item>,
     octets: Bytes,
     segments: Vec<Segment>,
@@ -166,6 +181,7 @@ impl Stream {
     /// Empties the page.
     pub fn clear(&mut self) {
         self.prepared.clear();
+        self.past.clear();
         self.items.clear();
         self.segments.clear();
         self.octets = Bytes::new();

@@ -49,6 +49,13 @@ pub struct ExportRules {
     pub extended_next_hop: Vec<Family>,
 }
 
+/// What of where a route was learned decides over what is sent, besides its attribute set.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Learned {
+    /// From which side of the AS boundary, or from nobody.
+    pub source: Source,
+}
+
 /// Why a route is not sent to a group.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Withheld {
@@ -71,11 +78,12 @@ pub enum Withheld {
 pub fn transform(
     set: AttrSet<'_>,
     family: Family,
-    source: Source,
+    learned: Learned,
     rules: &ExportRules,
     out: &mut Vec<u8>,
 ) -> Result<(), Withheld> {
     out.clear();
+    let Learned { source } = learned;
     if source == Source::Internal && rules.kind == PeerKind::Internal {
         return Err(Withheld::InternalToInternal);
     }
@@ -292,7 +300,7 @@ mod tests {
     fn sent(set: &AttrSetBuilder, source: Source, kind: PeerKind) -> Result<Vec<u8>, Withheld> {
         let octets = set.finish();
         let mut out = vec![1, 2, 3]; // is replaced
-        transform(AttrSet::new(&octets), Family::IPV4_UNICAST, source, &rules(kind), &mut out)?;
+        transform(AttrSet::new(&octets), Family::IPV4_UNICAST, Learned { source }, &rules(kind), &mut out)?;
         Ok(out)
     }
 

@@ -30,6 +30,7 @@ use tracing::warn;
 use super::clock::{Clock, sleep_until};
 use crate::{
     engine::{Action, BatchProgress, Engine, EngineSettings, Input, PeerSettings},
+    policy::Library,
     session::negotiate::Negotiated,
     types::{PeerId, Timestamp},
     view::{Answer, Delivery, EventBatch, EventSource, PrefixMatch, Query, Refusal, Summary},
@@ -72,6 +73,8 @@ pub(super) enum Feed {
     },
     /// The session ended, or (`may_return`) was lost; also: what was kept of it is not to be kept any more.
     Down { peer: PeerId, may_return: bool },
+    /// The session goes on with other settings.
+    Reconfigure { peer: PeerId, settings: Arc<PeerSettings> },
     /// ROUTE-REFRESH came.
     Refresh { peer: PeerId, refresh: RouteRefresh },
     /// UPDATEs came.
@@ -97,7 +100,11 @@ impl Question {
     fn is_bulk(&self) -> bool {
         match &self.query {
             Query::Routes(routes) => matches!(routes.prefix, None | Some(PrefixMatch::Longer(_))),
-            Query::Explain { .. } | Query::Summary | Query::Originate(_) | Query::Withdraw { .. } => false,
+            Query::Explain { .. }
+            | Query::Summary
+            | Query::Originate(_)
+            | Query::Withdraw { .. }
+            | Query::LocalRoutes { .. } => false,
         }
     }
 }
@@ -107,6 +114,7 @@ enum Call {
     Subscribe { reply: oneshot::Sender<broadcast::Receiver<Arc<EventBatch>>> },
     Writable { peer: PeerId },
     Restarted { expected: Vec<IpAddr>, until: Timestamp },
+    Policies(Arc<Library>),
     Stop,
 }
 
@@ -164,6 +172,13 @@ impl ShardHandle {
     /// The summary published last.
     pub fn summary(&self) -> Arc<Summary> {
         Arc::clone(&self.summary.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts all policies and sets in the place of those before; what is kept is judged again by them in the background.
+    /// Sessions that are told of later use them from the start.
+    pub fn set_policies(&self, library: Arc<Library>) {
+        // An engine that is gone has nothing to judge.
+        let _ = self.calls.send(Call::Policies(library));
     }
 
     /// Ends the engine's thread after the call it is at.
@@ -357,6 +372,10 @@ impl Shard {
             }
             Call::Writable { peer } => self.tell_engine(Input::Writable { peer }),
             Call::Restarted { expected, until } => self.tell_engine(Input::Restarted { expected, until }),
+            Call::Policies(library) => {
+                self.changed = true;
+                self.tell_engine(Input::Policies(library));
+            }
             Call::Stop => self.stopping = true,
         }
     }
@@ -398,6 +417,12 @@ impl Shard {
             Feed::Down { peer, may_return } => {
                 self.tell_engine(if may_return { Input::PeerLost { peer } } else { Input::PeerDown { peer } });
                 self.peers.remove(&peer);
+            }
+            Feed::Reconfigure { peer, settings } => {
+                if let Some(mailbox) = self.peers.get_mut(&peer) {
+                    mailbox.name = Arc::clone(&settings.name);
+                }
+                self.tell_engine(Input::Reconfigure { peer, settings });
             }
             Feed::Refresh { peer, refresh } => self.tell_engine(Input::Refresh { peer, refresh }),
             Feed::Updates { peer, batch } => self.apply(peer, batch),
@@ -491,7 +516,7 @@ mod tests {
         attrs.origin(Origin::Igp).as_path_sequence(&[]);
         attrs.next_hop(Family::IPV4_UNICAST, NextHop::new(std::net::Ipv4Addr::new(192, 0, 2, 1).into()));
         let prefix = Prefix::v4(0xcb00_7100 + number, 32);
-        Query::Originate(LocalRoute { prefix, family: Family::IPV4_UNICAST, attrs: attrs.finish() })
+        Query::Originate(LocalRoute::plain(Family::IPV4_UNICAST, prefix, attrs.finish()))
     }
 
     #[tokio::test]

@@ -39,7 +39,7 @@ use crate::types::Family;
 
 pub use adj_rib_out::{AdjRibOut, Sent};
 pub use attrs::{AttrStore, SetId};
-pub use best_path::{Change, Decision, SessionFacts, Source, Step};
+pub use best_path::{Change, Decision, Knobs, SessionFacts, Source, Step};
 pub use index::{NlriRef, PrefixId};
 pub use paths::{Full, Path, PathFlags, SessionSlot, Upserted};
 pub use set_facts::SetFacts;

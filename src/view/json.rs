@@ -5,8 +5,11 @@ use serde::Serialize;
 
 use crate::{
     types::{PeerId, Timestamp},
-    view::{NeighborView, RouteRow, SessionState},
-    wire::bgp::attribute::{AttrSet, Origin},
+    view::{NeighborView, Nlri, RouteRow, SessionState, nlri_json},
+    wire::bgp::{
+        attribute::{AttrSet, Origin},
+        nlri,
+    },
 };
 
 /// A neighbour.
@@ -215,6 +218,12 @@ pub struct RouteFields<'a> {
     pub rejected_by: &'a str,
     /// Address family.
     pub family: &'a str,
+    /// In a multipath set; left out where there are no such sets.
+    pub multipath: Option<bool>,
+    /// MPLS labels (20 bits each); only looked at beside `nlri`.
+    pub labels: &'a [u32],
+    /// `nlri_json::object` for a family without plain prefixes; empty: the family has them, nothing is printed.
+    pub nlri: &'a str,
 }
 
 /// Appends one route as a JSON object, in the order of the contract; `attributes` is `RouteAttributes::fields`.
@@ -237,11 +246,32 @@ pub fn write_route(out: &mut Vec<u8>, route: &RouteFields<'_>, attributes: &str)
     write_text_or_null(out, route.rejected_by);
     out.extend_from_slice(b",\"family\":");
     write_text(out, route.family);
+    if let Some(multipath) = route.multipath {
+        out.extend_from_slice(b",\"multipath\":");
+        write_flag(out, multipath);
+    }
+    if !route.nlri.is_empty() {
+        out.extend_from_slice(b",\"labels\":[");
+        for (index, label) in route.labels.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            write_number(out, u64::from(*label));
+        }
+        out.extend_from_slice(b"],\"nlri\":");
+        out.extend_from_slice(route.nlri.as_bytes());
+    }
     out.push(b'}');
 }
 
 /// Appends the route of `row`, as seen at `now`.
 pub fn write_row(out: &mut Vec<u8>, row: &RouteRow, attributes: &str, neighbor: &str, now: Timestamp) {
+    let (labels, nlri) = match &row.nlri {
+        Nlri::Prefix(_) => (Vec::new(), String::new()),
+        Nlri::Opaque(key) => {
+            (nlri::labels(row.family, key, &row.labels), nlri_json::object(row.family, key, &row.labels))
+        }
+    };
     let route = RouteFields {
         prefix: &row.nlri.display(row.family),
         neighbor,
@@ -251,6 +281,9 @@ pub fn write_row(out: &mut Vec<u8>, row: &RouteRow, attributes: &str, neighbor: 
         stale: row.stale,
         rejected_by: row.rejected_by.as_deref().unwrap_or_default(),
         family: &row.family.to_string(),
+        multipath: row.multipath,
+        labels: &labels,
+        nlri: &nlri,
     };
     write_route(out, &route, attributes);
 }
@@ -306,5 +339,20 @@ mod tests {
         assert_eq!(value["neighbor"], serde_json::Value::Null);
         assert_eq!(value["rejected_by"], "a \"b\"");
         assert_eq!(value["as_path"], "64496 64500");
+
+        // Only where there are multipath sets.
+        let mut line = Vec::new();
+        write_route(&mut line, &RouteFields { multipath: Some(true), ..route }, &attributes);
+        let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        assert_eq!(value["multipath"], true);
+    }
+
+    #[test]
+    fn a_route_without_a_plain_prefix_also_has_its_labels_and_its_parts() {
+        let route = RouteFields { labels: &[100, 200], nlri: r#"{"type":"vpn"}"#, ..RouteFields::default() };
+        let mut line = Vec::new();
+        write_route(&mut line, &route, &RouteAttributes::default().fields());
+        let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        assert_eq!((&value["labels"], &value["nlri"]["type"]), (&serde_json::json!([100, 200]), &"vpn".into()));
     }
 }

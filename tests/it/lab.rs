@@ -251,7 +251,11 @@ impl Lab {
     }
 
     fn with(best_path: bool) -> Self {
-        let settings = EngineSettings { best_path, ..EngineSettings::new(Asn(OUR_AS), RouterId(0xc633_6401)) };
+        Self::of(EngineSettings { best_path, ..EngineSettings::new(Asn(OUR_AS), RouterId(0xc633_6401)) })
+    }
+
+    /// An engine with these settings.
+    pub fn of(settings: EngineSettings) -> Self {
         Self {
             engine: Engine::new(settings),
             now: Timestamp::from_secs(1_700_000_000),
@@ -299,6 +303,13 @@ impl Lab {
         let negotiated = Arc::new(neighbor.spec.negotiated.clone());
         let peer = neighbor.peer;
         self.handle(Input::PeerUp { peer, settings, negotiated });
+    }
+
+    /// The neighbour's settings change, and its session goes on.
+    pub fn reconfigure(&mut self, who: Who, change: impl FnOnce(&mut PeerSettings)) {
+        change(&mut self.neighbors[who].spec.settings);
+        let (peer, settings) = (self.id(who), Arc::new(self.neighbors[who].spec.settings.clone()));
+        self.handle(Input::Reconfigure { peer, settings });
     }
 
     pub fn down(&mut self, who: Who) {
@@ -470,7 +481,7 @@ impl Lab {
         let family = family_of(p(prefix));
         let unspecified: IpAddr =
             if family.afi == 1 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-        let route = LocalRoute { prefix: p(prefix), family, attrs: attrs.octets(family, unspecified) };
+        let route = LocalRoute::plain(family, p(prefix), attrs.octets(family, unspecified));
         self.ask(&Query::Originate(route))
     }
 

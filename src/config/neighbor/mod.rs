@@ -9,6 +9,7 @@ pub(super) use parts::read_password;
 use std::{net::IpAddr, ops::Range, sync::Arc, time::Duration};
 
 use super::{
+    policy::PolicyNames,
     read::Table,
     sections::{HOLD_TIME_MAX, Router},
     value,
@@ -219,7 +220,7 @@ pub(super) struct Placed {
 }
 
 /// Reads one `[[neighbor]]`; `None` when whom it is about is missing or faulty (then noted).
-pub(super) fn read(mut table: Table<'_>) -> Option<Placed> {
+pub(super) fn read(mut table: Table<'_>, policies: &PolicyNames) -> Option<Placed> {
     let remote = parts::read_remote(&mut table);
     let remote_asn = table.required("remote_asn", "remote_asn = 64496", parts::read_remote_asn);
     let is_range = matches!(remote, Some(Remote::Range(_)));
@@ -234,8 +235,8 @@ pub(super) fn read(mut table: Table<'_>) -> Option<Placed> {
     let add_path = table.or("add_path", Vec::new(), |v| value::list(v, "[\"ipv4-unicast\"]", value::family));
     let local_role = table.opt("local_role", value::role);
     let strict_role = table.or("strict_role", false, value::boolean);
-    let import = table.or("import", Vec::new(), |v| value::list(v, "[\"accept-all\"]", value::policy));
-    let export = table.or("export", Vec::new(), |v| value::list(v, "[\"reject-all\"]", value::policy));
+    let import = table.or("import", Vec::new(), |v| value::list(v, "[\"accept-all\"]", |v| policies.read(v)));
+    let export = table.or("export", Vec::new(), |v| value::list(v, "[\"reject-all\"]", |v| policies.read(v)));
     let monitor_only = table.or("monitor_only", false, value::boolean);
     let password = parts::read_password(&mut table);
     let distance = parts::read_distance(&mut table);

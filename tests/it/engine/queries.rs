@@ -2,7 +2,7 @@
 
 use ribwatch::{
     types::{Asn, Family},
-    view::{Answer, PrefixMatch, Query, Refusal, RouteQuery, Table},
+    view::{Answer, Lost, PrefixMatch, Query, Refusal, RouteQuery, Table},
 };
 
 use super::{V4, V6};
@@ -102,7 +102,7 @@ fn a_local_route_wins_is_advertised_and_can_be_taken_back() {
     assert_eq!(outside.next_hop().unwrap().global.to_string(), "192.0.2.254");
     assert_eq!(lab.told(i, "203.0.113.0/24").unwrap().next_hop().unwrap().global.to_string(), "192.0.2.254");
 
-    let take_back = Query::Withdraw { family: V4, prefix: p("203.0.113.0/24") };
+    let take_back = Query::Withdraw { family: V4, nlri: p("203.0.113.0/24").into() };
     assert!(matches!(lab.ask(&take_back), Ok(Answer::Done(true))));
     assert!(matches!(lab.ask(&take_back), Ok(Answer::Done(false))));
     lab.settle();
@@ -114,14 +114,14 @@ fn a_local_route_wins_is_advertised_and_can_be_taken_back() {
 fn commands_that_make_no_sense_are_refused_with_a_sentence() {
     let mut lab = Lab::new();
     let route = |family, attrs: &[u8]| {
-        Query::Originate(ribwatch::view::LocalRoute { prefix: p("203.0.113.0/24"), family, attrs: attrs.to_vec() })
+        Query::Originate(ribwatch::view::LocalRoute::plain(family, p("203.0.113.0/24"), attrs.to_vec()))
     };
     let queries = [
         route(V6, &[]),
         route(Family::EVPN, &[]),
         route(V4, &[0x40, 1, 9]),
         route(V4, &[0x40, 1, 1, 7]),
-        Query::Withdraw { family: V6, prefix: p("203.0.113.0/24") },
+        Query::Withdraw { family: V6, nlri: p("203.0.113.0/24").into() },
         Query::Explain { family: V6, prefix: p("203.0.113.0/24") },
         Query::Routes(RouteQuery { table: Table::AdjOut, ..RouteQuery::default() }),
     ];
@@ -142,17 +142,18 @@ fn every_candidate_is_explained() {
     let Ok(Answer::Explanation(why)) = lab.ask(&Query::Explain { family: V4, prefix: p("203.0.113.0/24") }) else {
         panic!("no explanation")
     };
+    let lost = |lost: &Lost| (lost.why, lost.value.clone().unwrap(), lost.against.clone().unwrap(), lost.to);
     let told: Vec<_> = why
         .candidates
         .iter()
-        .map(|one| (why.page.rows[one.row].peer.unwrap(), one.lost_at.as_deref(), one.ineligible.as_deref()))
+        .map(|one| (why.page.rows[one.row].peer.unwrap(), one.lost.as_ref().map(lost), one.ineligible.as_deref()))
         .collect();
     assert_eq!(
         told,
         [
             (lab.id(a), None, None),
-            (lab.id(b), Some("longer AS_PATH"), None),
-            (lab.id(c), Some("lower LOCAL_PREF"), None),
+            (lab.id(b), Some(("longer AS_PATH", "3".into(), "2".into(), 0)), None),
+            (lab.id(c), Some(("lower LOCAL_PREF", "50".into(), "100".into(), 0)), None),
             (lab.id(rejected), None, Some("rejected on import by reject-all")),
         ]
     );

@@ -16,10 +16,14 @@
 //! hears a withdrawal instead if it had been told something else: routes are not sent back to whom they came from.
 //! Lagging members (see `update_group`) and those that asked for a refresh are served from the same table.
 
+mod catch_up;
+mod change;
+mod regroup;
+
 use std::time::Duration;
 
 use crate::{
-    rib::{Path, PrefixId, Sent},
+    rib::PrefixId,
     types::{Family, PeerId, Timestamp},
     wire::bgp::{RefreshSubtype, RouteRefresh, update},
 };
@@ -28,8 +32,7 @@ use super::{
     Action, Engine, SEND_QUEUE_HIGH,
     sessions::Slot,
     stream::{Audience, Stream},
-    transform::Withheld,
-    update_group::{Group, GroupTable, Resend, Told},
+    update_group::{Group, GroupTable},
 };
 
 /// How long a group waits for a member whose queue is full while others have room.
@@ -49,13 +52,15 @@ struct Place {
 impl Engine {
     /// Sends what can be sent now; true when there is more.
     pub(super) fn export(&mut self, now: Timestamp, budget: usize, out: &mut Vec<Action>) -> bool {
+        self.regroup_due();
         let mut more = false;
         for at in 0..self.groups.len() {
             let Some(mut group) = self.groups.lend(at) else { continue };
             more |= self.export_group(now, &mut group, budget.clamp(1, PAGE), out);
+            group.end_review();
             self.groups.give_back(at, group);
         }
-        self.close_groups(budget) || more
+        self.close_groups(budget) || self.can_regroup() || more
     }
 
     /// The driver's queue for the neighbour has room: at most a quarter of the limit is unwritten.
@@ -162,239 +167,6 @@ impl Engine {
             self.end_of_rib(now, group, table, out);
         }
         !done || group.tables.get(table).is_some_and(|of| of.out.dirty_len() > 0)
-    }
-
-    /// Compares one prefix with what the group was told, and adds the difference to the stream. False when the
-    /// group has no row for it now.
-    fn change(
-        &mut self,
-        now: Timestamp,
-        group: &mut Group,
-        table: usize,
-        id: PrefixId,
-        stream: &mut Stream,
-        out: &mut Vec<Action>,
-    ) -> bool {
-        let Some(of) = group.tables.get(table) else { return false };
-        let (family, old) = (of.family, of.out.sent(id));
-        let chosen = self.choose(now, group, family, id, stream, out);
-        let new = chosen.map(|(sent, _)| sent);
-        if old == new && (new.is_none() || family.is_plain_prefix()) {
-            return new.is_some();
-        }
-        let old_source = old.map(|old| (old, self.source_of(old.source)));
-        let same_octets = match (old_source, new) {
-            (Some((old, source)), Some(new)) => {
-                old.set == new.set && source == self.source_of(new.source) && family.is_plain_prefix()
-            }
-            _ => false,
-        };
-        if let Some(new) = new {
-            self.rib.attrs.retain(new.set, 1);
-        }
-        group.remember(table, id, old_source, &mut self.rib.attrs);
-        if let Some(before) = group.tables.get_mut(table).and_then(|of| of.set_sent(id, new)) {
-            self.rib.attrs.release(before.set);
-        }
-        match (chosen, old) {
-            (None, Some(old)) => stream.withdraw(Audience::Except(old.source), id),
-            (Some((new, set)), None) => stream.announce(Audience::Except(new.source), id, set, new.source),
-            (Some((new, set)), Some(old)) => {
-                if !same_octets {
-                    stream.announce(Audience::Except(new.source), id, set, new.source);
-                } else if group.has(old.source) {
-                    // The others have these octets; only the former source was never told them.
-                    stream.announce(Audience::Only(old.source), id, set, new.source);
-                }
-                if old.source != new.source && group.has(new.source) {
-                    stream.withdraw(Audience::Only(new.source), id);
-                }
-            }
-            (None, None) => {}
-        }
-        new.is_some()
-    }
-
-    /// The path that the group is to be told about, with its prepared set; `None` where there is none, or policy,
-    /// a rule or the message length keeps it.
-    fn choose(
-        &mut self,
-        now: Timestamp,
-        group: &mut Group,
-        family: Family,
-        id: PrefixId,
-        stream: &mut Stream,
-        out: &mut Vec<Action>,
-    ) -> Option<(Sent, u32)> {
-        let stale = |path: &Path| !self.facts.get(usize::from(path.session)).is_some_and(|f| f.usable);
-        if self.rib.tables.get(family)?.best_path(id).is_some_and(stale) {
-            self.cleanse(now, family, id);
-        }
-        let table = self.rib.tables.get(family)?;
-        let path = table.best_path(id).filter(|path| group.has_audience(path.session))?;
-        let source = self.source_of(path.session);
-        let result = stream.prepared.prepare(&self.rib.attrs, path.set, source, family, &group.key);
-        let result = result.and_then(|set| {
-            let labels = table.labels(id, path.session, path.path_id).len();
-            let fits = stream.prepared.fits(set, table.nlri(id), labels, &group.key);
-            if fits { Ok(set) } else { Err(Withheld::TooLong) }
-        });
-        match result {
-            Ok(set) => Some((Sent { set: path.set, source: path.session }, set)),
-            Err(why) => {
-                self.withhold(group, family, why, out);
-                None
-            }
-        }
-    }
-
-    /// Counts what cannot be sent for reasons that an operator would want to know, and says so once per group.
-    fn withhold(&self, group: &mut Group, family: Family, why: Withheld, out: &mut Vec<Action>) {
-        let (warned, text) = match why {
-            Withheld::NoNextHop => {
-                (&mut group.warned_next_hop, format!("no usable next hop for {family}: its routes are not sent"))
-            }
-            Withheld::TooLong => {
-                (&mut group.warned_length, format!("a {family} route does not fit a message: it is not sent"))
-            }
-            Withheld::InternalToInternal | Withheld::Community | Withheld::Policy => return,
-        };
-        for table in group.tables.iter_mut().filter(|table| table.family == family) {
-            table.withheld += 1;
-        }
-        if std::mem::replace(warned, true) {
-            return;
-        }
-        let peers = group.members.iter().filter_map(|member| self.sessions.peer(member.slot));
-        out.extend(peers.map(|peer| Action::Warn { peer, text: text.clone() }));
-    }
-
-    /// Serves a member that is behind: the table from where it is, then what it missed.
-    fn catch_up(
-        &mut self,
-        now: Timestamp,
-        group: &mut Group,
-        place: Place,
-        budget: usize,
-        out: &mut Vec<Action>,
-    ) -> bool {
-        if self.is_blocked(place.slot) {
-            return false;
-        }
-        let Some((family, mut lag)) = group.take_lag(place.member, place.table) else { return false };
-        let mut stream = std::mem::take(&mut self.stream);
-        stream.clear();
-        let mut gone = Vec::new();
-        if let Some(from) = lag.next {
-            let mut rows = Vec::new();
-            let count = u32::try_from(budget).unwrap_or(u32::MAX);
-            lag.next = group.tables.get(place.table).and_then(|of| of.out.scan(from, count, &mut rows));
-            for (id, sent) in rows.into_iter().filter(|(_, sent)| sent.source != place.slot) {
-                // A row that changed after it was told cannot be behind the point reached, so nothing is told twice.
-                lag.told += u64::from(self.say(group, family, id, sent, &mut stream));
-            }
-        } else {
-            for _ in 0..budget {
-                let Some((id, before)) = lag.missed.pop_first() else { break };
-                gone.push(id);
-                self.say_missed(group, place, family, (id, before), &mut stream, &mut lag.told);
-            }
-        }
-        let over = lag.is_over();
-        if let Some(standing) = group.standing_mut(place.member, place.table) {
-            standing.lag = (!over).then_some(lag);
-        }
-        self.deliver_all(now, group, family, &[place.slot], &mut stream, out);
-        self.stream = stream;
-        for id in gone {
-            self.free_if_unheld(group, place.table, family, id);
-        }
-        if over {
-            self.end_of_rib(now, group, place.table, out);
-        }
-        true
-    }
-
-    /// Adds a row of the group's table to a member's own stream; whether it could be said.
-    fn say(&mut self, group: &Group, family: Family, id: PrefixId, sent: Sent, stream: &mut Stream) -> bool {
-        let source = self.source_of(sent.source);
-        match stream.prepared.prepare(&self.rib.attrs, sent.set, source, family, &group.key) {
-            Ok(set) => {
-                stream.announce(EVERYBODY, id, set, sent.source);
-                true
-            }
-            Err(_) => false,
-        }
-    }
-
-    fn say_missed(
-        &mut self,
-        group: &Group,
-        place: Place,
-        family: Family,
-        (id, before): (PrefixId, Option<Told>),
-        stream: &mut Stream,
-        told: &mut u64,
-    ) {
-        let row = group.tables.get(place.table).and_then(|of| of.out.sent(id));
-        match row.filter(|sent| sent.source != place.slot) {
-            Some(sent) => {
-                let same = before == Some(Told { set: sent.set, source: self.source_of(sent.source) });
-                let said = (same && family.is_plain_prefix()) || self.say(group, family, id, sent, stream);
-                *told = *told + u64::from(said) - u64::from(before.is_some());
-            }
-            None if before.is_some() => {
-                stream.withdraw(EVERYBODY, id);
-                *told -= 1;
-            }
-            None => {}
-        }
-        if let Some(before) = before {
-            self.rib.attrs.release(before.set);
-        }
-    }
-
-    /// Serves a neighbour that asked for a refresh (RFC 2918 §4, RFC 7313 §4).
-    fn send_again(
-        &mut self,
-        now: Timestamp,
-        group: &mut Group,
-        place: Place,
-        budget: usize,
-        out: &mut Vec<Action>,
-    ) -> bool {
-        let blocked = self.is_blocked(place.slot);
-        let Some(of) = group.tables.get(place.table) else { return false };
-        let family = of.family;
-        let Some(standing) = group.members.get(place.member).and_then(|m| m.families.get(place.table)) else {
-            return false;
-        };
-        let ready = standing.lag.is_none() && standing.end_of_rib_sent && !blocked;
-        let from = match standing.resend {
-            Resend::Idle => return false,
-            _ if !ready => return false,
-            Resend::Wanted => {
-                self.mark(now, place.slot, family, RefreshSubtype::BeginOfRefresh, out);
-                0
-            }
-            Resend::From(from) => from,
-        };
-        let mut rows = Vec::new();
-        let next = of.out.scan(from, u32::try_from(budget).unwrap_or(u32::MAX), &mut rows);
-        let mut stream = std::mem::take(&mut self.stream);
-        stream.clear();
-        for (id, sent) in rows.into_iter().filter(|(_, sent)| sent.source != place.slot) {
-            self.say(group, family, id, sent, &mut stream);
-        }
-        self.deliver_all(now, group, family, &[place.slot], &mut stream, out);
-        self.stream = stream;
-        if let Some(standing) = group.standing_mut(place.member, place.table) {
-            standing.resend = next.map_or(Resend::Idle, Resend::From);
-        }
-        if next.is_none() {
-            self.mark(now, place.slot, family, RefreshSubtype::EndOfRefresh, out);
-        }
-        next.is_some()
     }
 
     /// BoRR or EoRR, where both sides know them.

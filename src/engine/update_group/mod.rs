@@ -12,63 +12,35 @@
 //! Memory: 8 octets per prefix and group; per lagging member one entry for each prefix that changed meanwhile,
 //! never more than there are prefixes.
 
+mod key;
+mod table;
+
 use std::collections::BTreeMap;
 
 use crate::{
-    policy::PolicyChain,
-    rib::{AdjRibOut, AttrStore, PrefixId, Sent, SetId, Source},
+    rib::{AttrStore, PrefixId, Sent, SetId},
     types::{Family, PathId},
-    wire::bgp::{MAX_EXTENDED_LEN, MAX_LEN},
 };
 
-use super::{
-    NextHopRule,
-    sessions::{Session, Slot},
-    transform::ExportRules,
-};
+use super::sessions::Slot;
 
-/// Everything that what is sent depends on. Equal keys, equal octets.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct GroupKey {
-    /// Families, in negotiated order.
-    pub families: Vec<Family>,
-    /// What is done to attributes.
-    pub rules: ExportRules,
-    /// Export policies.
-    pub export: PolicyChain,
-    /// AS numbers are sent in four octets.
-    pub four_octet_as: bool,
-    /// Longest message.
-    pub max_len: usize,
-}
+pub use self::{key::GroupKey, table::GroupTable};
 
-impl GroupKey {
-    /// The key of a session's group.
-    pub fn of(session: &Session) -> Self {
-        let negotiated = &session.negotiated;
-        Self {
-            families: negotiated.families.clone(),
-            rules: ExportRules {
-                kind: negotiated.kind,
-                local_asn: negotiated.local_asn,
-                local_address: negotiated.local.ip(),
-                next_hop_self: session.settings.export_options.next_hop == NextHopRule::OwnAddress,
-                extended_next_hop: negotiated.extended_next_hop.clone(),
-            },
-            export: PolicyChain::new(&session.settings.export, negotiated.kind),
-            four_octet_as: negotiated.four_octet_as,
-            max_len: if negotiated.extended_message { MAX_EXTENDED_LEN } else { MAX_LEN },
-        }
-    }
-}
+/// A route as neighbours see it: which prefix, and under which path id of ours.
+pub type RouteId = (PrefixId, PathId);
 
-/// What a lagging member was told about a prefix, before the group's table moved on.
+/// What members missed: for each route what they were told of it last, as the attribute octets sent; `None`: nothing.
+/// One reference is owned. Octets and not rows, since what was told stays told when rules, policies and the sessions
+/// that routes came from change.
+pub type Missed = BTreeMap<RouteId, Option<SetId>>;
+
+/// What a member has of a route.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Told {
-    /// The set; one reference is owned.
-    pub set: SetId,
-    /// Where it came from, since the octets sent depend on it.
-    pub source: Source,
+pub enum Told {
+    /// A row of the group's table, whose attributes are worked out by the key that holds for it.
+    Row(Sent),
+    /// These octets.
+    Octets(SetId),
 }
 
 /// How far behind its group a member is, in one family.
@@ -76,8 +48,8 @@ pub struct Told {
 pub struct Lag {
     /// Ids from here on were never told; `None`: the whole table was walked.
     pub next: Option<u32>,
-    /// Prefixes whose row changed since the member was told, with what it was told (`None`: nothing).
-    pub missed: BTreeMap<PrefixId, Option<Told>>,
+    /// Routes whose row changed since the member was told.
+    pub missed: Missed,
     /// Routes told and not withdrawn.
     pub told: u64,
 }
@@ -133,71 +105,13 @@ impl Member {
     }
 }
 
-/// What a group was told in one family.
-#[derive(Debug)]
-pub struct GroupTable {
-    /// Which family.
-    pub family: Family,
-    /// What was last told, and what is dirty.
-    pub out: AdjRibOut,
-    /// Rows per source slot.
-    by_source: Vec<u64>,
-    /// The first walk over the Loc-RIB goes on at this id; `None`: done.
-    pub fill: Option<u32>,
-    /// How often a route was held back because the members have no next hop or no message for it.
-    pub withheld: u64,
-    /// A member joined that End-of-RIB is due to once the first walk is done.
-    pub end_of_rib_due: bool,
-    /// Where clearing goes on, once the group has no members.
-    clear: u32,
-}
-
-impl GroupTable {
-    fn new(family: Family, fill: Option<u32>) -> Self {
-        Self { family, out: AdjRibOut::new(), by_source: Vec::new(), fill, withheld: 0, end_of_rib_due: true, clear: 0 }
-    }
-
-    /// Notes what is told now; returns what was told before, whose reference is the caller's.
-    pub fn set_sent(&mut self, id: PrefixId, sent: Option<Sent>) -> Option<Sent> {
-        let before = self.out.set_sent(id, sent);
-        if let Some(before) = before {
-            *self.rows_of_mut(before.source) -= 1;
-        }
-        if let Some(sent) = sent {
-            *self.rows_of_mut(sent.source) += 1;
-        }
-        before
-    }
-
-    /// Rows whose route came from `slot`.
-    pub fn rows_of(&self, slot: Slot) -> u64 {
-        self.by_source.get(usize::from(slot)).copied().unwrap_or(0)
-    }
-
-    fn rows_of_mut(&mut self, slot: Slot) -> &mut u64 {
-        let at = usize::from(slot);
-        if at >= self.by_source.len() {
-            self.by_source.resize(at + 1, 0);
-        }
-        &mut self.by_source[at]
-    }
-
-    /// Whether there is nothing to send to members in step.
-    pub fn is_at_rest(&self) -> bool {
-        self.fill.is_none() && self.out.dirty_len() == 0 && !self.end_of_rib_due
-    }
-
-    /// Whether nothing was ever told and the first walk has not begun: a newcomer is in step at once.
-    fn is_untouched(&self) -> bool {
-        self.fill == Some(0) && self.out.is_empty()
-    }
-}
-
 /// Neighbours that are sent the same.
 #[derive(Debug)]
 pub struct Group {
     /// What they have in common.
     pub key: GroupKey,
+    /// What they had in common before: rows that were not looked at since were told by it.
+    pub past: Option<GroupKey>,
     /// One per family of the key.
     pub tables: Vec<GroupTable>,
     /// In order of joining.
@@ -215,9 +129,64 @@ pub struct Group {
 impl Group {
     /// A group without members that was told nothing.
     pub fn new(key: GroupKey) -> Self {
-        let silent = key.export.rejects_everything();
+        let silent = key.is_silent();
         let tables = key.families.iter().map(|family| GroupTable::new(*family, (!silent).then_some(0))).collect();
-        Self { key, tables, members: Vec::new(), silent, lags: false, warned_next_hop: false, warned_length: false }
+        Self {
+            key,
+            past: None,
+            tables,
+            members: Vec::new(),
+            silent,
+            lags: false,
+            warned_next_hop: false,
+            warned_length: false,
+        }
+    }
+
+    /// From now on `key` holds. What was told stays told, and is compared bit by bit with what it should be.
+    ///
+    /// Only while no earlier key is in use still (`past`).
+    pub fn turn(&mut self, key: GroupKey) {
+        debug_assert!(self.past.is_none(), "rows of two keys at most can be told apart");
+        let before = std::mem::replace(&mut self.key, key);
+        if self.silent && self.key.is_silent() {
+            return;
+        }
+        self.silent = false;
+        (self.warned_next_hop, self.warned_length) = (false, false);
+        self.tables.iter_mut().for_each(GroupTable::review);
+        self.past = Some(before);
+    }
+
+    /// Forgets the earlier key once no row is left that was told by it.
+    pub fn end_review(&mut self) {
+        if self.past.is_some() && self.tables.iter().all(GroupTable::is_done) {
+            self.past = None;
+            self.silent = self.key.is_silent();
+        }
+    }
+
+    /// The key by which the row of `id` was told.
+    pub fn key_of(&self, table: usize, id: PrefixId) -> &GroupKey {
+        match &self.past {
+            Some(past) if self.tables.get(table).is_some_and(|table| table.out.is_past(id)) => past,
+            _ => &self.key,
+        }
+    }
+
+    /// Takes a member out into a group of its own, which was told what it was told. `None`: it is no member.
+    pub fn split(&mut self, slot: Slot, attrs: &mut AttrStore) -> Option<Self> {
+        let member = self.members.extract_if(.., |member| member.slot == slot).next()?;
+        Some(Self {
+            key: self.key.clone(),
+            past: self.past.clone(),
+            tables: self.tables.iter().map(|table| table.copy(attrs)).collect(),
+            members: vec![member],
+            silent: self.silent,
+            lags: true,
+            warned_next_hop: false,
+            warned_length: false,
+        })
     }
 
     /// Adds a session. It is in step if nothing was told yet, else it catches up.
@@ -249,7 +218,7 @@ impl Group {
             }
             self.lags = true;
             for (standing, table) in member.families.iter_mut().zip(&self.tables) {
-                let told = table.out.len() - table.rows_of(member.slot);
+                let told = table.told_to(member.slot);
                 standing.lag.get_or_insert_with(|| Lag { told, ..Lag::default() });
             }
         }
@@ -299,42 +268,34 @@ impl Group {
     pub fn clear_some(&mut self, limit: usize, attrs: &mut AttrStore) -> Option<(Family, Vec<PrefixId>)> {
         let table = self.tables.last_mut()?;
         let family = table.family;
-        let mut ids = Vec::new();
-        table.out.take_dirty(limit, &mut ids);
-        if ids.is_empty() {
-            let mut rows = Vec::new();
-            let count = u32::try_from(limit).unwrap_or(u32::MAX);
-            let next = table.out.scan(table.clear, count, &mut rows);
-            for (id, sent) in rows {
-                table.set_sent(id, None);
-                attrs.release(sent.set);
-                ids.push(id);
-            }
-            match next {
-                Some(next) => table.clear = next,
-                None => {
-                    self.tables.pop();
-                }
-            }
-        }
+        let ids = table.clear_some(limit, attrs).unwrap_or_else(|| {
+            self.tables.pop();
+            Vec::new()
+        });
         Some((family, ids))
     }
 
-    /// Called when the row of `id` changes from `old`: lagging members keep what they were told.
-    pub fn remember(&mut self, table: usize, id: PrefixId, old: Option<(Sent, Source)>, attrs: &mut AttrStore) {
-        if !self.lags {
-            return;
-        }
+    /// Whether changes must be remembered for members that lag.
+    pub fn lags(&self) -> bool {
+        self.lags
+    }
+
+    /// Called when what was told of a route changes: lagging members keep it. `told` gives it as octets, for a member
+    /// in step.
+    pub fn remember(
+        &mut self,
+        table: usize,
+        (id, path_id): RouteId,
+        told: impl Fn(Slot) -> Option<SetId>,
+        attrs: &mut AttrStore,
+    ) {
         for member in &mut self.members {
             let Some(lag) = member.families.get_mut(table).and_then(|standing| standing.lag.as_mut()) else { continue };
-            if !lag.covers(id) {
-                continue;
+            if lag.covers(id) {
+                lag.missed
+                    .entry((id, path_id))
+                    .or_insert_with(|| told(member.slot).inspect(|set| attrs.retain(*set, 1)));
             }
-            lag.missed.entry(id).or_insert_with(|| {
-                let (sent, source) = old.filter(|(sent, _)| sent.source != member.slot)?;
-                attrs.retain(sent.set, 1);
-                Some(Told { set: sent.set, source })
-            });
         }
     }
 
@@ -344,7 +305,7 @@ impl Group {
         let Some(member) = self.members.iter().find(|member| member.slot == slot) else { return 0 };
         match member.families.get(table).and_then(|standing| standing.lag.as_ref()) {
             Some(lag) => lag.told,
-            None => self.tables.get(table).map_or(0, |table| table.out.len() - table.rows_of(slot)),
+            None => self.tables.get(table).map_or(0, |table| table.told_to(slot)),
         }
     }
 
@@ -353,24 +314,23 @@ impl Group {
         self.tables.iter().filter(|table| table.family == family).map(|table| table.withheld).sum()
     }
 
-    /// What a member was last told about `id`: the set, where it came from, and the source's slot where it is known.
-    pub fn told(&self, slot: Slot, table: usize, id: PrefixId, source: impl Fn(Slot) -> Source) -> Option<Told> {
+    /// What a member was last told about `id`.
+    pub fn told(&self, slot: Slot, table: usize, id: PrefixId) -> Option<Told> {
         let member = self.members.iter().find(|member| member.slot == slot)?;
         let lag = member.families.get(table)?.lag.as_ref();
-        if let Some(missed) = lag.and_then(|lag| lag.missed.get(&id)) {
-            return *missed;
+        if let Some(missed) = lag.and_then(|lag| lag.missed.get(&(id, PATH_ID))) {
+            return missed.map(Told::Octets);
         }
         if lag.is_some_and(|lag| !lag.covers(id)) {
             return None;
         }
-        let sent = self.tables.get(table)?.out.sent(id).filter(|sent| sent.source != slot)?;
-        Some(Told { set: sent.set, source: source(sent.source) })
+        self.tables.get(table)?.row_for(slot, id).map(Told::Row)
     }
 
     /// Whether the group's books name `id`.
     pub fn holds(&self, table: usize, id: PrefixId) -> bool {
         let in_table = self.tables.get(table).is_some_and(|table| table.out.holds(id));
-        let missed = |lag: &Lag| lag.missed.contains_key(&id);
+        let missed = |lag: &Lag| names(&lag.missed, id);
         in_table
             || self.lags
                 && self
@@ -378,6 +338,11 @@ impl Group {
                     .iter()
                     .any(|m| m.families.get(table).is_some_and(|s| s.lag.as_ref().is_some_and(missed)))
     }
+}
+
+/// Whether something missed is about `id`.
+pub fn names(missed: &Missed, id: PrefixId) -> bool {
+    missed.range((id, 0)..=(id, PathId::MAX)).next().is_some()
 }
 
 /// Path id on our side: 0, we send no more than one path per prefix.

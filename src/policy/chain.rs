@@ -1,0 +1,240 @@
+//! The policies of one neighbour in one direction, laid out for evaluation: statements of all policies in one row, the
+//! questions of all of them numbered, equal ones once. What can be said about a chain without a route is said here.
+
+use std::{
+    collections::HashMap,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
+
+use rustc_hash::FxBuildHasher;
+
+use super::{
+    actions::Action,
+    conditions::{Digested, PrefixTest, SessionTest, SetTest, Test},
+    definitions::Ruling,
+    library::{Library, Policy, unconditional},
+    trace::Decider,
+};
+use crate::types::PeerKind;
+
+/// The policies of one neighbour in one direction, in order, and what holds when none of them decides. Cheap to clone.
+///
+/// Equal chains mean the same: after a reload with other statements under the same names two chains differ, with equal
+/// statements they are equal.
+#[derive(Clone, Debug)]
+pub struct PolicyChain {
+    program: Arc<Program>,
+}
+
+/// A chain, laid out.
+#[derive(Debug)]
+pub(super) struct Program {
+    pub(super) policies: Vec<Arc<Digested<Policy>>>,
+    /// What holds at the end: EBGP rejects (RFC 8212 §3), IBGP accepts.
+    pub(super) accepts_at_end: bool,
+    pub(super) steps: Vec<Step>,
+    /// Questions about the session, the attributes, the prefix. A question occurs once.
+    pub(super) session_tests: Vec<SessionTest>,
+    pub(super) set_tests: Vec<SetTest>,
+    pub(super) prefix_tests: Vec<PrefixTest>,
+}
+
+/// A statement in the row.
+#[derive(Debug)]
+pub(super) struct Step {
+    /// Which policy and which of its statements.
+    pub(super) place: (usize, usize),
+    /// Numbers of the questions, and whether the answer must be no.
+    pub(super) session: Vec<Condition>,
+    pub(super) set: Vec<Condition>,
+    pub(super) prefix: Vec<Condition>,
+    pub(super) ruling: Option<Ruling>,
+    /// The first step of the next policy.
+    pub(super) next_policy: usize,
+}
+
+/// A question by its number, and whether the answer must be no.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Condition {
+    pub(super) test: usize,
+    pub(super) negated: bool,
+}
+
+impl Step {
+    fn is_unconditional(&self) -> bool {
+        self.session.is_empty() && self.set.is_empty() && self.prefix.is_empty()
+    }
+}
+
+impl Program {
+    pub(super) fn actions(&self, step: &Step) -> &[Action] {
+        let (policy, statement) = step.place;
+        self.policies
+            .get(policy)
+            .and_then(|policy| policy.statements.get(statement))
+            .map_or(&[], |statement| &statement.actions)
+    }
+
+    /// The steps that a route can reach, in order, as far as conditions cannot be foreseen; and whether the end can be
+    /// reached.
+    fn reachable(&self) -> (Vec<&Step>, bool) {
+        let mut steps = Vec::new();
+        let mut at = 0;
+        while let Some(step) = self.steps.get(at) {
+            steps.push(step);
+            at = match step.ruling {
+                Some(Ruling::Accept | Ruling::Reject) if step.is_unconditional() => return (steps, false),
+                Some(Ruling::NextPolicy) if step.is_unconditional() => step.next_policy,
+                _ => at + 1,
+            };
+        }
+        (steps, true)
+    }
+}
+
+impl PolicyChain {
+    /// The chain of these policies towards a neighbour of this kind. A name that the library does not have rejects
+    /// everything, so that a misspelt name never opens a door; configuration refuses such names before they get here.
+    pub fn new(library: &Library, names: &[Arc<str>], kind: PeerKind) -> Self {
+        let policies: Vec<Arc<Digested<Policy>>> = names
+            .iter()
+            .map(|name| match library.get(name) {
+                Some(policy) => policy.clone(),
+                None => Arc::new(Digested::new(unconditional(name, Ruling::Reject))),
+            })
+            .collect();
+        let mut layout = Layout::default();
+        for (number, policy) in policies.iter().enumerate() {
+            let next_policy = layout.steps.len() + policy.statements.len();
+            for (at, statement) in policy.statements.iter().enumerate() {
+                let mut step = Step {
+                    place: (number, at),
+                    session: Vec::new(),
+                    set: Vec::new(),
+                    prefix: Vec::new(),
+                    ruling: statement.ruling,
+                    next_policy,
+                };
+                for (test, negated) in &statement.conditions {
+                    let (list, test) = match test {
+                        Test::Session(test) => (&mut step.session, layout.session.number(test)),
+                        Test::Set(test) => (&mut step.set, layout.set.number(test)),
+                        Test::Prefix(test) => (&mut step.prefix, layout.prefix.number(test)),
+                    };
+                    list.push(Condition { test, negated: *negated });
+                }
+                layout.steps.push(step);
+            }
+        }
+        let program = Program {
+            accepts_at_end: kind == PeerKind::Internal,
+            steps: layout.steps,
+            session_tests: layout.session.tests,
+            set_tests: layout.set.tests,
+            prefix_tests: layout.prefix.tests,
+            policies,
+        };
+        Self { program: Arc::new(program) }
+    }
+
+    /// Whether no route can pass, whatever it is: nothing needs to be kept ready for such a neighbour.
+    pub fn rejects_everything(&self) -> bool {
+        let (steps, ends) = self.program.reachable();
+        let accepts = steps.iter().any(|step| step.ruling == Some(Ruling::Accept));
+        !accepts && !(ends && self.program.accepts_at_end)
+    }
+
+    /// Whether every route passes as it is: nobody needs to be asked.
+    pub fn accepts_everything_unchanged(&self) -> bool {
+        let (steps, ends) = self.program.reachable();
+        let harmless = |step: &&Step| step.ruling != Some(Ruling::Reject) && self.program.actions(step).is_empty();
+        steps.iter().all(harmless) && (!ends || self.program.accepts_at_end)
+    }
+
+    /// Who decides, where one statement without conditions decides over every route; or that nobody does. For answers
+    /// about chains of built-in policies, which need no route.
+    pub fn constant(&self) -> Option<Decider> {
+        let (steps, ends) = self.program.reachable();
+        match (steps.as_slice(), ends) {
+            ([], _) if self.program.policies.is_empty() => Some(Decider::NoPolicy),
+            ([step], false) => {
+                let (policy, statement) = step.place;
+                let policy = self.program.policies.get(policy)?;
+                let statement = policy.statements.get(statement)?.label.clone();
+                Some(Decider::Statement { policy: policy.name.clone(), statement })
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a verdict can differ between prefixes of one route.
+    pub fn looks_at_prefix(&self) -> bool {
+        self.program.prefix_tests.iter().any(|test| matches!(test, PrefixTest::Prefix(_)))
+    }
+
+    /// Whether a verdict can change when origin or ASPA validation does.
+    pub fn looks_at_validation(&self) -> bool {
+        self.program.prefix_tests.iter().any(|test| !matches!(test, PrefixTest::Prefix(_)))
+    }
+
+    /// Whether a verdict can differ between neighbours of one update group: the chain asks about the neighbour on the
+    /// other end of the session.
+    pub fn looks_at_neighbor(&self) -> bool {
+        self.program.session_tests.iter().any(SessionTest::looks_at_neighbor)
+    }
+
+    /// The names of the policies, in order.
+    pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.program.policies.iter().map(|policy| &policy.name)
+    }
+
+    pub(super) fn program(&self) -> &Arc<Program> {
+        &self.program
+    }
+}
+
+impl PartialEq for PolicyChain {
+    fn eq(&self, other: &Self) -> bool {
+        let (mine, others) = (&self.program, &other.program);
+        Arc::ptr_eq(mine, others) || (mine.accepts_at_end == others.accepts_at_end && mine.policies == others.policies)
+    }
+}
+
+impl Eq for PolicyChain {}
+
+impl Hash for PolicyChain {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.program.accepts_at_end.hash(state);
+        self.program.policies.hash(state);
+    }
+}
+
+#[derive(Default)]
+struct Layout {
+    steps: Vec<Step>,
+    session: Numbered<SessionTest>,
+    set: Numbered<SetTest>,
+    prefix: Numbered<PrefixTest>,
+}
+
+/// Questions in the order in which they first occur.
+struct Numbered<T> {
+    tests: Vec<T>,
+    numbers: HashMap<T, usize, FxBuildHasher>,
+}
+
+impl<T> Default for Numbered<T> {
+    fn default() -> Self {
+        Self { tests: Vec::new(), numbers: HashMap::default() }
+    }
+}
+
+impl<T: Clone + Eq + Hash> Numbered<T> {
+    fn number(&mut self, test: &T) -> usize {
+        *self.numbers.entry(test.clone()).or_insert_with(|| {
+            self.tests.push(test.clone());
+            self.tests.len() - 1
+        })
+    }
+}

@@ -15,6 +15,7 @@ mod malformed_live;
 mod mrt;
 mod net;
 mod network;
+mod restart;
 mod router;
 mod rpki;
 mod rtr;

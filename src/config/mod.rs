@@ -83,7 +83,10 @@ impl Config {
             );
         }
         if self.state.is_none() {
-            notes.push("no [state] dir: nothing is kept over a restart".to_owned());
+            notes.push(
+                "no [state] dir: nothing is kept over a restart, and neighbors cannot be told of one (RFC 4724, R bit)"
+                    .to_owned(),
+            );
         }
         notes
     }

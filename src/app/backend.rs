@@ -1,14 +1,13 @@
 //! What `api`, `web` and `metrics` reach of the daemon: questions go to the engine, commands to the neighbours.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicBool, Ordering},
 };
 
 use crate::{
-    config::{Router, parse_neighbor},
+    config::{Config, parse_neighbor},
     io::{bgp::Speaker, clock::Clock, rpki::Rpki, shard::ShardHandle},
-    policy::Library,
     types::{Asn, Prefix, Timestamp},
     view::{
         Answer, Backend, Command, DaemonInfo, EventSource, NeighborView, Query, Refusal, Reply, Summary,
@@ -20,7 +19,7 @@ use crate::{
 pub(super) struct DaemonBackend {
     info: DaemonInfo,
     clock: Clock,
-    router: Router,
+    config: Arc<Mutex<Config>>,
     speaker: Speaker,
     shard: ShardHandle,
     rpki: Rpki,
@@ -31,12 +30,12 @@ impl DaemonBackend {
     pub(super) fn new(
         info: DaemonInfo,
         clock: Clock,
-        router: Router,
+        config: Arc<Mutex<Config>>,
         speaker: Speaker,
         shard: ShardHandle,
         rpki: Rpki,
     ) -> Self {
-        Self { info, clock, router, speaker, shard, rpki, ready: AtomicBool::new(false) }
+        Self { info, clock, config, speaker, shard, rpki, ready: AtomicBool::new(false) }
     }
 
     /// Says whether the daemon has started and is not stopping.
@@ -69,7 +68,7 @@ impl Backend for DaemonBackend {
 
     fn command(&self, command: Command) -> Reply<()> {
         let speaker = self.speaker.clone();
-        let router = self.router.clone();
+        let config = Arc::clone(&self.config);
         Box::pin(async move {
             match command {
                 Command::Reset { peer, hard: true, text } => speaker.reset(peer, text).await,
@@ -77,9 +76,10 @@ impl Backend for DaemonBackend {
                 Command::Enable { peer } => speaker.enable(peer).await,
                 Command::Disable { peer, text } => speaker.disable(peer, text).await,
                 Command::Add { toml } => {
-                    let neighbor = parse_neighbor(&toml, &router, &Library::default())
-                        .map_err(|error| Refusal::Invalid(error.to_string()))?;
-                    speaker.add(neighbor.settings(&router))
+                    let config = config.lock().unwrap_or_else(PoisonError::into_inner);
+                    let neighbor =
+                        parse_neighbor(&toml, &config).map_err(|error| Refusal::Invalid(error.to_string()))?;
+                    speaker.add(neighbor.settings(&config.router))
                 }
                 Command::Remove { peer } => speaker.remove_peer(peer),
             }

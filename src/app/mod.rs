@@ -46,7 +46,7 @@ const READER_THREADS_MAX: usize = 4;
 
 /// A running daemon. Several can run in one process.
 pub struct Daemon {
-    config: Mutex<Config>,
+    config: Arc<Mutex<Config>>,
     speaker: Speaker,
     shard: ShardHandle,
     backend: Arc<DaemonBackend>,
@@ -102,13 +102,14 @@ impl Daemon {
             listen: speaker.listening(),
             best_path: config.rib.best_path,
         };
+        let config = Arc::new(Mutex::new(config));
         let backend =
-            Arc::new(DaemonBackend::new(info, clock, config.router.clone(), speaker.clone(), shard.clone(), rpki));
+            Arc::new(DaemonBackend::new(info, clock, Arc::clone(&config), speaker.clone(), shard.clone(), rpki));
         let (stop_readers, _) = watch::channel(false);
         let mut daemon = Self {
             api: api_listener.as_ref().and_then(|listener| listener.local_addr().ok()),
             http: http_listener.as_ref().and_then(|listener| listener.local_addr().ok()),
-            config: Mutex::new(config),
+            config,
             speaker,
             shard,
             backend,

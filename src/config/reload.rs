@@ -75,6 +75,7 @@ fn compare(old: &Neighbor, new: &Neighbor) -> Option<Change> {
     // Taken apart without `..`, so that a new key cannot be forgotten here.
     let Neighbor {
         name,
+        group,
         remote: _,
         remote_asn,
         local_address,
@@ -150,7 +151,7 @@ fn compare(old: &Neighbor, new: &Neighbor) -> Option<Change> {
         ("extended_message", *extended_message != new.extended_message),
         ("software_version", *software_version != new.software_version),
     ];
-    let of_ours = [("name", *name != new.name), ("limit", *limit != new.limit)];
+    let of_ours = [("name", *name != new.name), ("group", *group != new.group), ("limit", *limit != new.limit)];
     let resets = of_the_session.iter().any(|(_, differs)| *differs);
     let keys: Vec<&'static str> =
         of_the_session.iter().chain(&of_ours).filter(|(_, differs)| *differs).map(|(key, _)| *key).collect();

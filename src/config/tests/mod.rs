@@ -153,7 +153,7 @@ fn a_fault_shows_its_place_its_line_and_what_would_be_accepted() {
              \x20 |\n\
              7 | export = [\"acept-all\"]\n\
              \x20 |           ^^^^^^^^^^^\n\
-             \x20 = accepted: accept-all, reject-all (the built-in policies)",
+             \x20 = accepted: accept-all, reject-all (the built-in policies), or one that [[policy.policy]] defines",
         ),
         (
             faults(Config::parse("f.toml", "[router]\nasn = 64512\n")),
@@ -374,11 +374,10 @@ fn a_reload_tells_what_it_changes_and_which_sessions_it_resets() {
 
 #[test]
 fn a_neighbour_of_run_time_is_read_alone_and_against_the_router() {
-    let router = with_router("").unwrap().router;
-    let neighbor =
-        parse_neighbor("address = \"192.0.2.9\"\nremote_asn = 64499\n", &router, &Library::default()).unwrap();
+    let config = with_router("").unwrap();
+    let neighbor = parse_neighbor("address = \"192.0.2.9\"\nremote_asn = 64499\n", &config).unwrap();
     assert_eq!(neighbor.label(), "neighbor 192.0.2.9");
-    let error = parse_neighbor("address = \"192.0.2.9\"\n", &router, &Library::default()).unwrap_err().to_string();
+    let error = parse_neighbor("address = \"192.0.2.9\"\n", &config).unwrap_err().to_string();
     assert!(error.starts_with("neighbor:1:1: [[neighbor]] lacks `remote_asn`"), "{error}");
 }
 
@@ -433,3 +432,5 @@ fn those_outside_a_confederation_know_us_by_its_identifier() {
     assert_eq!(with(65002), (Asn(65001), true));
     assert_eq!(with(65001), (Asn(65001), false));
 }
+
+mod groups;

@@ -82,10 +82,13 @@ impl Daemon {
             best_path: config.rib.best_path,
             cluster_id: config.router.cluster_id,
             confederation: config.router.confederation.clone(),
+            decision: config.decision.clone(),
             ..EngineSettings::new(config.router.asn, config.router.router_id)
         };
         let (shard, engine) =
             shard::start(settings, clock).map_err(|error| format!("the engine cannot be started: {error}"))?;
+        // Before any session, so that each finds its policies.
+        shard.set_policies(config.policy.library.clone());
         let speaker = {
             let _inside = sessions_runtime.enter();
             Speaker::bind(&config.router.listen, clock, shard.clone()).map_err(|why| format!("[router] {why}"))?

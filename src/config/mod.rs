@@ -5,6 +5,7 @@
 //! files. No other room knows that TOML exists: what a neighbour's keys say leaves as the settings
 //! that `session`, `engine` and `io` declare.
 
+mod decision;
 mod neighbor;
 mod policy;
 mod read;
@@ -36,6 +37,19 @@ impl Config {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
         Self::parse(&path.display().to_string(), &text)
+    }
+
+    /// As [`Config::load`], and runs the tests in the file (`[[policy.test]]`).
+    ///
+    /// # Errors
+    /// As [`Config::load`]; a test that fails is a fault, told with what its policies did.
+    pub fn load_and_test(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        let file = path.display().to_string();
+        let config = Self::parse(&file, &text)?;
+        let failed = config.policy.failures();
+        if failed.is_empty() { Ok(config) } else { Err(ConfigError::faults(&file, &text, failed)) }
     }
 
     /// Reads and checks `text`; `file` is its name in messages.

@@ -9,6 +9,7 @@ use std::{
 use toml::Spanned;
 
 use super::{
+    decision,
     neighbor::{self, Placed},
     policy::{self, Policies, PolicyNames},
     read::{Faults, Table},
@@ -17,6 +18,7 @@ use super::{
 use crate::{
     engine::Confederation,
     io::rpki::RpkiSettings,
+    rib::Knobs,
     types::{Asn, Prefix, RouterId},
 };
 
@@ -112,6 +114,8 @@ pub struct Config {
     pub state: Option<State>,
     /// `[rib]`.
     pub rib: Rib,
+    /// `[decision]`: how best paths are chosen.
+    pub decision: Knobs,
     /// `[log]`.
     pub log: Log,
     /// `[policy]`: what `import` and `export` name, and tests.
@@ -141,6 +145,7 @@ pub(super) fn read_file<'a>(
     let http = read_listener(&mut file, "http", "[http]", SocketAddr::from(([127, 0, 0, 1], 8179)));
     let state = read_state(&mut file);
     let rib = read_rib(&mut file);
+    let decision = decision::read(&mut file);
     let log = read_log(&mut file);
     let rpki = rpki::read(&mut file);
     let watch_prefixes = read_watch(&mut file);
@@ -162,6 +167,7 @@ pub(super) fn read_file<'a>(
         http,
         state,
         rib,
+        decision,
         log,
         policy,
         neighbors,

@@ -1,6 +1,7 @@
-//! Work that walks whole tables, in slices: the paths of sessions that ended (purge) and those that a refresh did
-//! not confirm (sweep, RFC 7313 §4). One walk does all of it: what falls due while it is under way waits for the
-//! next one, so a thousand sessions that end together cost two walks and not a thousand.
+//! Work that walks whole tables, in slices: the paths of sessions that ended (purge), those that a refresh did
+//! not confirm (sweep, RFC 7313 §4), and those that import is to judge by other rules (`import::rejudge`). One walk
+//! does all of it: what falls due while it is under way waits for the next one, so a thousand sessions that end
+//! together cost two walks and not a thousand.
 //!
 //! From the moment a session ends its paths are no candidates (`SessionFacts::usable`); the walk only tidies up,
 //! chooses again where such a path was the best, and tells whom it concerns. Readers never see what is left:
@@ -23,6 +24,8 @@ pub enum Job {
     Purge(Slot),
     /// Paths of a session's family that do not carry its current refresh bit.
     Sweep(Slot, Family),
+    /// All paths of a session are judged again: import asks something else of them than before.
+    Rejudge(Slot),
 }
 
 /// Jobs and how far the walk is.
@@ -104,7 +107,7 @@ impl Engine {
         }
         let sessions = &self.sessions;
         let done = |job: &Job| match *job {
-            Job::Purge(slot) => sessions.get(slot).is_none_or(|session| session.received() == 0),
+            Job::Purge(slot) | Job::Rejudge(slot) => sessions.get(slot).is_none_or(|session| session.received() == 0),
             Job::Sweep(slot, family) => {
                 let state = sessions.get(slot).and_then(|session| session.family(family));
                 state.is_none_or(|state| state.received == 0)
@@ -118,8 +121,10 @@ impl Engine {
 
     fn end_walk(&mut self) {
         for job in std::mem::take(&mut self.background.jobs) {
-            if let Job::Purge(slot) = job {
-                self.background.leaving.push(slot);
+            match job {
+                Job::Purge(slot) => self.background.leaving.push(slot),
+                Job::Rejudge(slot) if !self.background.waiting.contains(&job) => self.rejudged(slot),
+                Job::Rejudge(_) | Job::Sweep(..) => {}
             }
         }
         self.free_slots();
@@ -140,6 +145,7 @@ impl Engine {
     fn tidy(&mut self, now: Timestamp, family: Family, ids: &mut Vec<PrefixId>) {
         let jobs = std::mem::take(&mut self.background.jobs);
         let sweeps = sweeps_of(&jobs, family, &self.sessions);
+        self.rejudge(now, family, &rejudged(&jobs), ids);
         let mut desk = self.desk(family, now);
         let facts = desk.facts;
         for id in ids.drain(..) {
@@ -157,6 +163,14 @@ impl Engine {
         let facts = desk.facts;
         desk.remove_where(id, |path| !counts(facts, path));
     }
+}
+
+fn rejudged(jobs: &[Job]) -> Vec<Slot> {
+    let slots = jobs.iter().filter_map(|job| match *job {
+        Job::Rejudge(slot) => Some(slot),
+        _ => None,
+    });
+    slots.collect()
 }
 
 fn counts(facts: &[crate::rib::SessionFacts], path: &Path) -> bool {

@@ -11,7 +11,7 @@ use super::{
     Engine,
     import::Unusable,
     query::{is_shared, same_kind},
-    rows::{AttrPool, Subject, row},
+    rows::{AttrPool, Subject, rejected_by, row},
 };
 
 impl Engine {
@@ -56,7 +56,8 @@ impl Engine {
         }
         let candidates = ranks.iter().filter_map(|rank| {
             let path = paths.get(rank.index)?;
-            let ineligible = if rank.eligible && self.settings.best_path { None } else { Some(self.why_not(path)) };
+            let ineligible =
+                if rank.eligible && self.settings.best_path { None } else { Some(self.why_not(table, id, path)) };
             let lost = lost(&decision, paths, path, rank, &place).filter(|_| ineligible.is_none());
             Some(Candidate { row: rank.index, ineligible, lost })
         });
@@ -66,13 +67,12 @@ impl Engine {
     }
 
     /// Why a path cannot be chosen at all, in words.
-    fn why_not(&self, path: &Path) -> String {
+    fn why_not(&self, table: &Table, id: PrefixId, path: &Path) -> String {
         if path.flags.has(PathFlags::UNUSABLE) {
             return Unusable::why(path.flags.detail()).into();
         }
-        if path.flags.has(PathFlags::REJECTED) {
-            let verdict = self.sessions.get(path.session).and_then(|session| session.import.constant());
-            let by = verdict.map_or_else(|| "import policy".into(), |by| by.policy());
+        let subject = Subject { family: table.family(), nlri: table.nlri(id), labels: &[] };
+        if let Some(by) = rejected_by(subject, path, &self.rib.attrs, &self.sessions) {
             return format!("rejected on import by {by}");
         }
         if !self.settings.best_path {

@@ -8,7 +8,7 @@ use crate::{
     wire::bgp::attribute::{AttrSet, AttrSetBuilder, Origin, code},
 };
 
-use super::{Engine, sessions::LOCAL};
+use super::{Engine, desk::Filed, sessions::LOCAL};
 
 impl Engine {
     /// Originates a route, or replaces the one originated before. ORIGIN and AS_PATH are added where they are
@@ -20,7 +20,7 @@ impl Engine {
         let mut desk = self.desk(route.family, now);
         let set = desk.attrs.intern(AttrSet::new(&octets));
         let path = Path { set, received_secs: now.secs(), path_id: 0, session: LOCAL, flags };
-        if desk.announce(NlriRef::Prefix(route.prefix), path, &[]) {
+        if desk.announce(NlriRef::Prefix(route.prefix), path, &[]) == Filed::Done {
             return Ok(true);
         }
         desk.attrs.release(set);

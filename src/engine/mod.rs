@@ -47,6 +47,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 
 use crate::{
+    policy::{Library, PolicyChain},
     rib::{Rib, SessionFacts, Source},
     session::negotiate::Negotiated,
     types::{Family, PeerId, PeerKind, Timestamp},
@@ -62,7 +63,8 @@ use self::{
     background::{Background, Job},
     events::Events,
     groups::Groups,
-    sessions::{LOCAL, Sessions, Slot},
+    import::{ImportRules, Judge},
+    sessions::{LOCAL, Session, Sessions, Slot},
     stream::Stream,
     update_group::GroupKey,
 };
@@ -87,7 +89,11 @@ pub enum Input {
         /// Which neighbour.
         peer: PeerId,
     },
-    /// Its settings are others now, and its session goes on.
+    /// All policies and sets that neighbours' settings can name, from now on. Sessions whose policies mean something
+    /// else are judged again and sent the difference; none ends.
+    Policies(Arc<Library>),
+    /// Its settings are others now, and its session goes on: what it sent is judged again where that matters, and it is
+    /// sent the difference. Not for what OPEN says, or for `monitor_only`.
     Reconfigure {
         /// Which neighbour.
         peer: PeerId,
@@ -153,6 +159,8 @@ pub struct BatchProgress {
 #[derive(Debug)]
 pub struct Engine {
     settings: EngineSettings,
+    /// Policies by name.
+    library: Arc<Library>,
     rib: Rib,
     /// By slot; what the decision process asks about sessions.
     facts: Vec<SessionFacts>,
@@ -168,6 +176,8 @@ pub struct Engine {
     regrouping: Vec<Slot>,
     /// Buffers of `export`, kept between pages.
     stream: Stream,
+    /// Buffers of `import`.
+    judge: Judge,
 }
 
 impl Engine {
@@ -190,6 +200,7 @@ impl Engine {
         };
         Self {
             settings,
+            library: Arc::default(),
             rib: Rib::new(seed),
             facts: vec![local],
             sessions: Sessions::default(),
@@ -200,6 +211,7 @@ impl Engine {
             blocked: Vec::new(),
             regrouping: Vec::new(),
             stream: Stream::default(),
+            judge: Judge::default(),
         }
     }
 
@@ -208,7 +220,8 @@ impl Engine {
         match input {
             Input::PeerUp { peer, settings, negotiated } => self.peer_up(now, peer, settings, negotiated, out),
             Input::PeerDown { peer } => self.peer_down(peer),
-            Input::Reconfigure { peer, settings } => self.reconfigure(peer, settings),
+            Input::Policies(library) => self.take_policies(library),
+            Input::Reconfigure { peer, settings } => self.reconfigure(peer, settings, out),
             Input::Refresh { peer, refresh } => self.refresh(now, peer, refresh, out),
             Input::Writable { peer } => self.writable(peer),
             Input::EventsWanted(wanted) => self.events.want(wanted),
@@ -249,7 +262,10 @@ impl Engine {
             address: negotiated.remote.ip().to_canonical(),
             usable: true,
         };
-        let Some(slot) = self.sessions.open(peer, settings, negotiated) else {
+        let import = ImportRules::new(&self.settings, &self.library, &settings, &negotiated, facts.source);
+        let export = PolicyChain::new(&self.library, &settings.export, negotiated.kind);
+        let session = Session::new(peer, settings, negotiated, import, export);
+        let Some(slot) = self.sessions.open(session) else {
             let notification = Notification::cease(OUT_OF_RESOURCES);
             out.push(Action::Warn { peer, text: "65,535 sessions have routes in the tables, no more fit".into() });
             out.push(Action::Notify { peer, notification, restart_after: Some(Duration::from_secs(60)) });
@@ -260,14 +276,6 @@ impl Engine {
             self.join_group(slot);
         }
         let _ = now;
-    }
-
-    fn reconfigure(&mut self, peer: PeerId, settings: Arc<PeerSettings>) {
-        let Some(slot) = self.sessions.slot_of(peer) else { return };
-        if let Some(session) = self.sessions.get_mut(slot) {
-            session.settings = settings;
-        }
-        self.regroup(slot);
     }
 
     fn set_facts(&mut self, slot: Slot, facts: SessionFacts) {

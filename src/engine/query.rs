@@ -128,7 +128,7 @@ impl Engine {
                 let from = page.rows.len();
                 let best = table.best_path(id).filter(|path| plan.slot.is_none_or(|slot| slot == path.session));
                 if let Some(path) = best {
-                    self.add_path(plan.query.origin, table, id, (path, true), page);
+                    self.add_path((plan.query.table, plan.query.origin), table, id, (path, true), page);
                 }
                 if let Some(multipath) = self.multipath(table.paths(id)) {
                     let shared = multipath.len() > 1;
@@ -141,7 +141,8 @@ impl Engine {
                 for (index, path) in table.paths(id).iter().enumerate() {
                     if plan.slot.is_none_or(|slot| slot == path.session) {
                         let rows = page.rows.len();
-                        self.add_path(plan.query.origin, table, id, (path, table.best(id) == Some(index)), page);
+                        let best = table.best(id) == Some(index);
+                        self.add_path((plan.query.table, plan.query.origin), table, id, (path, best), page);
                         if let (Some(row), Some(set)) = (page.rows.get_mut(rows), &multipath) {
                             row.multipath = Some(is_shared(set, index));
                         }
@@ -156,19 +157,24 @@ impl Engine {
 
     fn add_path(
         &self,
-        origin: Option<Asn>,
+        (shown, origin): (view::Table, Option<Asn>),
         table: &Table,
         id: PrefixId,
         (path, best): (&Path, bool),
         page: &mut Filling,
     ) {
         let attrs = &self.rib.attrs;
-        if origin.is_some() && attrs.facts(path.set).origin_asn() != origin {
+        // What the neighbour said, or what import made of it.
+        let set = match shown {
+            view::Table::AdjIn => attrs.received(path.set),
+            view::Table::Loc | view::Table::AdjOut => attrs.effective(path.set),
+        };
+        if origin.is_some() && attrs.facts(set).origin_asn() != origin {
             return;
         }
         let labels = table.labels(id, path.session, path.path_id);
         let subject = Subject { family: table.family(), nlri: table.nlri(id), labels };
-        let range = page.attrs.range(attrs, path.set);
+        let range = page.attrs.range(attrs, set);
         page.rows.push(row(subject, path, best, range, attrs, &self.sessions));
     }
 
@@ -196,7 +202,8 @@ impl Engine {
                 if self.told_octets(group, of, id, row, &mut page.octets).is_none() {
                     return;
                 }
-                let path = table.paths(id).iter().find(|path| path.session == row.source && path.set == row.set);
+                let same = |set| self.rib.attrs.effective(set) == self.rib.attrs.effective(row.set);
+                let path = table.paths(id).iter().find(|path| path.session == row.source && same(path.set));
                 (page.attrs.push(&page.octets), path)
             }
         };

@@ -29,6 +29,7 @@ use tracing::warn;
 use super::clock::{Clock, sleep_until};
 use crate::{
     engine::{Action, BatchProgress, Engine, EngineSettings, Input, PeerSettings},
+    policy::Library,
     session::negotiate::Negotiated,
     types::PeerId,
     view::{Answer, Delivery, EventBatch, EventSource, PrefixMatch, Query, Refusal, Summary},
@@ -71,6 +72,8 @@ pub(super) enum Feed {
     },
     /// The session ended.
     Down { peer: PeerId },
+    /// The session goes on with other settings.
+    Reconfigure { peer: PeerId, settings: Arc<PeerSettings> },
     /// ROUTE-REFRESH came.
     Refresh { peer: PeerId, refresh: RouteRefresh },
     /// UPDATEs came.
@@ -105,6 +108,7 @@ enum Call {
     Query(Question),
     Subscribe { reply: oneshot::Sender<broadcast::Receiver<Arc<EventBatch>>> },
     Writable { peer: PeerId },
+    Policies(Arc<Library>),
     Stop,
 }
 
@@ -162,6 +166,13 @@ impl ShardHandle {
     /// The summary published last.
     pub fn summary(&self) -> Arc<Summary> {
         Arc::clone(&self.summary.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts all policies and sets in the place of those before; what is kept is judged again by them in the background.
+    /// Sessions that are told of later use them from the start.
+    pub fn set_policies(&self, library: Arc<Library>) {
+        // An engine that is gone has nothing to judge.
+        let _ = self.calls.send(Call::Policies(library));
     }
 
     /// Ends the engine's thread after the call it is at.
@@ -347,6 +358,10 @@ impl Shard {
                 let _ = reply.send(events);
             }
             Call::Writable { peer } => self.tell_engine(Input::Writable { peer }),
+            Call::Policies(library) => {
+                self.changed = true;
+                self.tell_engine(Input::Policies(library));
+            }
             Call::Stop => self.stopping = true,
         }
     }
@@ -388,6 +403,12 @@ impl Shard {
             Feed::Down { peer } => {
                 self.tell_engine(Input::PeerDown { peer });
                 self.peers.remove(&peer);
+            }
+            Feed::Reconfigure { peer, settings } => {
+                if let Some(mailbox) = self.peers.get_mut(&peer) {
+                    mailbox.name = Arc::clone(&settings.name);
+                }
+                self.tell_engine(Input::Reconfigure { peer, settings });
             }
             Feed::Refresh { peer, refresh } => self.tell_engine(Input::Refresh { peer, refresh }),
             Feed::Updates { peer, batch } => self.apply(peer, batch),

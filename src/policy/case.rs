@@ -1,6 +1,6 @@
 //! Unit tests that operators write for their policies (`[[policy.test]]`): a route, a chain, and what is expected of it.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     Context, Library, NextHopVerdict, PerPrefix, PolicyChain, Route, Trace, community::AnyCommunity,
@@ -67,17 +67,14 @@ pub struct Failure {
     pub trace: Trace,
 }
 
-impl fmt::Display for Failure {
-    /// The mismatches, then the statements that matched, one line each.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.mismatches.join("; "))?;
-        for matched in &self.trace.matched {
-            write!(f, "\n  matched {matched}")?;
+impl Failure {
+    /// What the policies did, statement by statement, in one line.
+    pub fn story(&self) -> String {
+        let mut matched: Vec<String> = self.trace.matched.iter().map(ToString::to_string).collect();
+        if matched.is_empty() {
+            matched.push("no statement matched".to_owned());
         }
-        if self.trace.matched.is_empty() {
-            f.write_str("\n  no statement matched")?;
-        }
-        Ok(())
+        format!("what happened: {}", matched.join("; then "))
     }
 }
 

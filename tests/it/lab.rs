@@ -250,7 +250,11 @@ impl Lab {
     }
 
     fn with(best_path: bool) -> Self {
-        let settings = EngineSettings { best_path, ..EngineSettings::new(Asn(OUR_AS), RouterId(0xc633_6401)) };
+        Self::of(EngineSettings { best_path, ..EngineSettings::new(Asn(OUR_AS), RouterId(0xc633_6401)) })
+    }
+
+    /// An engine with these settings.
+    pub fn of(settings: EngineSettings) -> Self {
         Self {
             engine: Engine::new(settings),
             now: Timestamp::from_secs(1_700_000_000),

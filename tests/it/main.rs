@@ -5,6 +5,7 @@ mod captures;
 mod cli;
 mod corpus;
 mod daemon;
+mod decision;
 mod engine;
 mod export;
 mod fake;

@@ -17,7 +17,7 @@ use super::{
     neighbor::Neighbor,
     read::{Misfit, Table, Value, describe},
     sections::Router,
-    source::nearest,
+    source::{Problem, nearest},
     value,
 };
 use crate::policy::{
@@ -37,6 +37,18 @@ pub struct Policies {
     pub library: Arc<Library>,
     /// `[[policy.test]]`, in the order of the file.
     pub tests: Vec<Marked<Case>>,
+}
+
+impl Policies {
+    /// The tests that fail, each with what was expected, what came and what the policies did.
+    pub(super) fn failures(&self) -> Vec<Problem> {
+        let failed = |test: &Marked<Case>| {
+            let failure = test.value.run(&self.library).err()?;
+            let what = format!("policy test {:?} fails: {}", test.value.name, failure.mismatches.join("; "));
+            Some(Problem { span: test.span.clone(), what, help: failure.story() })
+        };
+        self.tests.iter().filter_map(failed).collect()
+    }
 }
 
 /// The names that `import` and `export` may use.
@@ -84,6 +96,7 @@ pub(super) fn read<'a>(file: &mut Table<'a>, base: &Path) -> Reading<'a> {
         let library = Arc::<Library>::default();
         return Reading { table: None, names: PolicyNames::of(&library), library };
     };
+    let faults_before = table.fault_count();
     let definitions = Definitions {
         prefix_sets: read_sets(&mut table, "prefix_set", "[[policy.prefix_set]]", |set| {
             members(
@@ -110,7 +123,10 @@ pub(super) fn read<'a>(file: &mut Table<'a>, base: &Path) -> Reading<'a> {
     };
     let mut names = PolicyNames::of(&Library::default());
     names.0.extend(definitions.policies.iter().map(|policy| policy.name.value.clone()));
-    let library = Library::compile(&definitions).unwrap_or_else(|problems| {
+    // Where a key is faulty its statement lacks something, and what would be said of it is not true.
+    let complete = table.fault_count() == faults_before;
+    let compiled = if complete { Library::compile(&definitions) } else { Err(Vec::new()) };
+    let library = compiled.unwrap_or_else(|problems| {
         for problem in problems {
             table.fault(problem.span, problem.what, help(&problem.help));
         }

@@ -37,7 +37,9 @@ fn headlines(result: Result<Config, ConfigError>) -> Vec<String> {
 
 #[test]
 fn every_example_is_a_configuration() {
-    for (file, neighbors) in [("minimal.toml", 1), ("speaker.toml", 2), ("monitor.toml", 3), ("route-server.toml", 3)] {
+    for (file, neighbors) in
+        [("minimal.toml", 1), ("speaker.toml", 2), ("monitor.toml", 3), ("route-server.toml", 3), ("policy.toml", 1)]
+    {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(file);
         match Config::load(&path) {
             Ok(config) => assert_eq!(config.neighbors.len(), neighbors, "{file}"),
@@ -177,7 +179,8 @@ fn a_fault_shows_its_place_its_line_and_what_would_be_accepted() {
              \x20 |\n\
              4 | [colour]\n\
              \x20 |  ^^^^^^\n\
-             \x20 = accepted here: router, api, http, state, rib, log, rpki, watch, neighbor",
+             \x20 = accepted here: router, api, http, state, rib, decision, log, rpki, watch, policy, neighbor_group, \
+             neighbor",
         ),
     ];
     for (printed, expected) in cases {

@@ -1,7 +1,7 @@
 //! What makes neighbours members of one update group: everything that what they are sent depends on.
 
 use crate::{
-    policy::{Library, PolicyChain},
+    policy::PolicyChain,
     types::Family,
     wire::bgp::{MAX_EXTENDED_LEN, MAX_LEN},
 };
@@ -36,7 +36,7 @@ impl GroupKey {
                 next_hop_self: session.settings.export_options.next_hop == NextHopRule::OwnAddress,
                 extended_next_hop: negotiated.extended_next_hop.clone(),
             },
-            export: PolicyChain::new(&Library::default(), &session.settings.export, negotiated.kind),
+            export: session.export.clone(),
             four_octet_as: negotiated.four_octet_as,
             max_len: if negotiated.extended_message { MAX_EXTENDED_LEN } else { MAX_LEN },
         }

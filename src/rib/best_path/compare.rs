@@ -97,9 +97,9 @@ impl Decision<'_> {
         }
     }
 
-    /// Weight of the neighbour. A weight that policy gives a path will stand with its attribute set and go first here.
+    /// Weight that import policy gave, else that of the neighbour.
     fn weight(&self, candidate: &Candidate<'_>) -> u16 {
-        candidate.session.weight
+        self.attrs.weight(candidate.path.set).unwrap_or(candidate.session.weight)
     }
 
     fn local_pref(&self, candidate: &Candidate<'_>) -> u32 {

@@ -2,58 +2,39 @@
 //!
 //! # What the RFC asks
 //! 1. §9: a route replaces the earlier one from the same neighbour (implicit withdraw); a withdrawn one is removed.
-//! 2. §9.1.2: a route whose AS_PATH has our AS is excluded; §9.1.2.1 excludes those whose next hop cannot be resolved.
-//! 3. RFC 4456 §8: a route with our own ORIGINATOR_ID, or with our own id in CLUSTER_LIST, has come around.
-//! 4. RFC 8212 §3: without an import policy, EBGP routes are not eligible.
+//! 2. §9.1.2: some routes are excluded; §9.1.1: policy decides about the others, and may change them.
+//! 3. §9.1.2.1 excludes routes whose next hop cannot be resolved.
 //!
 //! # What we do
 //! 1. The same. A route sent again without a change keeps its age.
-//! 2. Such paths are kept, since Adj-RIB-In is what the neighbour said, and marked as not eligible with the reason; a
-//!    replacement that is not eligible thus takes the old route away. All is judged once per attribute set. Next
-//!    hops are not resolved: there is no other routing table here to ask, every next hop counts as reachable (the
+//! 2. Excluded and rejected routes are kept, since Adj-RIB-In is what the neighbour said, and marked as not eligible with
+//!    the reason; a replacement that is not eligible thus takes the old route away. What is received stays beside
+//!    what import makes of it (`rib::attrs`), so that other policies can judge it anew: `rules` has what RFCs ask,
+//!    `judge` asks policy, `rejudge` does so again for what is kept.
+//! 3. Next hops are not resolved: there is no other routing table here to ask, every next hop counts as reachable (the
 //!    view of a collector).
-//! 3. As 2.
-//! 4. As 2.
+
+mod judge;
+mod rejudge;
+mod rules;
 
 use crate::{
-    rib::{NlriRef, Path, PathFlags, Rib},
-    types::{Asn, Family, PathId, PeerId, PeerKind, Prefix, Timestamp},
-    wire::bgp::{
-        attribute::AttrSet,
-        batch::{ItemKind, UpdateBatch, UpdateItem},
-    },
+    rib::{NlriRef, Path, PathFlags, Rib, paths::SESSION_PATHS_MAX},
+    types::{Family, PathId, PeerId, Prefix, Timestamp},
+    wire::bgp::batch::{ItemKind, UpdateBatch, UpdateItem},
+};
+
+pub use self::{
+    judge::{Judge, Judged, trace},
+    rules::{ImportRules, Unusable},
 };
 
 use super::{
     Action, BatchProgress, Engine,
-    desk::Desk,
+    desk::{Desk, Filed},
     max_prefix::{self, Outcome},
-    sessions::{Phase, Session, Slot},
+    sessions::{Phase, Slot},
 };
-
-/// Why a path is not eligible although policy accepts it; kept as the path's `detail`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
-pub enum Unusable {
-    /// Our AS is in its AS_PATH (RFC 4271 §9.1.2).
-    AsLoop = 1,
-    /// We are its ORIGINATOR_ID (RFC 4456 §8).
-    OriginatorLoop = 2,
-    /// Our cluster is in its CLUSTER_LIST (RFC 4456 §8).
-    ClusterListed = 3,
-}
-
-impl Unusable {
-    /// In words, for `explain`.
-    pub fn why(detail: u8) -> &'static str {
-        match detail {
-            1 => "own AS in AS_PATH (RFC 4271 §9.1.2)",
-            2 => "ORIGINATOR_ID is our own (RFC 4456 §8)",
-            3 => "our own cluster in CLUSTER_LIST (RFC 4456 §8)",
-            _ => "not usable",
-        }
-    }
-}
 
 impl Engine {
     /// Applies the batch from where `progress` stands until about `budget` routes were handled; true when all of
@@ -153,27 +134,49 @@ impl Engine {
     ) -> usize {
         let Some(session) = self.sessions.get_mut(slot) else { return 0 };
         let limited = !session.settings.max_prefix.is_empty();
-        let epoch = session.family_mut(item.family).epoch;
-        let flags = judge(session, item.attrs).with(if epoch { PathFlags::EPOCH } else { PathFlags::default() });
-        let mut desk = self.desk(item.family, now);
-        let set = desk.attrs.intern(item.attrs);
-        let path = Path { set, received_secs: now.secs(), path_id: 0, session: slot, flags };
+        let rules = session.import.clone();
+        let epoch = if session.family_mut(item.family).epoch { PathFlags::EPOCH } else { PathFlags::default() };
+        let (mut desk, judge) = self.desk_and_judge(item.family, now);
+        let received = desk.attrs.intern(item.attrs);
+        judge.begin(&rules, item.family, desk.attrs, received);
         let mut outcomes = Vec::new();
+        let mut dropped = false;
         let handled = desk.each_route(item, skip, budget, |desk, nlri, path_id, labels| {
-            desk.attrs.retain(set, 1);
-            if !desk.announce(nlri, Path { path_id, ..path }, labels) {
-                desk.attrs.release(set);
+            let judged = judge.path(&rules, desk.attrs, prefix_of(nlri));
+            desk.attrs.retain(judged.set, 1);
+            let flags = judged.flags.with(epoch);
+            let path = Path { set: judged.set, received_secs: now.secs(), path_id, session: slot, flags };
+            match desk.announce(nlri, path, labels) {
+                Filed::Done => {}
+                Filed::NoSuchNlri => desk.attrs.release(judged.set),
+                Filed::Full => {
+                    desk.attrs.release(judged.set);
+                    dropped = true;
+                }
             }
             if limited && let Some(session) = desk.sessions.get_mut(slot) {
                 outcomes.extend(max_prefix::check(session, item.family));
             }
             !matches!(outcomes.last(), Some(Outcome::Exceeded { .. }))
         });
-        desk.attrs.release(set);
+        judge.end(desk.attrs);
+        if dropped {
+            self.say_dropped(slot, item.family, out);
+        }
         for outcome in outcomes {
             self.act_on_limit(slot, outcome, out);
         }
         handled
+    }
+
+    /// Paths were dropped, since a prefix has all the paths it may have: one line per session.
+    fn say_dropped(&mut self, slot: Slot, family: Family, out: &mut Vec<Action>) {
+        let Some(session) = self.sessions.get_mut(slot).filter(|session| !session.warned_dropped) else { return };
+        session.warned_dropped = true;
+        let text = format!(
+            "{family} paths are dropped: a prefix keeps at most {SESSION_PATHS_MAX} of one neighbour and 65,535 of all"
+        );
+        out.push(Action::Warn { peer: session.peer, text });
     }
 
     fn import_withdrawn(
@@ -207,8 +210,13 @@ impl Engine {
 
     /// The parts that a change of one path of `family` touches.
     pub(super) fn desk(&mut self, family: Family, now: Timestamp) -> Desk<'_> {
+        self.desk_and_judge(family, now).0
+    }
+
+    /// The same, with the judge beside them.
+    fn desk_and_judge(&mut self, family: Family, now: Timestamp) -> (Desk<'_>, &mut Judge) {
         let Rib { attrs, tables } = &mut self.rib;
-        Desk {
+        let desk = Desk {
             attrs,
             table: tables.open(family),
             facts: &self.facts,
@@ -218,7 +226,16 @@ impl Engine {
             events: &mut self.events,
             best_path: self.settings.best_path,
             now,
-        }
+        };
+        (desk, &mut self.judge)
+    }
+}
+
+/// What policy is told of an NLRI.
+pub fn prefix_of(nlri: NlriRef<'_>) -> Option<Prefix> {
+    match nlri {
+        NlriRef::Prefix(prefix) => Some(prefix),
+        NlriRef::Opaque(_) => None,
     }
 }
 
@@ -273,31 +290,3 @@ impl Desk<'_> {
 const TOGETHER: usize = 16;
 
 const NOTHING: [NlriRef<'static>; TOGETHER] = [NlriRef::Opaque(&[]); TOGETHER];
-
-/// The marks of paths with this attribute set from this session: judged once per UPDATE.
-fn judge(session: &Session, set: AttrSet<'_>) -> PathFlags {
-    let none = PathFlags::default();
-    if let Some(reason) = loops(session, set) {
-        return none.with(PathFlags::UNUSABLE).with_detail(reason as u8).with(rejection(session));
-    }
-    rejection(session)
-}
-
-fn rejection(session: &Session) -> PathFlags {
-    if session.import.rejects_everything() { PathFlags::REJECTED } else { PathFlags::default() }
-}
-
-fn loops(session: &Session, set: AttrSet<'_>) -> Option<Unusable> {
-    let negotiated = &session.negotiated;
-    let own: Asn = negotiated.local_asn;
-    if set.as_path().contains(own) {
-        return Some(Unusable::AsLoop);
-    }
-    if negotiated.kind == PeerKind::External {
-        return None;
-    }
-    if set.originator_id() == Some(negotiated.local_router_id) {
-        return Some(Unusable::OriginatorLoop);
-    }
-    set.cluster_list().any(|cluster| cluster == negotiated.local_router_id).then_some(Unusable::ClusterListed)
-}

@@ -1,16 +1,18 @@
 //! What `api`, `web` and `metrics` reach of the daemon: questions go to the engine, commands to the neighbours.
 
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc,
     atomic::{AtomicBool, Ordering},
 };
 
+use super::reload::Reloader;
 use crate::{
-    config::{Config, parse_neighbor},
+    config::parse_neighbor,
     io::{bgp::Speaker, clock::Clock, rpki::Rpki, shard::ShardHandle},
     types::{Asn, Prefix, Timestamp},
     view::{
         Answer, Backend, Command, DaemonInfo, EventSource, NeighborView, Query, Refusal, Reply, Summary,
+        reload::{ReloadReport, ReloadRequest},
         rpki::{OriginCheck, RpkiView},
     },
 };
@@ -19,7 +21,7 @@ use crate::{
 pub(super) struct DaemonBackend {
     info: DaemonInfo,
     clock: Clock,
-    config: Arc<Mutex<Config>>,
+    reloader: Arc<Reloader>,
     speaker: Speaker,
     shard: ShardHandle,
     rpki: Rpki,
@@ -30,12 +32,12 @@ impl DaemonBackend {
     pub(super) fn new(
         info: DaemonInfo,
         clock: Clock,
-        config: Arc<Mutex<Config>>,
+        reloader: Arc<Reloader>,
         speaker: Speaker,
         shard: ShardHandle,
         rpki: Rpki,
     ) -> Self {
-        Self { info, clock, config, speaker, shard, rpki, ready: AtomicBool::new(false) }
+        Self { info, clock, reloader, speaker, shard, rpki, ready: AtomicBool::new(false) }
     }
 
     /// Says whether the daemon has started and is not stopping.
@@ -68,7 +70,7 @@ impl Backend for DaemonBackend {
 
     fn command(&self, command: Command) -> Reply<()> {
         let speaker = self.speaker.clone();
-        let config = Arc::clone(&self.config);
+        let reloader = Arc::clone(&self.reloader);
         Box::pin(async move {
             match command {
                 Command::Reset { peer, hard: true, text } => speaker.reset(peer, text).await,
@@ -76,12 +78,26 @@ impl Backend for DaemonBackend {
                 Command::Enable { peer } => speaker.enable(peer).await,
                 Command::Disable { peer, text } => speaker.disable(peer, text).await,
                 Command::Add { toml } => {
-                    let config = config.lock().unwrap_or_else(PoisonError::into_inner);
+                    let config = reloader.current();
                     let neighbor =
                         parse_neighbor(&toml, &config).map_err(|error| Refusal::Invalid(error.to_string()))?;
                     speaker.add(neighbor.settings(&config.router))
                 }
                 Command::Remove { peer } => speaker.remove_peer(peer),
+            }
+        })
+    }
+
+    fn reload(&self, request: ReloadRequest) -> Reply<ReloadReport> {
+        let reloader = Arc::clone(&self.reloader);
+        Box::pin(async move {
+            // Sets of millions take a while to read.
+            let done = tokio::task::spawn_blocking(move || reloader.reload_file(request)).await;
+            match done {
+                Ok(Some(Ok(report))) => Ok(report),
+                Ok(Some(Err(faults))) => Err(Refusal::Invalid(faults.to_string())),
+                Ok(None) => Err(Refusal::NotNow("this daemon was not started from a file".to_owned())),
+                Err(_) => Err(Refusal::Stopping),
             }
         })
     }

@@ -1,18 +1,14 @@
-//! Wiring only: start order, runtimes, reload, drain and stop. `backend` is what readers reach, `logging` how
-//! lines are written.
+//! Wiring only: start order, runtimes, drain and stop. `backend` is what readers reach, `reload` goes over to another
+//! configuration, `logging` is how lines are written.
 //!
 //! Threads: one for the engine; a runtime with a worker per core for sessions; a runtime of its own for readers
 //! (gRPC, HTTP), so that they are answered while tables load.
 
 mod backend;
 mod logging;
+mod reload;
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-    thread::JoinHandle,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, thread::JoinHandle, time::Duration};
 
 use tokio::{
     net::TcpListener,
@@ -23,9 +19,10 @@ use tracing::{info, warn};
 
 use self::backend::DaemonBackend;
 pub use self::logging::init as init_logging;
+use self::reload::Reloader;
 use crate::{
     api,
-    config::{self, Change, Config, Listener},
+    config::{Config, Listener},
     engine::EngineSettings,
     io::{
         bgp::Speaker,
@@ -35,7 +32,10 @@ use crate::{
         sockopt,
     },
     metrics,
-    view::{Backend, DaemonInfo},
+    view::{
+        Backend, DaemonInfo,
+        reload::{ReloadReport, ReloadRequest},
+    },
     web,
 };
 
@@ -46,7 +46,7 @@ const READER_THREADS_MAX: usize = 4;
 
 /// A running daemon. Several can run in one process.
 pub struct Daemon {
-    config: Arc<Mutex<Config>>,
+    reloader: Arc<Reloader>,
     speaker: Speaker,
     shard: ShardHandle,
     backend: Arc<DaemonBackend>,
@@ -60,12 +60,24 @@ pub struct Daemon {
 }
 
 impl Daemon {
+    /// Starts what the file at `path` says, which was read into `config`; reloads read it again.
+    ///
+    /// # Errors
+    /// As `start`.
+    pub fn start_with_file(config: Config, path: PathBuf) -> Result<Self, String> {
+        Self::launch(config, Some(path))
+    }
+
     /// Starts what `config` describes. Listeners are bound first, so that trouble shows before anything moves.
     /// Brings its own runtimes, so it must not be called inside one.
     ///
     /// # Errors
     /// A sentence that names the fix: an address or port cannot be had, a thread cannot be made.
     pub fn start(config: Config) -> Result<Self, String> {
+        Self::launch(config, None)
+    }
+
+    fn launch(config: Config, file: Option<PathBuf>) -> Result<Self, String> {
         let clock = Clock::start();
         if let Err(error) = sockopt::raise_open_file_limit() {
             warn!("the limit of open files cannot be raised: {error}");
@@ -105,14 +117,14 @@ impl Daemon {
             listen: speaker.listening(),
             best_path: config.rib.best_path,
         };
-        let config = Arc::new(Mutex::new(config));
+        let reloader = Arc::new(Reloader::new(config, file, speaker.clone(), shard.clone()));
         let backend =
-            Arc::new(DaemonBackend::new(info, clock, Arc::clone(&config), speaker.clone(), shard.clone(), rpki));
+            Arc::new(DaemonBackend::new(info, clock, Arc::clone(&reloader), speaker.clone(), shard.clone(), rpki));
         let (stop_readers, _) = watch::channel(false);
         let mut daemon = Self {
             api: api_listener.as_ref().and_then(|listener| listener.local_addr().ok()),
             http: http_listener.as_ref().and_then(|listener| listener.local_addr().ok()),
-            config,
+            reloader,
             speaker,
             shard,
             backend,
@@ -143,7 +155,7 @@ impl Daemon {
     }
 
     fn add_neighbors(&self) {
-        let config = self.lock_config();
+        let config = self.reloader.current();
         for neighbor in &config.neighbors {
             if let Err(refusal) = self.speaker.add(neighbor.settings(&config.router)) {
                 warn!("{} not added: {refusal}", neighbor.label());
@@ -152,7 +164,7 @@ impl Daemon {
     }
 
     fn say_hello(&self) {
-        let config = self.lock_config();
+        let config = self.reloader.current();
         let places = |addresses: &[SocketAddr]| -> String {
             match addresses {
                 [] => "nowhere".to_owned(),
@@ -203,50 +215,17 @@ impl Daemon {
         self.engine.as_ref().is_some_and(|engine| !engine.is_finished())
     }
 
-    /// Goes over to `new`: neighbours are added, removed, or reset with other settings; sessions whose settings
-    /// are the same go on. Returns what was changed.
-    pub fn reload(&self, new: Config) -> Vec<Change> {
-        let mut current = self.lock_config();
-        let changes = config::diff(&current, &new);
-        for change in &changes {
-            info!("reload: {change}");
-            // What belongs to [router] stays as it was until the daemon is started again.
-            match change {
-                Change::Added(neighbor) => {
-                    // An operator may have added it by command already: the file decides now.
-                    self.speaker.remove(neighbor.remote, true);
-                    self.add(neighbor.settings(&current.router));
-                }
-                Change::Removed(neighbor) => {
-                    self.speaker.remove(neighbor.remote, false);
-                }
-                Change::Changed { neighbor, resets: true, .. } => {
-                    self.speaker.remove(neighbor.remote, true);
-                    self.add(neighbor.settings(&current.router));
-                }
-                Change::Changed { neighbor, resets: false, .. } => {
-                    self.speaker.rename(neighbor.settings(&current.router));
-                }
-                Change::NeedsRestart(_) => {}
-            }
-        }
-        if changes.is_empty() {
-            info!("reload: nothing changed");
-        }
-        let router = current.router.clone();
-        *current = Config { router, ..new };
-        changes
+    /// Goes over to `new`, or changes nothing: neighbours are added, removed, or reset with other settings; sessions
+    /// that need not notice go on. The report says what changed and what became of it.
+    pub fn reload(&self, new: Config, request: ReloadRequest) -> ReloadReport {
+        self.reloader.reload(new, request)
     }
 
-    fn add(&self, settings: crate::io::bgp::NeighborSettings) {
-        let label = settings.label(settings.remote);
-        if let Err(refusal) = self.speaker.add(settings) {
-            warn!("{label} not added: {refusal}");
+    /// As `reload`, to what the daemon's file says now. Everything that happens is logged, faults of the file, too.
+    pub fn reload_file(&self) {
+        if self.reloader.reload_file(ReloadRequest::default()).is_none() {
+            warn!("reload: this daemon was not started from a file");
         }
-    }
-
-    fn lock_config(&self) -> std::sync::MutexGuard<'_, Config> {
-        self.config.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends in order: neighbours are told, readers are let go, the engine stops. Takes a few seconds at most.

@@ -13,6 +13,7 @@ mod local;
 pub mod mrt;
 mod neighbor;
 mod output;
+mod reload;
 mod rib;
 mod route;
 mod rpki;
@@ -111,6 +112,8 @@ enum AskingVerb {
     Explain(explain::ExplainArgs),
     /// RPKI: sources, counts and age; or the state of a prefix and AS with what decided it
     Rpki(rpki::RpkiArgs),
+    /// Reads the daemon's configuration file again and goes over to it, or changes nothing
+    Reload(reload::ReloadArgs),
     /// Originates a route of our own, until it is withdrawn or the daemon ends
     Announce(local::AnnounceArgs),
     /// Takes back a route that `announce` originated
@@ -193,6 +196,7 @@ fn ask(verb: AskingVerb, global: &Global, terminal: bool, out: &mut dyn Write) -
             AskingVerb::Watch(args) => watch::run(args, client, &mut output).await,
             AskingVerb::Explain(args) => explain::run(args, client, &mut output).await,
             AskingVerb::Rpki(args) => rpki::run(args, client, &mut output).await,
+            AskingVerb::Reload(args) => reload::run(args, client, &mut output).await,
             AskingVerb::Announce(args) => local::announce(args, client, &mut output).await,
             AskingVerb::Withdraw(args) => local::withdraw(args, client, &mut output).await,
         }

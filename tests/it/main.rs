@@ -14,6 +14,7 @@ mod malformed_live;
 mod mrt;
 mod net;
 mod network;
+mod reload;
 mod router;
 mod rpki;
 mod rtr;

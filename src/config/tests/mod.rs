@@ -352,30 +352,6 @@ fn a_password_is_never_printed() {
 }
 
 #[test]
-fn a_reload_tells_what_it_changes_and_which_sessions_it_resets() {
-    let old = with_neighbor("name = \"a\"\n[[neighbor]]\naddress = \"192.0.2.2\"\nremote_asn = 64497\n").unwrap();
-    assert_eq!(diff(&old, &old), []);
-    let new = with_neighbor(
-        "name = \"b\"\nhold_time = \"30s\"\n[[neighbor]]\naddress = \"192.0.2.3\"\nremote_asn = 64497\n\
-         [log]\nlevel = \"debug\"\n",
-    )
-    .unwrap();
-    let told: Vec<String> = diff(&old, &new).iter().map(ToString::to_string).collect();
-    assert_eq!(
-        told,
-        [
-            "[log]: changed, takes effect when ribwatch is started again",
-            "neighbor 192.0.2.2: removed, its session ends",
-            "neighbor b (192.0.2.1): changed (hold_time, name), its session resets",
-            "neighbor 192.0.2.3: added",
-        ]
-    );
-    let renamed = with_neighbor("name = \"c\"\n[[neighbor]]\naddress = \"192.0.2.2\"\nremote_asn = 64497\n").unwrap();
-    let told: Vec<String> = diff(&old, &renamed).iter().map(ToString::to_string).collect();
-    assert_eq!(told, ["neighbor c (192.0.2.1): changed (name), its session goes on"]);
-}
-
-#[test]
 fn a_neighbour_of_run_time_is_read_alone_and_against_the_router() {
     let config = with_router("").unwrap();
     let neighbor = parse_neighbor("address = \"192.0.2.9\"\nremote_asn = 64499\n", &config).unwrap();
@@ -437,3 +413,4 @@ fn those_outside_a_confederation_know_us_by_its_identifier() {
 }
 
 mod groups;
+mod reload;

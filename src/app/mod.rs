@@ -1,10 +1,11 @@
 //! Wiring only: start order, runtimes, drain and stop. `backend` is what readers reach, `reload` goes over to another
-//! configuration, `logging` is how lines are written.
+//! configuration, `kept_routes` joins routes of our own to their journal, `logging` is how lines are written.
 //!
 //! Threads: one for the engine; a runtime with a worker per core for sessions; a runtime of its own for readers
 //! (gRPC, HTTP), so that they are answered while tables load.
 
 mod backend;
+mod kept_routes;
 mod logging;
 mod reload;
 
@@ -17,9 +18,8 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use self::backend::DaemonBackend;
 pub use self::logging::init as init_logging;
-use self::reload::Reloader;
+use self::{backend::DaemonBackend, kept_routes::KeptRoutes, reload::Reloader};
 use crate::{
     api,
     config::{Config, Listener},
@@ -95,12 +95,21 @@ impl Daemon {
             cluster_id: config.router.cluster_id,
             confederation: config.router.confederation.clone(),
             decision: config.decision.clone(),
+            owned: config.router.owned.clone(),
             ..EngineSettings::new(config.router.asn, config.router.router_id)
         };
         let (shard, engine) =
             shard::start(settings, clock).map_err(|error| format!("the engine cannot be started: {error}"))?;
         // Before any session, so that each finds its policies.
         shard.set_policies(config.policy.library.clone());
+        let kept = match &config.state {
+            Some(state) => Some(KeptRoutes::open(&state.dir)?),
+            None => None,
+        };
+        if let Some(kept) = &kept {
+            // Before any session: neighbours hear of them with their first UPDATEs.
+            readers_runtime.block_on(kept.originate_again(&shard));
+        }
         let speaker = {
             let _inside = sessions_runtime.enter();
             Speaker::bind(&config.router.listen, clock, shard.clone()).map_err(|why| format!("[router] {why}"))?
@@ -118,8 +127,15 @@ impl Daemon {
             best_path: config.rib.best_path,
         };
         let reloader = Arc::new(Reloader::new(config, file, speaker.clone(), shard.clone()));
-        let backend =
-            Arc::new(DaemonBackend::new(info, clock, Arc::clone(&reloader), speaker.clone(), shard.clone(), rpki));
+        let backend = Arc::new(DaemonBackend::new(
+            info,
+            clock,
+            Arc::clone(&reloader),
+            speaker.clone(),
+            shard.clone(),
+            kept,
+            rpki,
+        ));
         let (stop_readers, _) = watch::channel(false);
         let mut daemon = Self {
             api: api_listener.as_ref().and_then(|listener| listener.local_addr().ok()),

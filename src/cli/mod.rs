@@ -114,8 +114,10 @@ enum AskingVerb {
     Rpki(rpki::RpkiArgs),
     /// Reads the daemon's configuration file again and goes over to it, or changes nothing
     Reload(reload::ReloadArgs),
-    /// Originates a route of our own, until it is withdrawn or the daemon ends
-    Announce(local::AnnounceArgs),
+    /// Routes of our own: add, del, list, blackhole
+    Route(local::RouteArgs),
+    /// Originates a route of our own: `route add` in short
+    Announce(Box<local::AnnounceArgs>),
     /// Takes back a route that `announce` originated
     Withdraw(local::WithdrawArgs),
 }
@@ -197,7 +199,8 @@ fn ask(verb: AskingVerb, global: &Global, terminal: bool, out: &mut dyn Write) -
             AskingVerb::Explain(args) => explain::run(args, client, &mut output).await,
             AskingVerb::Rpki(args) => rpki::run(args, client, &mut output).await,
             AskingVerb::Reload(args) => reload::run(args, client, &mut output).await,
-            AskingVerb::Announce(args) => local::announce(args, client, &mut output).await,
+            AskingVerb::Route(args) => local::run(args, client, &mut output).await,
+            AskingVerb::Announce(args) => local::announce(*args, client, &mut output).await,
             AskingVerb::Withdraw(args) => local::withdraw(args, client, &mut output).await,
         }
     })

@@ -80,10 +80,9 @@ impl Config {
                     .to_owned(),
             );
         }
-        notes.push(match &self.state {
-            Some(_) => "[state] dir is checked but not active in this build: nothing is kept over a restart".to_owned(),
-            None => "no [state] dir: nothing is kept over a restart".to_owned(),
-        });
+        if self.state.is_none() {
+            notes.push("no [state] dir: nothing is kept over a restart".to_owned());
+        }
         notes
     }
 

@@ -42,7 +42,7 @@ mod summary;
 pub mod transform;
 mod update_group;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -51,12 +51,12 @@ use crate::{
     rib::{Rib, SessionFacts, Source},
     session::negotiate::Negotiated,
     types::{Family, PeerId, PeerKind, Timestamp},
-    view::EventBatch,
+    view::{EventBatch, Nlri},
     wire::bgp::{RouteRefresh, notification::Notification},
 };
 
 pub use self::settings::{
-    AddPathSelect, Confederation, EngineSettings, ExportOptions, ImportOptions, LocalAs, MaxPrefix, NextHopRule,
+    AddPathSelect, Confederation, EngineSettings, ExportOptions, ImportOptions, LocalAs, MaxPrefix, NextHopRule, Owned,
     PeerSettings, RemovePrivate, Retention,
 };
 use self::{
@@ -168,6 +168,8 @@ pub struct Engine {
     groups: Groups,
     events: Events,
     background: Background,
+    /// Routes of our own, for those who ask for a list of them.
+    locals: BTreeSet<(Family, Nlri)>,
     /// Refreshes of neighbours that are under way; most of the time none.
     refreshing: Vec<(Slot, Family)>,
     /// Sessions whose queue is full.
@@ -207,6 +209,7 @@ impl Engine {
             groups: Groups::default(),
             events: Events::default(),
             background: Background::default(),
+            locals: BTreeSet::new(),
             refreshing: Vec::new(),
             blocked: Vec::new(),
             regrouping: Vec::new(),

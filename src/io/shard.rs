@@ -99,7 +99,11 @@ impl Question {
     fn is_bulk(&self) -> bool {
         match &self.query {
             Query::Routes(routes) => matches!(routes.prefix, None | Some(PrefixMatch::Longer(_))),
-            Query::Explain { .. } | Query::Summary | Query::Originate(_) | Query::Withdraw { .. } => false,
+            Query::Explain { .. }
+            | Query::Summary
+            | Query::Originate(_)
+            | Query::Withdraw { .. }
+            | Query::LocalRoutes { .. } => false,
         }
     }
 }
@@ -502,7 +506,7 @@ mod tests {
         attrs.origin(Origin::Igp).as_path_sequence(&[]);
         attrs.next_hop(Family::IPV4_UNICAST, NextHop::new(std::net::Ipv4Addr::new(192, 0, 2, 1).into()));
         let prefix = Prefix::v4(0xcb00_7100 + number, 32);
-        Query::Originate(LocalRoute { prefix, family: Family::IPV4_UNICAST, attrs: attrs.finish() })
+        Query::Originate(LocalRoute::plain(Family::IPV4_UNICAST, prefix, attrs.finish()))
     }
 
     #[tokio::test]

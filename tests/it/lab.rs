@@ -467,7 +467,7 @@ impl Lab {
         let family = family_of(p(prefix));
         let unspecified: IpAddr =
             if family.afi == 1 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-        let route = LocalRoute { prefix: p(prefix), family, attrs: attrs.octets(family, unspecified) };
+        let route = LocalRoute::plain(family, p(prefix), attrs.octets(family, unspecified));
         self.ask(&Query::Originate(route))
     }
 

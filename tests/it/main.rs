@@ -9,6 +9,7 @@ mod decision;
 mod engine;
 mod export;
 mod fake;
+mod injection;
 mod lab;
 mod malformed_live;
 mod mrt;

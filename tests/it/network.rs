@@ -262,7 +262,7 @@ impl Network {
         }
         let octets = attrs.octets(V4, "0.0.0.0".parse().unwrap());
         self.routers[router].originated.insert(prefix, octets.clone());
-        self.ask(router, &Query::Originate(LocalRoute { prefix, family: V4, attrs: octets }));
+        self.ask(router, &Query::Originate(LocalRoute::plain(V4, prefix, octets)));
     }
 
     fn withdraw(&mut self, router: usize) {
@@ -270,7 +270,7 @@ impl Network {
         if !mine.is_empty() {
             let prefix = mine[self.dice.roll(mine.len())];
             self.routers[router].originated.remove(&prefix);
-            self.ask(router, &Query::Withdraw { family: V4, prefix });
+            self.ask(router, &Query::Withdraw { family: V4, nlri: prefix.into() });
         }
     }
 
@@ -278,7 +278,7 @@ impl Network {
     fn restart(&mut self, router: usize) {
         self.routers[router].engine = fresh_engine(self.routers[router].asn, router);
         for (prefix, attrs) in self.routers[router].originated.clone() {
-            self.ask(router, &Query::Originate(LocalRoute { prefix, family: V4, attrs }));
+            self.ask(router, &Query::Originate(LocalRoute::plain(V4, prefix, attrs)));
         }
         for at in 0..self.sides.len() {
             if self.sides[at].router == router {

@@ -166,13 +166,14 @@ fn sections(old: &Config, new: &Config) -> Vec<Change> {
 }
 
 fn router_keys(old: &Router, new: &Router) -> Vec<&'static str> {
-    let Router { asn, router_id, listen, hostname, cluster_id, confederation } = old;
+    let Router { asn, router_id, listen, hostname, cluster_id, confederation, owned } = old;
     let keys = [
         ("asn", *asn != new.asn),
         ("router_id", *router_id != new.router_id),
         ("listen", *listen != new.listen),
         ("hostname", *hostname != new.hostname),
         ("cluster_id", *cluster_id != new.cluster_id),
+        ("owned", *owned != new.owned),
         ("confederation", *confederation != new.confederation),
     ];
     keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()

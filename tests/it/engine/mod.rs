@@ -7,6 +7,7 @@ use crate::lab::Lab;
 mod attributes;
 mod events;
 mod export;
+mod families;
 mod import;
 mod queries;
 mod sessions;

@@ -98,7 +98,6 @@ upstreams = [64496, 64497]
             "[[watch.prefix]] is checked but not active in this build: no alerts are raised",
             "local_role is told and compared with the neighbor's, but routes are neither marked nor checked with it \
              in this build (OTC, RFC 9234 §5)",
-            "[state] dir is checked but not active in this build: nothing is kept over a restart",
         ]
     );
 }

@@ -1,8 +1,9 @@
 //! BGP over TCP: the listeners, the list of neighbours, and one task per neighbour around its session.
 //!
 //! `task` is the loop of one neighbour and `act` what its session asks of it; `connection` and `outbox` are one
-//! TCP connection, `socket` opens them, `keys` are those of the listeners; `neighbor` is what readers see, `words` what people read, `settings` what
-//! is configured. This file is the list: who exists, who may connect, and the commands of an operator.
+//! TCP connection, `socket` opens them, `keys` are those of the listeners; `neighbor` is what readers see, `words`
+//! what people read, `settings` what is configured. This file is the list: who exists, who may connect, and the
+//! commands of an operator.
 //!
 //! A neighbour from a range exists from its connection until that is gone; its id is not used again, so that
 //! what the engine still purges cannot be taken for routes of the next one.

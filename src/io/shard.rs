@@ -74,6 +74,8 @@ pub(super) enum Feed {
     },
     /// The session ended, or (`may_return`) was lost; also: what was kept of it is not to be kept any more.
     Down { peer: PeerId, may_return: bool },
+    /// The session goes on with other settings.
+    Reconfigure { peer: PeerId, settings: Arc<PeerSettings> },
     /// ROUTE-REFRESH came.
     Refresh { peer: PeerId, refresh: RouteRefresh },
     /// UPDATEs came.
@@ -427,6 +429,12 @@ impl Shard {
             Feed::Down { peer, may_return } => {
                 self.tell_engine(if may_return { Input::PeerLost { peer } } else { Input::PeerDown { peer } });
                 self.peers.remove(&peer);
+            }
+            Feed::Reconfigure { peer, settings } => {
+                if let Some(mailbox) = self.peers.get_mut(&peer) {
+                    mailbox.name = Arc::clone(&settings.name);
+                }
+                self.tell_engine(Input::Reconfigure { peer, settings });
             }
             Feed::Refresh { peer, refresh } => self.tell_engine(Input::Refresh { peer, refresh }),
             Feed::Updates { peer, batch } => self.apply(peer, batch),

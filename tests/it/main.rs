@@ -18,6 +18,7 @@ mod network;
 mod policies;
 mod policy;
 mod policy_cli;
+mod reload;
 mod restart;
 mod router;
 mod rpki;

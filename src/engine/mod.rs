@@ -51,6 +51,7 @@ use crate::{
     rib::{Rib, SessionFacts, Source},
     session::negotiate::Negotiated,
     types::{Family, PeerId, PeerKind, Timestamp},
+    validation,
     view::{EventBatch, Nlri},
     wire::bgp::{RouteRefresh, notification::Notification},
 };
@@ -92,6 +93,8 @@ pub enum Input {
     /// All policies and sets that neighbours' settings can name, from now on. Sessions whose policies mean something
     /// else are judged again and sent the difference; none ends.
     Policies(Arc<Library>),
+    /// What RPKI says is something else now.
+    Rpki(Box<validation::Update>),
     /// Its settings are others now, and its session goes on: what it sent is judged again where that matters, and it is
     /// sent the difference. Not for what OPEN says, or for `monitor_only`.
     Reconfigure {
@@ -224,6 +227,7 @@ impl Engine {
             Input::PeerUp { peer, settings, negotiated } => self.peer_up(now, peer, settings, negotiated, out),
             Input::PeerDown { peer } => self.peer_down(peer),
             Input::Policies(library) => self.take_policies(library),
+            Input::Rpki(update) => self.take_rpki(now, *update),
             Input::Reconfigure { peer, settings } => self.reconfigure(peer, settings, out),
             Input::Refresh { peer, refresh } => self.refresh(now, peer, refresh, out),
             Input::Writable { peer } => self.writable(peer),

@@ -32,6 +32,7 @@ use crate::{
     policy::Library,
     session::negotiate::Negotiated,
     types::PeerId,
+    validation::Update,
     view::{Answer, Delivery, EventBatch, EventSource, PrefixMatch, Query, Refusal, Summary},
     wire::bgp::{RouteRefresh, batch::UpdateBatch, notification::Notification},
 };
@@ -113,6 +114,7 @@ enum Call {
     Subscribe { reply: oneshot::Sender<broadcast::Receiver<Arc<EventBatch>>> },
     Writable { peer: PeerId },
     Policies(Arc<Library>),
+    Rpki(Box<Update>),
     Stop,
 }
 
@@ -177,6 +179,12 @@ impl ShardHandle {
     pub fn set_policies(&self, library: Arc<Library>) {
         // An engine that is gone has nothing to judge.
         let _ = self.calls.send(Call::Policies(library));
+    }
+
+    /// RPKI says something else now.
+    pub fn set_rpki(&self, update: Update) {
+        // An engine that is gone judges nothing.
+        let _ = self.calls.send(Call::Rpki(Box::new(update)));
     }
 
     /// Ends the engine's thread after the call it is at.
@@ -362,6 +370,10 @@ impl Shard {
                 let _ = reply.send(events);
             }
             Call::Writable { peer } => self.tell_engine(Input::Writable { peer }),
+            Call::Rpki(update) => {
+                self.changed = true;
+                self.tell_engine(Input::Rpki(update));
+            }
             Call::Policies(library) => {
                 self.changed = true;
                 self.tell_engine(Input::Policies(library));

@@ -63,6 +63,8 @@ impl Renderer {
             rejected_by: row.rejected_by.as_deref().unwrap_or_default().to_owned(),
             labels,
             multipath: row.multipath,
+            validation: row.validation.answer().unwrap_or_default().to_owned(),
+            aspa: row.aspa.answer().unwrap_or_default().to_owned(),
             attributes: self.attributes(attrs),
             nlri: typed,
             nlri_octets: octets,

@@ -125,7 +125,8 @@ impl Daemon {
         };
         let rpki = {
             let _inside = sessions_runtime.enter();
-            Rpki::start(&config.rpki, clock, Box::new(|_| {}))
+            let shard = shard.clone();
+            Rpki::start(&config.rpki, clock, Box::new(move |update| shard.set_rpki(update)))
         };
         let info = DaemonInfo {
             version: env!("CARGO_PKG_VERSION"),

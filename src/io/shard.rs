@@ -34,6 +34,7 @@ use crate::{
     rib::Knobs,
     session::negotiate::Negotiated,
     types::{PeerId, Timestamp},
+    validation::Update,
     view::{Answer, Delivery, EventBatch, EventSource, PrefixMatch, Query, Refusal, Summary},
     wire::bgp::{RouteRefresh, batch::UpdateBatch, notification::Notification},
 };
@@ -117,6 +118,7 @@ enum Call {
     Restarted { expected: Vec<IpAddr>, until: Timestamp },
     Policies(Arc<Library>),
     Decision(Knobs),
+    Rpki(Box<Update>),
     Stop,
 }
 
@@ -187,6 +189,12 @@ impl ShardHandle {
     pub fn set_decision(&self, knobs: Knobs) {
         // An engine that is gone has nothing to choose.
         let _ = self.calls.send(Call::Decision(knobs));
+    }
+
+    /// RPKI says something else now.
+    pub fn set_rpki(&self, update: Update) {
+        // An engine that is gone judges nothing.
+        let _ = self.calls.send(Call::Rpki(Box::new(update)));
     }
 
     /// Ends the engine's thread after the call it is at.
@@ -380,6 +388,10 @@ impl Shard {
             }
             Call::Writable { peer } => self.tell_engine(Input::Writable { peer }),
             Call::Restarted { expected, until } => self.tell_engine(Input::Restarted { expected, until }),
+            Call::Rpki(update) => {
+                self.changed = true;
+                self.tell_engine(Input::Rpki(update));
+            }
             Call::Policies(library) => {
                 self.changed = true;
                 self.tell_engine(Input::Policies(library));

@@ -20,6 +20,7 @@ pub use crate::session::{
 };
 use crate::{
     types::{Asn, Family, PathId, PeerId, Prefix, RouterId, Timestamp},
+    validation::{OriginState, PathState},
     wire::bgp::{attribute::AttrSet, nlri},
 };
 
@@ -113,6 +114,10 @@ pub struct RouteRow {
     pub received_at: Timestamp,
     /// The policy that rejected it, by name; `None` when accepted.
     pub rejected_by: Option<Arc<str>>,
+    /// State of its origin (RFC 6811).
+    pub validation: OriginState,
+    /// State of its AS_PATH (ASPA).
+    pub aspa: PathState,
 }
 
 /// A bounded part of a table, read at one moment.

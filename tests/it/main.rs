@@ -27,6 +27,7 @@ mod session;
 mod simulation;
 mod tidy;
 mod traps;
+mod validity;
 mod vectors;
 mod vectors_update;
 mod watch;

@@ -52,7 +52,8 @@ impl Engine {
             Query::Explain { family, prefix } => self.explain(now, *family, *prefix).map(Answer::Explanation),
             Query::Summary => Ok(Answer::Summary(self.summary())),
             Query::Originate(route) => self.originate(now, route).map(Answer::Done),
-            Query::Withdraw { family, prefix } => self.withdraw_local(now, *family, *prefix).map(Answer::Done),
+            Query::Withdraw { family, nlri } => self.withdraw_local(now, *family, nlri).map(Answer::Done),
+            Query::LocalRoutes { after, limit } => Ok(Answer::Routes(self.local_routes(after.as_ref(), *limit))),
         };
         self.events.publish(out);
         answer

@@ -134,6 +134,7 @@ fn spec(asn: u32, kind: PeerKind) -> Spec {
             enhanced_refresh: false,
             extended_next_hop: Vec::new(),
             graceful_restart: None,
+            long_lived: None,
             local_role: None,
             hostname: None,
             software: None,
@@ -361,6 +362,19 @@ impl Lab {
         self.handle(Input::PeerDown { peer });
     }
 
+    /// The session is lost, and the neighbour may be back.
+    pub fn lost(&mut self, who: Who) {
+        self.neighbors[who].up = false;
+        self.neighbors[who].queue.clear();
+        let peer = self.id(who);
+        self.handle(Input::PeerLost { peer });
+    }
+
+    /// From its next session on the neighbour agrees on something else.
+    pub fn agrees(&mut self, who: Who, change: impl FnOnce(&mut Negotiated)) {
+        change(&mut self.neighbors[who].spec.negotiated);
+    }
+
     /// Everybody reads, and the engine comes to rest.
     pub fn settle_reading(&mut self) {
         for neighbor in &mut self.neighbors {
@@ -510,7 +524,7 @@ impl Lab {
         let family = family_of(p(prefix));
         let unspecified: IpAddr =
             if family.afi == 1 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-        let route = LocalRoute { prefix: p(prefix), family, attrs: attrs.octets(family, unspecified) };
+        let route = LocalRoute::plain(family, p(prefix), attrs.octets(family, unspecified));
         self.ask(&Query::Originate(route))
     }
 

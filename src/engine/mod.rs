@@ -202,7 +202,7 @@ pub struct Engine {
     blocked: Vec<Slot>,
     /// Sessions whose update group may have to be another one; most of the time none.
     regrouping: Vec<Slot>,
-    /// The attributes of the default route that neighbours are sent with `default_originate`; kept once it was needed.
+    /// The attributes of the default route that neighbours are sent with `default_originate`; while an export goes on.
     default_set: Option<SetId>,
     /// Buffers of `export`, kept between pages.
     stream: Stream,

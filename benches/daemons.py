@@ -76,6 +76,11 @@ class Daemon:
             self.process.kill()
             self.process.wait()
 
+    def obituary(self):
+        """How the process ended and its last words, to put behind what failed; empty while it lives."""
+        ended = self.process.poll() if self.process else None
+        return "" if ended is None else f"; daemon exit code {ended}: {self.log_tail()}"
+
     def log_tail(self):
         with open(self.path("log"), encoding="utf-8", errors="replace") as file:
             return "".join(file.readlines()[-8:])

@@ -1,10 +1,11 @@
 """Feeds the same table over loopback to ribwatch and to other BGP daemons and prints what it cost each.
 
   benches/run                      all scenarios with ribwatch and BIRD, the first one with every daemon (ALL=1: all)
-  benches/run ingest propagate     only these scenarios: ingest, peers, propagate, readers
+  benches/run ingest propagate     only these: ingest peers propagate fanin withdraw rs-policy prefix-set readers
   benches/run --daemons BIRD,FRR   only these daemons
   benches/run --mrt FILE           a recorded feed (BGP4MP; .gz .bz2 .xz or plain) in place of the made table
   benches/run --prefixes N --seed N --scale X     another table; --scale 2 doubles every scenario (linearity)
+  benches/run --peers N            another number of peers (rs-policy: clients)
   benches/run --cpus 0|all         where the daemon may run (default 0; the feeder is on the last CPU)
   benches/run --ribwatch FILE      another binary than target/release/ribwatch
   benches/run --json FILE          the figures for machines, too
@@ -28,15 +29,19 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 sys.dont_write_bytecode = True
 import daemons  # noqa: E402  (its folder is known only now)
+import policies  # noqa: E402
 import readers  # noqa: E402
 
 LIMIT_SECONDS = 300
 CHURN_ROUNDS = 5
-# name: (prefixes, sending peers, with a receiver and churn, what it is)
+# name: (prefixes, sending peers, with a receiver, what follows the table, what it is)
 SCENARIOS = {
-    "ingest": (1_000_000, 1, False, "1 peer x {prefixes:,} prefixes in"),
-    "peers": (100_000, 30, False, "30 peers x {prefixes:,} prefixes in, own paths each"),
-    "propagate": (1_000_000, 1, True, "1 peer x {prefixes:,} prefixes in, 1 peer out; then 20 % churn five times"),
+    "ingest": (1_000_000, 1, False, [], "1 peer x {prefixes:,} prefixes in"),
+    "peers": (100_000, 30, False, [], "30 peers x {prefixes:,} prefixes in, own paths each"),
+    "propagate": (1_000_000, 1, True, ["churn"] * CHURN_ROUNDS,
+                  "1 peer x {prefixes:,} prefixes in, 1 peer out; then 20 % churn five times"),
+    "fanin": (200_000, 10, True, [], "10 peers x the same {prefixes:,} prefixes in, the best of each to 1 peer"),
+    "withdraw": (1_000_000, 1, True, ["withdraw"], "1 peer x {prefixes:,} prefixes in, 1 peer out; then all is taken back"),
 }
 
 
@@ -46,6 +51,8 @@ class Failure(Exception):
 
 class Feeder:
     """The table_feed process: commands in, facts out."""
+
+    Failure = Failure
 
     def __init__(self, program, arguments, cpu):
         self.process = subprocess.Popen(
@@ -102,8 +109,8 @@ def figures(label, usage, before, paths, wall, cpu):
 
 def measure(kind, scenario, options, feeder_program):
     """Runs one scenario with one daemon; returns its rows."""
-    prefixes, peers, receiver, _ = SCENARIOS[scenario]
-    prefixes = int((options.prefixes or prefixes) * options.scale)
+    prefixes, peers, receiver, steps, _ = SCENARIOS[scenario]
+    prefixes, peers = int((options.prefixes or prefixes) * options.scale), options.peers or peers
     arguments = ["--prefixes", str(prefixes), "--peers", str(peers), "--seed", str(options.seed)]
     arguments += ["--listen-port", str(daemons.PORT)]
     arguments += ["--receiver"] if receiver else []
@@ -123,18 +130,16 @@ def measure(kind, scenario, options, feeder_program):
             neighbors += [daemons.Neighbor("127.0.2.1", 64999, receives=True)] if receiver else []
             daemon.start(neighbors, [] if options.cpus == "all" else ["taskset", "-c", options.cpus])
             feeder.wait_for("established", time.monotonic() + 90)
-            return table, drive(daemon, feeder, table, receiver, options, deadline)
+            return table, drive(daemon, feeder, table, receiver, steps, options, deadline)
         except Failure as failure:
-            ended = daemon.process.poll() if daemon.process else None
-            tail = daemon.log_tail() if daemon.process and ended is not None else ""
-            raise Failure(f"{failure}" + (f"; daemon exit code {ended}: {tail}" if ended is not None else "")) from None
+            raise Failure(f"{failure}{daemon.obituary()}") from None
         finally:
             feeder.stop()
             daemon.stop()
 
 
-def drive(daemon, feeder, table, receiver, options, deadline):
-    """The table, then the churn; every step ends when the daemon is idle."""
+def drive(daemon, feeder, table, receiver, steps, options, deadline):
+    """The table, then what follows; every step ends when the daemon is idle."""
     usage = daemons.Usage(daemon.process.pid)
     usage.wait_idle(time.monotonic() + 10)
     before = {"cpu": usage.cpu_seconds(), "rss": usage.memory("VmRSS")}
@@ -158,12 +163,12 @@ def drive(daemon, feeder, table, receiver, options, deadline):
         holes = feeder.wait_for("holes", deadline)
         rows[0]["wall_s"] = holes["seconds"]
         rows[0]["note"] = f"receiver lacks {holes['missing']}, {holes['other_path']} with another path"
-    for turn in range(CHURN_ROUNDS if receiver and not options.mrt else 0):
+    for turn, step in enumerate(steps if not options.mrt else []):
         cpu_before = {"cpu": usage.cpu_seconds(), "rss": before["rss"]}
-        feeder.say("churn")
+        feeder.say(step)
         wall = feeder.wait_for("received", deadline)["seconds"]
         _, cpu = usage.wait_idle(deadline)
-        rows.append(figures(f"churn {turn + 1}", usage, cpu_before, paths, wall, cpu))
+        rows.append(figures(f"{step} {turn + 1}", usage, cpu_before, paths, wall, cpu))
     return rows
 
 
@@ -182,7 +187,10 @@ def summarise(rows):
     """The table's row, and one for all churn rounds together with the growth of memory over them."""
     table, churn = rows[0], rows[1:]
     out = [table]
-    if churn:
+    if len(churn) == 1:
+        # After the last route is gone there are no octets per path.
+        out.append({**churn[0], "step": churn[0]["step"].split()[0], "bytes_per_path": None})
+    elif churn:
         out.append({
             "step": "churn x5", "wall_s": sum(r["wall_s"] for r in churn), "cpu_s": sum(r["cpu_s"] for r in churn),
             "peak_rss": churn[-1]["peak_rss"], "rss": churn[-1]["rss"], "bytes_per_path": churn[-1]["bytes_per_path"],
@@ -197,9 +205,9 @@ def print_rows(name, rows, reference):
         base = reference[i] if reference and i < len(reference) else None
         mib = 1024 * 1024
         line = f"  {name:<10} {row['step']:<9} {row['wall_s']:8.2f} {row['cpu_s']:8.2f} {row['peak_rss'] / mib:9.1f}"
-        line += f" {row['bytes_per_path']:10.0f}"
+        line += f" {row['bytes_per_path']:10.0f}" if row["bytes_per_path"] is not None else " " * 11
         if base:
-            line += "".join(f" {row[k] / base[k]:7.2f}" for k in ("wall_s", "cpu_s", "peak_rss"))
+            line += "".join(f" {row[k] / base[k]:7.2f}" if base[k] else " " * 8 for k in ("wall_s", "cpu_s", "peak_rss"))
         if "growth" in row:
             line += f"   memory {row['growth']:+.1%} from first to last round"
         print(line + ("   " + row["note"] if "note" in row else ""), flush=True)
@@ -219,6 +227,32 @@ def measure_readers(options, feeder_program):
         return tempfile.TemporaryDirectory(prefix="ribwatch-bench-")
 
     readers.measure(start_feeder, make_directory, LIMIT_SECONDS)
+
+
+class Bench:
+    """What the scenarios of `policies` need from here."""
+
+    def __init__(self, options, program):
+        self.options, self.program = options, program
+        self.prefixes, self.peers = options.prefixes, options.peers
+        self.cpus = [] if options.cpus == "all" else ["taskset", "-c", options.cpus]
+
+    def sized(self, number):
+        return int(number * self.options.scale)
+
+    def deadline(self):
+        return time.monotonic() + LIMIT_SECONDS
+
+    def directory(self):
+        return tempfile.TemporaryDirectory(prefix="ribwatch-bench-")
+
+    def feeder(self, *arguments):
+        arguments = [*arguments, "--seed", str(self.options.seed), "--listen-port", str(daemons.PORT)]
+        return Feeder(self.program, arguments, str(os.cpu_count() - 1))
+
+    def ingest(self, daemon, feeder, usage, table):
+        """The row of the first table."""
+        return drive(daemon, feeder, table, False, [], self.options, self.deadline())[0]
 
 
 def build_feeder():
@@ -251,10 +285,11 @@ def unpacked(file, directory):
 
 def parse_arguments():
     parser = argparse.ArgumentParser(prog="benches/run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("scenario", nargs="*", choices=[[], *SCENARIOS, "readers"], default=[])
+    parser.add_argument("scenario", nargs="*", choices=[[], *SCENARIOS, *policies.SCENARIOS, "readers"], default=[])
     parser.add_argument("--daemons", default="")
     parser.add_argument("--mrt")
     parser.add_argument("--prefixes", type=int)
+    parser.add_argument("--peers", type=int)
     parser.add_argument("--scale", type=float, default=1)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cpus", default="0")
@@ -282,7 +317,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="ribwatch-bench-mrt-") as directory:
         if options.mrt:
             options.mrt = unpacked(options.mrt, directory)
-        names = options.scenario or (["ingest", "propagate"] if options.mrt else [*SCENARIOS, "readers"])
+        names = options.scenario or (["ingest", "propagate"] if options.mrt else [*SCENARIOS, *policies.SCENARIOS, "readers"])
         for kind in chosen(options, names[0], 0):
             print(f"{kind.name}: {kind.version() if kind.available() else 'not installed'}")
         print(f"daemon on CPU {options.cpus}, feeder on CPU {os.cpu_count() - 1}; load {os.getloadavg()[0]:.1f}")
@@ -290,26 +325,35 @@ def main():
             if scenario == "readers":
                 measure_readers(options, feeder_program)
                 continue
+            kinds = chosen(options, scenario, position)
+            if scenario in policies.SCENARIOS:
+                run, kinds, text = policies.SCENARIOS[scenario]
+                wanted = [name.lower() for name in options.daemons.split(",") if name]
+                kinds = [kind for kind in kinds[::-1] if not wanted or kind.name.lower() in wanted]
             reference = None
             head = True
-            for kind in chosen(options, scenario, position):
+            for kind in kinds:
                 if not kind.available():
                     continue
                 try:
-                    table, rows = measure(kind, scenario, options, feeder_program)
+                    if scenario in policies.SCENARIOS:
+                        table, rows = run(kind, Bench(options, feeder_program))
+                    else:
+                        text = SCENARIOS[scenario][-1]
+                        table, rows = measure(kind, scenario, options, feeder_program)
+                        rows = summarise(rows)
                 except Failure as failure:
-                    failed = failed or kind is daemons.Ribwatch
+                    failed = failed or issubclass(kind, daemons.Ribwatch)
                     print(f"  {kind.name:<10} failed: {failure}", flush=True)
                     continue
                 if head:
                     head = False
-                    print(f"\n{scenario}: {SCENARIOS[scenario][3].format(prefixes=table['prefixes'])}")
+                    print(f"\n{scenario}: {text.format(prefixes=table['prefixes'], peers=table['peers'])}")
                     print(f"  {table['updates']:,} UPDATEs, {table['sets']:,} attribute sets, mean path "
                           f"{table['mean_path_len']:.1f}, {table['octets'] / 1e6:.1f} MB")
                     print(f"  {'':<10} {'':<9} {'wall s':>8} {'CPU s':>8} {'peak MiB':>9} {'bytes/path':>10}"
                           f" {'wall x':>7} {'CPU x':>7} {'peak x':>7}  (x: times BIRD)")
-                rows = summarise(rows)
-                if kind is daemons.Bird:
+                if issubclass(kind, daemons.Bird):
                     reference = rows
                 print_rows(kind.name, rows, reference)
                 results.append({"scenario": scenario, "daemon": kind.name, "version": kind.version(),

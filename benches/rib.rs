@@ -5,7 +5,7 @@ use std::{hint::black_box, time::Duration};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use ribwatch::{
-    rib::{Change, Decision, NlriRef, Path, PathFlags, Rib, SessionFacts, SessionSlot, Source},
+    rib::{Change, Decision, Knobs, NlriRef, Path, PathFlags, Rib, SessionFacts, SessionSlot, Source},
     types::{Asn, Family, Prefix, RouterId},
     wire::bgp::{
         attribute::{AttrSet, AttrSetBuilder, NextHop, Origin},
@@ -57,6 +57,8 @@ fn sets(neighbor: u32, prefixes: u32) -> Vec<Vec<u8>> {
 fn sessions() -> Vec<SessionFacts> {
     let facts = |n| SessionFacts {
         source: Source::External,
+        asn: Asn(64496 + n),
+        weight: 0,
         router_id: RouterId(n),
         address: std::net::Ipv4Addr::from(0xc000_0200 | n).into(),
         usable: true,
@@ -66,7 +68,7 @@ fn sessions() -> Vec<SessionFacts> {
 
 /// Files one neighbour's table and decides, as the engine does.
 fn announce(rib: &mut Rib, facts: &[SessionFacts], session: SessionSlot, sets: &[Vec<u8>]) {
-    let table = rib.tables.open(FAMILY);
+    let (table, knobs) = (rib.tables.open(FAMILY), Knobs::default());
     for (first, set) in (0..).step_by(SHARING as usize).zip(sets) {
         let set = rib.attrs.intern(AttrSet::new(set));
         rib.attrs.retain(set, SHARING);
@@ -80,7 +82,7 @@ fn announce(rib: &mut Rib, facts: &[SessionFacts], session: SessionSlot, sets: &
                 Some(old) => Change::Replaced { index: done.index, old },
                 None => Change::Added(done.index),
             };
-            let best = Decision::new(&rib.attrs, facts).after(table.paths(id), table.best(id), change);
+            let best = Decision::new(&rib.attrs, facts, &knobs).after(table.paths(id), table.best(id), change);
             table.set_best(id, best);
             if let Some(old) = done.replaced {
                 rib.attrs.release(old.set);
@@ -151,7 +153,8 @@ fn questions(c: &mut Criterion, rib: &Rib) {
 fn decisions(c: &mut Criterion, facts: &[SessionFacts], sets: &[Vec<Vec<u8>>]) {
     let rib = many(facts, sets);
     let table = rib.tables.get(FAMILY).expect("filled");
-    let decision = Decision::new(&rib.attrs, facts);
+    let knobs = Knobs::default();
+    let decision = Decision::new(&rib.attrs, facts, &knobs);
     let mut numbers = Numbers(9);
     let mut group = c.benchmark_group("30 paths");
     let mut next = || table.find(NlriRef::Prefix(prefix(numbers.below(SMALL)))).expect("filled");

@@ -12,6 +12,9 @@
 //! table     -> {"event":"sent", ...}          the last octet went into the socket
 //!           -> {"event":"received", ...}      the receiver holds exactly what it should (with --receiver)
 //! churn     -> sent, received                 the next round: a fifth of the table changes
+//! withdraw  -> sent, received                 the first peer takes all of it back
+//! mark N    -> {"event":"marking"}            the clients count from zero, and apart what has community N (a number)
+//! tally     -> {"event":"tally", ...}         what the clients were told since then (with --clients)
 //! holes     -> {"event":"holes", ...}         what the receiver still lacks
 //! quit      -> (ends)                         also at end of input
 //! ```
@@ -21,6 +24,7 @@ mod random;
 mod receiver;
 mod session;
 mod table;
+mod tally;
 mod wire;
 
 use std::io::{BufRead, Write};
@@ -30,8 +34,9 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Instant;
 
 use receiver::Receiver;
-use session::{Local, Session};
+use session::{Local, Session, Sink};
 use table::{Shape, Table};
+use tally::Tally;
 
 const HELP: &str = "\
 table_feed: BGP peers for benches/run
@@ -41,6 +46,8 @@ table_feed: BGP peers for benches/run
   --seed N            same seed, same octets (default 1)
   --mrt FILE          send the UPDATEs of this MRT file (BGP4MP, not compressed) instead of a made table
   --receiver          one more peer, which only listens and counts
+  --clients           every peer announces a part of the prefixes and counts what it is told of the others'
+  --list FILE         write the prefixes there, one per line
   --listen-port N     where the daemon finds every peer (default 17900)
   --first-asn N       ASN of the first sending peer, the others follow; 127.0.1.1, 127.0.1.2, ... (default 65001)
   --receiver-asn N    ASN of the receiver, on 127.0.2.1 (default 64999)";
@@ -49,6 +56,7 @@ struct Options {
     shape: Shape,
     mrt: Option<String>,
     receiver: bool,
+    list: Option<String>,
     listen_port: u16,
     first_asn: u32,
     receiver_asn: u32,
@@ -86,9 +94,10 @@ fn main() -> ExitCode {
 
 fn parse(mut args: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
     let mut options = Options {
-        shape: Shape { prefixes: 1_000_000, peers: 1, sets: 0, seed: 1 },
+        shape: Shape { prefixes: 1_000_000, peers: 1, sets: 0, seed: 1, split: false },
         mrt: None,
         receiver: false,
+        list: None,
         listen_port: 17900,
         first_asn: 65001,
         receiver_asn: 64999,
@@ -98,6 +107,10 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Option<Options>, Stri
         any = true;
         if name == "--receiver" {
             options.receiver = true;
+            continue;
+        }
+        if name == "--clients" {
+            options.shape.split = true;
             continue;
         }
         // `cargo bench` without a filter runs every bench target with this flag: there is nothing to do then.
@@ -115,6 +128,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Option<Options>, Stri
             "--first-asn" => options.first_asn = number()? as u32,
             "--receiver-asn" => options.receiver_asn = number()? as u32,
             "--mrt" => options.mrt = Some(value),
+            "--list" => options.list = Some(value),
             _ => return Err(format!("unknown option {name}")),
         }
     }
@@ -129,8 +143,16 @@ fn run(options: &Options) -> Result<(), String> {
         Some(file) => mrt::read(file)?,
         None => Table::make(&options.shape, options.first_asn),
     };
+    if let Some(file) = &options.list {
+        std::fs::write(file, table.list()).map_err(|e| format!("{file}: {e}"))?;
+    }
     let (events, inbox) = mpsc::channel();
-    let receiver = Arc::new(Mutex::new(Receiver::new(&table.initial[0], table.four_octet_as)));
+    let mut receiver = Receiver::new(&table.initial[0], table.four_octet_as);
+    if options.receiver && table.initial.len() > 1 {
+        receiver.expect_best(&table.initial);
+    }
+    let receiver = Arc::new(Mutex::new(receiver));
+    let tally = Arc::new(Tally::new());
     let mut locals: Vec<Local> = (0..table.initial.len())
         .map(|i| Local {
             address: Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 0, 1, 1)) + i as u32),
@@ -155,22 +177,27 @@ fn run(options: &Options) -> Result<(), String> {
     let mut sessions = Vec::new();
     for (local, listener) in locals.iter().zip(listeners) {
         let reads_routes = local.address.octets()[2] == 2;
-        let sink = reads_routes.then(|| receiver.clone());
+        let sink = match reads_routes {
+            true => Sink::Receiver(receiver.clone()),
+            false if options.shape.split => Sink::Tally(tally.clone()),
+            false => Sink::None,
+        };
         sessions.push(Session::start(*local, listener, sink, events.clone()));
     }
     drop(events);
-    converse(&mut table, &sessions, &receiver, &inbox, options)
+    converse(&mut table, &sessions, (&receiver, &tally), &inbox, options)
 }
 
 /// Answers commands until `quit`, the end of input, or the loss of a session.
 fn converse(
     table: &mut Table,
     sessions: &[Session],
-    receiver: &Mutex<Receiver>,
+    (receiver, tally): (&Mutex<Receiver>, &Tally),
     inbox: &mpsc::Receiver<Event>,
     options: &Options,
 ) -> Result<(), String> {
     let (mut up, mut sent, mut round) = (0, 0, 0);
+    let mut senders = table.initial.len();
     let mut started = Instant::now();
     for event in inbox {
         match event {
@@ -182,7 +209,7 @@ fn converse(
             }
             Event::Sent => {
                 sent += 1;
-                if sent == table.initial.len() {
+                if sent == senders {
                     say(&format!("{{\"event\":\"sent\",\"seconds\":{:.4}}}", started.elapsed().as_secs_f64()));
                 }
             }
@@ -202,6 +229,19 @@ fn converse(
                         round += 1;
                         table.churn(round)
                     }
+                    "withdraw" => {
+                        round += 1;
+                        table.withdrawal()
+                    }
+                    "tally" => {
+                        say(&tally.describe());
+                        continue;
+                    }
+                    _ if word.starts_with("mark ") => {
+                        tally.begin(word[5..].parse().map_err(|_| format!("{word}: not a number"))?);
+                        say("{\"event\":\"marking\"}");
+                        continue;
+                    }
                     "holes" => {
                         say(&receiver.lock().map_err(|_| "receiver failed")?.holes());
                         continue;
@@ -215,7 +255,7 @@ fn converse(
                     }
                     receiver.begin();
                 }
-                sent = 0;
+                (sent, senders) = (0, streams.len());
                 started = Instant::now();
                 for (session, stream) in sessions.iter().zip(streams) {
                     session.send(stream);

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::wire::{self, Change, Key};
@@ -78,6 +79,34 @@ impl Receiver {
         }
         self.differing = self.cells.values().filter(|cell| cell.wanted != cell.held).count();
         (self.announcements, self.withdrawals, self.messages) = (0, 0, 0);
+    }
+
+    /// Expects of each prefix the best route of all peers: shortest path, then ORIGIN, then the first peer, whose
+    /// identifier is the lowest. Peers are in ASes of their own, so MED does not count (RFC 4271 §9.1.2.2).
+    pub fn expect_best(&mut self, streams: &[Arc<Vec<u8>>]) {
+        let mut best = HashMap::<Key, ((usize, u8), u32)>::new();
+        for stream in streams {
+            let mut left = stream.as_slice();
+            while let Ok(Some((_, message))) = wire::first_message(left) {
+                left = left.get(message.len()..).unwrap_or_default();
+                let Some(rank) = wire::rank(message) else { continue };
+                let outcome = wire::changes(message, self.four_octet_as, 0, |change| {
+                    if let Change::Announce(key, path) = change {
+                        let known = best.entry(key).or_insert((rank, path));
+                        if rank < known.0 {
+                            *known = (rank, path);
+                        }
+                    }
+                });
+                if let Err(fault) = outcome {
+                    eprintln!("table_feed: own table: {fault}");
+                }
+            }
+        }
+        for (key, (_, path)) in best {
+            self.cells.entry(key).or_default().wanted = path;
+        }
+        self.differing = self.cells.values().filter(|cell| cell.wanted != cell.held).count();
     }
 
     /// The clock of a round starts.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::Event;
 use crate::receiver::Receiver;
+use crate::tally::Tally;
 use crate::wire;
 
 /// Who this peer is.
@@ -17,19 +18,25 @@ pub struct Local {
     pub four_octet_as: bool,
 }
 
+/// Where the UPDATEs go that a peer receives.
+#[derive(Clone)]
+pub enum Sink {
+    /// Nowhere: the peer only sends.
+    None,
+    /// Each route is compared with what it should be.
+    Receiver(Arc<Mutex<Receiver>>),
+    /// They are counted.
+    Tally(Arc<Tally>),
+}
+
 /// Handle of a running peer.
 pub struct Session {
     outgoing: mpsc::Sender<Arc<Vec<u8>>>,
 }
 
 impl Session {
-    /// Waits for the daemon in a thread of its own; `routes` is where received UPDATEs go, if they count.
-    pub fn start(
-        local: Local,
-        listener: TcpListener,
-        routes: Option<Arc<Mutex<Receiver>>>,
-        events: mpsc::Sender<Event>,
-    ) -> Self {
+    /// Waits for the daemon in a thread of its own; `routes` is where received UPDATEs go.
+    pub fn start(local: Local, listener: TcpListener, routes: Sink, events: mpsc::Sender<Event>) -> Self {
         let (outgoing, queue) = mpsc::channel();
         std::thread::spawn(move || {
             let outcome = live(local, &listener, routes, queue, &events);
@@ -49,7 +56,7 @@ impl Session {
 fn live(
     local: Local,
     listener: &TcpListener,
-    routes: Option<Arc<Mutex<Receiver>>>,
+    routes: Sink,
     queue: mpsc::Receiver<Arc<Vec<u8>>>,
     events: &mpsc::Sender<Event>,
 ) -> Result<(), String> {
@@ -63,15 +70,17 @@ fn live(
     loop {
         let (kind, message) = input.next(&mut stream)?;
         match kind {
-            wire::UPDATE => {
-                if let Some(routes) = &routes {
+            wire::UPDATE => match &routes {
+                Sink::None => {}
+                Sink::Tally(tally) => tally.take(message, local.four_octet_as)?,
+                Sink::Receiver(routes) => {
                     let mut receiver = routes.lock().map_err(|_| "receiver failed")?;
                     if receiver.take(message)? {
                         drop(receiver);
                         let _ = events.send(Event::Complete);
                     }
                 }
-            }
+            },
             wire::NOTIFICATION => return Err(format!("NOTIFICATION {:?}", message.get(wire::HEADER_LEN..))),
             _ => {}
         }

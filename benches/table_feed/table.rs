@@ -5,6 +5,7 @@
 //! set in five has a MED, two in three have communities; a sender packs by set, so one set is mostly one UPDATE.
 
 use std::collections::HashSet;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use crate::mrt::Recorder;
@@ -18,6 +19,8 @@ pub struct Shape {
     /// Distinct attribute sets of each peer.
     pub sets: usize,
     pub seed: u64,
+    /// Each peer announces a part of its own; else every peer announces every prefix.
+    pub split: bool,
 }
 
 /// Encoded streams, and for a made table what is needed to change it.
@@ -68,7 +71,9 @@ impl Table {
         for peer in 0..shape.peers {
             let mut random = Random::new(shape.seed, 100 + peer as u64);
             let mut sets = SetMaker::new(first_asn + peer as u32, peer, shape.seed);
-            let groups: Vec<Group> = partition(&keys, shape.sets, &mut random)
+            let part = if shape.split { part_of(&keys, peer, shape.peers) } else { &keys };
+            let set_count = if shape.split { shape.sets / shape.peers } else { shape.sets };
+            let groups: Vec<Group> = partition(part, set_count, &mut random)
                 .into_iter()
                 .map(|keys| Group { attributes: sets.make(&mut random), keys })
                 .collect();
@@ -136,6 +141,23 @@ impl Table {
         vec![Arc::new(withdrawals)]
     }
 
+    /// The UPDATEs that take back all that the first peer announces.
+    pub fn withdrawal(&self) -> Vec<Arc<Vec<u8>>> {
+        let mut octets = Vec::new();
+        for group in self.recipe.iter().flat_map(|recipe| &recipe.groups) {
+            wire::withdraw(&group.keys, &mut octets);
+        }
+        vec![Arc::new(octets)]
+    }
+
+    /// The prefixes that the first peer announces, one per line, in order.
+    pub fn list(&self) -> String {
+        let mut keys: Vec<Key> =
+            self.recipe.iter().flat_map(|recipe| &recipe.groups).flat_map(|g| &g.keys).copied().collect();
+        keys.sort_unstable();
+        keys.iter().map(|key| format!("{}/{}\n", Ipv4Addr::from((key >> 32) as u32), key & 0xff)).collect()
+    }
+
     /// Members of the JSON object that describes the table.
     pub fn describe(&self) -> String {
         let octets: usize = self.initial.iter().map(|stream| stream.len()).sum();
@@ -188,6 +210,11 @@ fn is_public(address: u32) -> bool {
             | (198, 18..=51)
             | (203, 0)
     )
+}
+
+/// The share of one peer of several.
+fn part_of(keys: &[Key], peer: usize, peers: usize) -> &[Key] {
+    &keys[keys.len() * peer / peers..keys.len() * (peer + 1) / peers]
 }
 
 /// Deals all prefixes to `sets` groups, every group at least one, sizes with a long tail; groups come in random order.

@@ -135,20 +135,59 @@ pub fn changes(message: &[u8], four_octet_as: bool, skip: usize, mut each: impl 
     let (attributes, announced) = counted(rest).ok_or_else(fault)?;
     prefixes(withdrawn, |key| each(Change::Withdraw(key))).ok_or_else(fault)?;
     let mut path = 0;
-    let mut left = attributes;
+    each_attribute(attributes, |code, value| {
+        if code == 2 {
+            path = hash_path(value, four_octet_as, skip)?;
+        }
+        Some(())
+    })
+    .ok_or_else(fault)?;
+    prefixes(announced, |key| each(Change::Announce(key, path))).ok_or_else(fault)
+}
+
+/// What the decision process looks at first in an UPDATE with four-octet paths without sets, best is least: length of
+/// AS_PATH, ORIGIN (RFC 4271 §9.1.2.2 a, b). `None`: no attributes, or none that can be read.
+pub fn rank(message: &[u8]) -> Option<(usize, u8)> {
+    let (_, rest) = counted(message.get(HEADER_LEN..)?)?;
+    let (attributes, _) = counted(rest)?;
+    let (mut length, mut origin) = (None, None);
+    each_attribute(attributes, |code, value| {
+        match code {
+            1 => origin = value.first().copied(),
+            2 => length = Some(value.len() / 4),
+            _ => {}
+        }
+        Some(())
+    })?;
+    Some((length?, origin?))
+}
+
+/// Whether a COMMUNITIES attribute of the UPDATE holds `community` (RFC 1997).
+pub fn has_community(message: &[u8], community: u32) -> bool {
+    let field = message.get(HEADER_LEN..).and_then(counted).and_then(|(_, rest)| counted(rest));
+    let mut found = false;
+    if let Some((attributes, _)) = field {
+        let _ = each_attribute(attributes, |code, value| {
+            found |= code == 8 && value.chunks_exact(4).any(|one| one == community.to_be_bytes());
+            Some(())
+        });
+    }
+    found
+}
+
+/// Hands over type code and value of each attribute; `None` where the lengths do not add up or `each` gives up.
+fn each_attribute(mut left: &[u8], mut each: impl FnMut(u8, &[u8]) -> Option<()>) -> Option<()> {
     while let [flags, code, after @ ..] = left {
         let (value, rest) = if flags & 0x10 != 0 {
-            counted(after).ok_or_else(fault)?
+            counted(after)?
         } else {
-            let (len, after) = after.split_first().ok_or_else(fault)?;
-            after.split_at_checked(usize::from(*len)).ok_or_else(fault)?
+            let (len, after) = after.split_first()?;
+            after.split_at_checked(usize::from(*len))?
         };
-        if *code == 2 {
-            path = hash_path(value, four_octet_as, skip).ok_or_else(fault)?;
-        }
+        each(*code, value)?;
         left = rest;
     }
-    prefixes(announced, |key| each(Change::Announce(key, path))).ok_or_else(fault)
+    Some(())
 }
 
 /// Splits off a field that has its length in two octets in front.

@@ -9,7 +9,7 @@ use ribwatch_proto::v1;
 
 use crate::{
     types::{Asn, Timestamp},
-    view::{Backend, MessageCounts, NeighborView, Nlri, RouteRow, SessionState, scan::PeerNames},
+    view::{Backend, Candidate, MessageCounts, NeighborView, Nlri, RouteRow, SessionState, scan::PeerNames},
     wire::bgp::{
         as_path::{Segment, SegmentKind},
         attribute::{AttrSet, Origin, code},
@@ -62,6 +62,7 @@ impl Renderer {
             age_s: now.since(row.received_at).as_secs(),
             rejected_by: row.rejected_by.as_deref().unwrap_or_default().to_owned(),
             labels,
+            multipath: row.multipath,
             attributes: self.attributes(attrs),
             nlri: typed,
             nlri_octets: octets,
@@ -83,6 +84,20 @@ impl Renderer {
         self.sets.insert(attrs.as_bytes().into(), encoded.clone());
         encoded
     }
+}
+
+/// A candidate of a decision, `route` being its path.
+pub(super) fn candidate(candidate: Candidate, route: v1::Route) -> v1::Candidate {
+    let mut message = v1::Candidate { route: Some(route), ..v1::Candidate::default() };
+    message.ineligible = candidate.ineligible.unwrap_or_default();
+    if let Some(lost) = candidate.lost {
+        message.lost_at = lost.why.to_owned();
+        message.step = lost.step.to_owned();
+        message.value = lost.value.unwrap_or_default();
+        message.against = lost.against.unwrap_or_default();
+        message.lost_to = u32::try_from(lost.to + 1).unwrap_or(u32::MAX);
+    }
+    message
 }
 
 /// Octets that `route` takes in a message, at most.
@@ -219,6 +234,7 @@ fn family_counts(counts: &crate::view::FamilyCounts) -> v1::FamilyCounts {
         accepted: counts.accepted,
         advertised: counts.advertised,
         end_of_rib: counts.end_of_rib,
+        dropped: counts.dropped,
     }
 }
 

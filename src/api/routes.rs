@@ -271,10 +271,9 @@ impl RouteService for Routes {
         for candidate in explanation.candidates.into_iter().take(MESSAGE_ROUTES) {
             let Some(row) = page.rows.get(candidate.row) else { continue };
             let route = renderer.route(&*self.0, row, page.attrs(row), now);
-            let (ineligible, lost_at) =
-                (candidate.ineligible.unwrap_or_default(), candidate.lost_at.unwrap_or_default());
-            octets += render::octets(&route) + ineligible.len() + lost_at.len();
-            candidates.push(v1::Candidate { route: Some(route), ineligible, lost_at });
+            let candidate = render::candidate(candidate, route);
+            octets += prost::Message::encoded_len(&candidate);
+            candidates.push(candidate);
             if octets >= MESSAGE_OCTETS {
                 break;
             }

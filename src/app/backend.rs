@@ -9,6 +9,7 @@ use super::kept_routes::KeptRoutes;
 use crate::{
     config::{Router, parse_neighbor},
     io::{bgp::Speaker, clock::Clock, rpki::Rpki, shard::ShardHandle},
+    policy::Library,
     types::{Asn, Prefix, Timestamp},
     view::{
         Answer, Backend, Command, DaemonInfo, EventSource, NeighborView, Query, Refusal, Reply, Summary,
@@ -84,8 +85,8 @@ impl Backend for DaemonBackend {
                 Command::Enable { peer } => speaker.enable(peer).await,
                 Command::Disable { peer, text } => speaker.disable(peer, text).await,
                 Command::Add { toml } => {
-                    let neighbor =
-                        parse_neighbor(&toml, &router).map_err(|error| Refusal::Invalid(error.to_string()))?;
+                    let neighbor = parse_neighbor(&toml, &router, &Library::default())
+                        .map_err(|error| Refusal::Invalid(error.to_string()))?;
                     speaker.add(neighbor.settings(&router))
                 }
                 Command::Remove { peer } => speaker.remove_peer(peer),

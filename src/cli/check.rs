@@ -6,7 +6,10 @@ use std::{
     process::ExitCode,
 };
 
-use crate::config::{Config, diff};
+use crate::{
+    config::{Config, diff},
+    policy::is_built_in,
+};
 
 /// Arguments of `ribwatch check`.
 #[derive(clap::Args, Debug)]
@@ -19,7 +22,7 @@ pub struct CheckArgs {
     diff: Option<PathBuf>,
 }
 
-/// Checks; exit code 0, or 2 when a file has faults (then printed on standard error).
+/// Checks, and runs the tests of policies; exit code 0, or 2 when a file has faults (then printed on standard error).
 pub fn run(args: &CheckArgs) -> ExitCode {
     let report = match report(args) {
         Ok(report) => report,
@@ -34,9 +37,10 @@ pub fn run(args: &CheckArgs) -> ExitCode {
 }
 
 fn report(args: &CheckArgs) -> Result<String, crate::config::ConfigError> {
-    let config = Config::load(&args.config)?;
+    let config = Config::load_and_test(&args.config)?;
     let old = args.diff.as_deref().map(Config::load).transpose()?;
     let mut lines = vec![format!("{}: ok, {}", args.config.display(), neighbors(config.neighbors.len()))];
+    lines.extend(policies(&config));
     lines.extend(config.advice().into_iter().map(|note| format!("note: {note}")));
     lines.extend(config.inactive().into_iter().map(|note| format!("note: {note}")));
     if let Some(old) = old {
@@ -48,6 +52,22 @@ fn report(args: &CheckArgs) -> Result<String, crate::config::ConfigError> {
     }
     lines.push(String::new());
     Ok(lines.join("\n"))
+}
+
+/// What there is in `[policy]`; nothing where there is none.
+fn policies(config: &Config) -> Option<String> {
+    let defined = config.policy.library.names().filter(|name| !is_built_in(name)).count();
+    let policies = match defined {
+        0 => return None,
+        1 => "1 policy".to_owned(),
+        count => format!("{count} policies"),
+    };
+    let tests = match config.policy.tests.len() {
+        0 => "no tests".to_owned(),
+        1 => "1 test passed".to_owned(),
+        count => format!("{count} tests passed"),
+    };
+    Some(format!("policy: {policies}, {tests}"))
 }
 
 fn neighbors(count: usize) -> String {

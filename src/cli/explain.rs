@@ -27,14 +27,26 @@ pub(super) async fn run(args: ExplainArgs, client: Client, out: &mut Output<'_>)
     if out.json() { print_json(&answer, out) } else { print_table(&answer, out) }
 }
 
-/// Why the candidate stands where it does.
-fn why(candidate: &v1::Candidate, best: bool) -> String {
-    match (candidate.ineligible.as_str(), candidate.lost_at.as_str()) {
+/// Why the candidate stands where it does; `all` are the candidates, best first.
+fn why(candidate: &v1::Candidate, best: bool, all: &[v1::Candidate]) -> String {
+    let shared = candidate.route.as_ref().and_then(|route| route.multipath).unwrap_or_default();
+    let text = match (candidate.ineligible.as_str(), candidate.lost_at.as_str()) {
         ("", "") if best => "best".to_owned(),
         ("", "") => String::new(),
-        ("", lost_at) => format!("lost: {lost_at}"),
+        ("", lost_at) => format!("lost: {lost_at}{}", values(candidate, all)),
         (ineligible, _) => format!("cannot be chosen: {ineligible}"),
+    };
+    if shared { format!("{text}; in the multipath set") } else { text }
+}
+
+/// What the candidate has at the step and what the other has: ` (4 against 3)`; with its name when it is not the best.
+fn values(candidate: &v1::Candidate, all: &[v1::Candidate]) -> String {
+    if candidate.value.is_empty() || candidate.against.is_empty() {
+        return String::new();
     }
+    let other = (candidate.lost_to as usize).checked_sub(1).filter(|at| *at > 0).and_then(|at| all.get(at));
+    let of = other.and_then(|other| other.route.as_ref()).map(|route| format!(" of {}", route::neighbor(route)));
+    format!(" ({} against {}{})", candidate.value, candidate.against, of.unwrap_or_default())
 }
 
 fn print_json(answer: &v1::ExplainRouteResponse, out: &mut Output<'_>) -> Result<(), Failure> {
@@ -43,7 +55,14 @@ fn print_json(answer: &v1::ExplainRouteResponse, out: &mut Output<'_>) -> Result
         let Some(route) = &candidate.route else { continue };
         let text = |text: &String| if text.is_empty() { serde_json::Value::Null } else { text.as_str().into() };
         let (ineligible, lost_at) = (text(&candidate.ineligible), text(&candidate.lost_at));
-        let head = format!("{{\"rank\":{},\"ineligible\":{ineligible},\"lost_at\":{lost_at},\"route\":", at + 1);
+        let (step, value, against) = (text(&candidate.step), text(&candidate.value), text(&candidate.against));
+        let lost_to = (candidate.lost_to > 0).then_some(candidate.lost_to);
+        let lost_to = lost_to.map_or_else(|| "null".to_owned(), |place| place.to_string());
+        let head = format!(
+            "{{\"rank\":{},\"ineligible\":{ineligible},\"lost_at\":{lost_at},\"step\":{step},\"value\":{value},\
+             \"against\":{against},\"lost_to\":{lost_to},\"route\":",
+            at + 1
+        );
         let mut line = head.into_bytes();
         route::write_json(&mut line, route, &*attributes.read(route)?);
         line.extend_from_slice(b"}\n");
@@ -81,7 +100,7 @@ fn print_table(answer: &v1::ExplainRouteResponse, out: &mut Output<'_>) -> Resul
             route::number(message.local_pref).into(),
             route::number(message.med).into(),
             route::path(message).into(),
-            Cell::coloured(why(candidate, route.best), colour),
+            Cell::coloured(why(candidate, route.best, &answer.candidates), colour),
         ]);
     }
     table.flush(out)?;
@@ -89,4 +108,42 @@ fn print_table(answer: &v1::ExplainRouteResponse, out: &mut Output<'_>) -> Resul
         out.line(&format!("only the first {} are shown", answer.candidates.len()))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_names_the_other_path_only_when_that_is_not_the_best_one() {
+        let candidate = |neighbor: &str, lost_at: &str, value: &str, against: &str, lost_to| v1::Candidate {
+            route: Some(v1::Route { neighbor: neighbor.into(), ..v1::Route::default() }),
+            lost_at: lost_at.into(),
+            value: value.into(),
+            against: against.into(),
+            lost_to,
+            ..v1::Candidate::default()
+        };
+        let mut all = [
+            candidate("192.0.2.1", "", "", "", 0),
+            candidate("192.0.2.2", "longer AS_PATH", "4", "3", 1),
+            candidate("192.0.2.3", "higher MED", "20", "10", 2),
+            candidate("192.0.2.4", "internal against external", "", "", 1),
+        ];
+        let told = |all: &[v1::Candidate]| -> Vec<String> {
+            all.iter().enumerate().map(|(at, candidate)| why(candidate, at == 0, all)).collect()
+        };
+        let expected = [
+            "best",
+            "lost: longer AS_PATH (4 against 3)",
+            "lost: higher MED (20 against 10 of 192.0.2.2)",
+            "lost: internal against external",
+        ];
+        assert_eq!(told(&all), expected);
+        for candidate in &mut all[..2] {
+            candidate.route.as_mut().unwrap().multipath = Some(true);
+        }
+        let expected = ["best; in the multipath set", "lost: longer AS_PATH (4 against 3); in the multipath set"];
+        assert_eq!(told(&all)[..2], expected);
+    }
 }

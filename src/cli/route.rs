@@ -182,6 +182,7 @@ pub(super) fn write_json(out: &mut Vec<u8>, route: &v1::Route, attributes: &Attr
         stale: route.stale,
         rejected_by: &route.rejected_by,
         family: &route.family,
+        multipath: route.multipath,
         labels: &route.labels,
         nlri: &nlri,
     };

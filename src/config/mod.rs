@@ -5,7 +5,9 @@
 //! files. No other room knows that TOML exists: what a neighbour's keys say leaves as the settings
 //! that `session`, `engine` and `io` declare.
 
+mod decision;
 mod neighbor;
+mod policy;
 mod read;
 mod reload;
 mod rpki;
@@ -18,11 +20,15 @@ mod value;
 use std::path::Path;
 
 pub use neighbor::Neighbor;
+use policy::PolicyNames;
+pub use policy::{Policies, neighbor_facts};
 pub use reload::{Change, diff};
 pub use sections::{Config, Listener, Log, LogFormat, Rib, Router, State, WatchPrefix};
 pub use source::{ConfigError, Problem};
 use toml::de::DeTable;
 pub use value::{parse_duration, print_duration};
+
+use crate::policy::Library;
 
 impl Config {
     /// Reads and checks the file at `path`.
@@ -35,6 +41,19 @@ impl Config {
         Self::parse(&path.display().to_string(), &text)
     }
 
+    /// As [`Config::load`], and runs the tests in the file (`[[policy.test]]`).
+    ///
+    /// # Errors
+    /// As [`Config::load`]; a test that fails is a fault, told with what its policies did.
+    pub fn load_and_test(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        let file = path.display().to_string();
+        let config = Self::parse(&file, &text)?;
+        let failed = config.policy.failures();
+        if failed.is_empty() { Ok(config) } else { Err(ConfigError::faults(&file, &text, failed)) }
+    }
+
     /// Reads and checks `text`; `file` is its name in messages.
     ///
     /// # Errors
@@ -42,7 +61,8 @@ impl Config {
     pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
         let root = parse_toml(file, text)?;
         let faults = read::Faults::default();
-        let config = sections::read_file(&root, &faults);
+        let base = Path::new(file).parent().unwrap_or(Path::new(""));
+        let config = sections::read_file(&root, base, &faults);
         match config {
             Some(config) if faults.borrow().is_empty() => Ok(config),
             _ => Err(ConfigError::faults(file, text, faults.into_inner())),
@@ -63,7 +83,10 @@ impl Config {
             );
         }
         if self.state.is_none() {
-            notes.push("no [state] dir: nothing is kept over a restart".to_owned());
+            notes.push(
+                "no [state] dir: nothing is kept over a restart, and neighbors cannot be told of one (RFC 4724, R bit)"
+                    .to_owned(),
+            );
         }
         notes
     }
@@ -93,15 +116,16 @@ impl Config {
     }
 }
 
-/// Reads the keys of one `[[neighbor]]`, without its heading, as they are given at run time.
+/// Reads the keys of one `[[neighbor]]`, without its heading, as they are given at run time; `policies` are those that it
+/// may name.
 ///
 /// # Errors
 /// As `Config::parse`; lines are counted in `text`.
-pub fn parse_neighbor(text: &str, router: &Router) -> Result<Neighbor, ConfigError> {
+pub fn parse_neighbor(text: &str, router: &Router, policies: &Library) -> Result<Neighbor, ConfigError> {
     const FILE: &str = "neighbor";
     let root = parse_toml(FILE, text)?;
     let faults = read::Faults::default();
-    let neighbor = sections::read_one_neighbor(&root, router, &faults);
+    let neighbor = sections::read_one_neighbor(&root, router, &PolicyNames::of(policies), &faults);
     match neighbor {
         Some(neighbor) if faults.borrow().is_empty() => Ok(neighbor),
         _ => Err(ConfigError::faults(FILE, text, faults.into_inner())),

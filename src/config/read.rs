@@ -50,6 +50,11 @@ impl<'a> Table<'a> {
         self.faults.borrow_mut().push(Problem { span, what: what.into(), help: help.into() });
     }
 
+    /// How many faults were noted in the whole text so far.
+    pub(super) fn fault_count(&self) -> usize {
+        self.faults.borrow().len()
+    }
+
     /// Octets of the heading.
     pub(super) fn span(&self) -> Range<usize> {
         self.span.clone()

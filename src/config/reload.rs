@@ -48,7 +48,9 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
         ("[http]", old.http != new.http),
         ("[state]", old.state != new.state),
         ("[rib]", old.rib != new.rib),
+        ("[decision]", old.decision != new.decision),
         ("[log]", old.log != new.log),
+        ("[policy]", old.policy.library != new.policy.library),
         ("[rpki]", old.rpki != new.rpki),
         ("[[watch.prefix]]", old.watch_prefixes != new.watch_prefixes),
     ];

@@ -1,17 +1,24 @@
 //! The sections other than `[[neighbor]]`: one struct each, with the defaults and units of every key.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use toml::Spanned;
 
 use super::{
+    decision,
     neighbor::{self, Placed},
+    policy::{self, Policies, PolicyNames},
     read::{Faults, Table},
     rpki, value,
 };
 use crate::{
     engine::{Confederation, Owned},
     io::rpki::RpkiSettings,
+    rib::Knobs,
     types::{Asn, Prefix, RouterId},
 };
 
@@ -99,8 +106,12 @@ pub struct Config {
     pub state: Option<State>,
     /// `[rib]`.
     pub rib: Rib,
+    /// `[decision]`: how best paths are chosen.
+    pub decision: Knobs,
     /// `[log]`.
     pub log: Log,
+    /// `[policy]`: what `import` and `export` name, and tests.
+    pub policy: Policies,
     /// `[[neighbor]]`, in the order of the file.
     pub neighbors: Vec<neighbor::Neighbor>,
     /// `[rpki]` and `[[rpki.cache]]`.
@@ -110,7 +121,13 @@ pub struct Config {
 }
 
 /// Reads the root table; `None` when a required value is missing or faulty (then noted).
-pub(super) fn read_file<'a>(root: &'a Spanned<toml::de::DeTable<'a>>, faults: &'a Faults) -> Option<Config> {
+///
+/// `base` is the folder of the file: what it names by a relative path is looked for there.
+pub(super) fn read_file<'a>(
+    root: &'a Spanned<toml::de::DeTable<'a>>,
+    base: &Path,
+    faults: &'a Faults,
+) -> Option<Config> {
     // A missing section is marked at the top of the file, not over all of it.
     let mut file = Table::new("the file", 0..0, root.get_ref(), faults);
     let router = read_router(&mut file);
@@ -118,27 +135,32 @@ pub(super) fn read_file<'a>(root: &'a Spanned<toml::de::DeTable<'a>>, faults: &'
     let http = read_listener(&mut file, "http", "[http]", SocketAddr::from(([127, 0, 0, 1], 8179)));
     let state = read_state(&mut file);
     let rib = read_rib(&mut file);
+    let decision = decision::read(&mut file);
     let log = read_log(&mut file);
     let rpki = rpki::read(&mut file);
     let watch_prefixes = read_watch(&mut file);
+    let policy = policy::read(&mut file, base);
     let mut neighbors = Vec::new();
     for table in file.tables("neighbor", "[[neighbor]]") {
-        neighbors.extend(neighbor::read(table));
+        neighbors.extend(neighbor::read(table, &policy.names));
     }
+    let known: Vec<&neighbor::Neighbor> = neighbors.iter().map(|placed| &placed.neighbor).collect();
+    let policy = policy.finish(router.as_ref(), &known);
     check_listeners(&file, &api, &http);
     check_neighbors(&file, router.as_ref(), &neighbors);
     file.finish();
     let neighbors = neighbors.into_iter().map(|placed| placed.neighbor).collect();
-    Some(Config { router: router?, api, http, state, rib, log, neighbors, rpki, watch_prefixes })
+    Some(Config { router: router?, api, http, state, rib, decision, log, policy, neighbors, rpki, watch_prefixes })
 }
 
 /// Reads the keys of one neighbour that stand alone, and checks them against `router`.
 pub(super) fn read_one_neighbor<'a>(
     root: &'a Spanned<toml::de::DeTable<'a>>,
     router: &Router,
+    policies: &PolicyNames,
     faults: &'a Faults,
 ) -> Option<neighbor::Neighbor> {
-    let placed = neighbor::read(Table::new("[[neighbor]]", 0..0, root.get_ref(), faults))?;
+    let placed = neighbor::read(Table::new("[[neighbor]]", 0..0, root.get_ref(), faults), policies)?;
     check_against_router(&Table::new("[[neighbor]]", 0..0, root.get_ref(), faults), router, &placed);
     Some(placed.neighbor)
 }

@@ -37,7 +37,9 @@ fn headlines(result: Result<Config, ConfigError>) -> Vec<String> {
 
 #[test]
 fn every_example_is_a_configuration() {
-    for (file, neighbors) in [("minimal.toml", 1), ("speaker.toml", 2), ("monitor.toml", 3), ("route-server.toml", 3)] {
+    for (file, neighbors) in
+        [("minimal.toml", 1), ("speaker.toml", 2), ("monitor.toml", 3), ("route-server.toml", 3), ("policy.toml", 1)]
+    {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(file);
         match Config::load(&path) {
             Ok(config) => assert_eq!(config.neighbors.len(), neighbors, "{file}"),
@@ -152,7 +154,7 @@ fn a_fault_shows_its_place_its_line_and_what_would_be_accepted() {
              \x20 |\n\
              7 | export = [\"acept-all\"]\n\
              \x20 |           ^^^^^^^^^^^\n\
-             \x20 = accepted: accept-all, reject-all (the built-in policies)",
+             \x20 = accepted: accept-all, reject-all (the built-in policies), or one that [[policy.policy]] defines",
         ),
         (
             faults(Config::parse("f.toml", "[router]\nasn = 64512\n")),
@@ -176,7 +178,7 @@ fn a_fault_shows_its_place_its_line_and_what_would_be_accepted() {
              \x20 |\n\
              4 | [colour]\n\
              \x20 |  ^^^^^^\n\
-             \x20 = accepted here: router, api, http, state, rib, log, rpki, watch, neighbor",
+             \x20 = accepted here: router, api, http, state, rib, decision, log, rpki, watch, policy, neighbor",
         ),
     ];
     for (printed, expected) in cases {
@@ -374,9 +376,10 @@ fn a_reload_tells_what_it_changes_and_which_sessions_it_resets() {
 #[test]
 fn a_neighbour_of_run_time_is_read_alone_and_against_the_router() {
     let router = with_router("").unwrap().router;
-    let neighbor = parse_neighbor("address = \"192.0.2.9\"\nremote_asn = 64499\n", &router).unwrap();
+    let neighbor =
+        parse_neighbor("address = \"192.0.2.9\"\nremote_asn = 64499\n", &router, &Library::default()).unwrap();
     assert_eq!(neighbor.label(), "neighbor 192.0.2.9");
-    let error = parse_neighbor("address = \"192.0.2.9\"\n", &router).unwrap_err().to_string();
+    let error = parse_neighbor("address = \"192.0.2.9\"\n", &router, &Library::default()).unwrap_err().to_string();
     assert!(error.starts_with("neighbor:1:1: [[neighbor]] lacks `remote_asn`"), "{error}");
 }
 

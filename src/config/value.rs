@@ -1,4 +1,4 @@
-//! What single values look like: durations, addresses, AS numbers, names of families and policies. Each reader
+//! What single values look like: durations, addresses, AS numbers, names of families. Each reader
 //! says in its misfit what would be accepted.
 
 use std::{
@@ -18,9 +18,6 @@ use crate::{
     engine::Owned,
     types::{Asn, Family, Prefix, Role, RouterId},
 };
-
-/// Policies that need no definition.
-pub(super) const BUILT_IN_POLICIES: [&str; 2] = ["accept-all", "reject-all"];
 
 /// A misfit of the whole value: `wanted` is what was expected, `accepted` what to write.
 pub(super) fn misfit(value: &Value<'_>, wanted: &str, accepted: impl Into<String>) -> Misfit {
@@ -185,20 +182,6 @@ pub(super) fn family(value: &Value<'_>) -> Result<Family, Misfit> {
 pub(super) fn role(value: &Value<'_>) -> Result<Role, Misfit> {
     let accepted = "our role towards the neighbour: provider, customer, peer, rs or rs-client";
     parsed(value, "a role", accepted)
-}
-
-/// The name of a policy.
-pub(super) fn policy(value: &Value<'_>) -> Result<String, Misfit> {
-    let accepted = format!("{} (the built-in policies)", BUILT_IN_POLICIES.join(", "));
-    let DeValue::String(name) = value.get_ref() else { return Err(misfit(value, "a policy name", accepted)) };
-    if BUILT_IN_POLICIES.contains(&name.as_ref()) {
-        return Ok(name.clone().into_owned());
-    }
-    let mut what = format!("no policy is called {name:?}");
-    if let Some(near) = nearest(name, BUILT_IN_POLICIES) {
-        what.push_str(&format!("; did you mean \"{near}\"?"));
-    }
-    Err(Misfit { span: value.span(), what, accepted })
 }
 
 /// One of a few words.

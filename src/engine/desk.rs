@@ -1,9 +1,12 @@
 //! Where one path is filed or taken out: the parts of the engine that such a change touches, borrowed together.
 //! Import, local routes, the purge and refresh sweeps all change paths here and nowhere else, so counts, best path,
-//! dirty marks and events can never disagree.
+//! dirty marks and events can never disagree. Events of Adj-RIB-In carry what the neighbour sent, those of the Loc-RIB
+//! what import made of it.
 
 use crate::{
-    rib::{AttrStore, Change, Decision, NlriRef, Path, PathFlags, PrefixId, SessionFacts, Table, paths::Upserted},
+    rib::{
+        AttrStore, Change, Decision, Knobs, NlriRef, Path, PathFlags, PrefixId, SessionFacts, Table, paths::Upserted,
+    },
     types::{Family, PathId, Timestamp},
     view,
 };
@@ -11,12 +14,24 @@ use crate::{
 use super::{
     events::{Changed, Events, Fate},
     groups::Groups,
+    import::Judged,
     rows::Subject,
     sessions::{LOCAL, Sessions, Slot},
 };
 
 /// Marks that say nothing about a route: they differ between two sendings of the same one.
 const HOUSEKEEPING: PathFlags = PathFlags::EPOCH;
+
+/// What became of a path that was to be filed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Filed {
+    /// It is in the table; the desk has taken over the reference to its set.
+    Done,
+    /// The prefix has all the paths that it, or the session, may have there. Counted; the reference is the caller's.
+    Full,
+    /// The family holds no such NLRI; the reference is the caller's.
+    NoSuchNlri,
+}
 
 /// The parts of the engine that a change of one path touches.
 pub struct Desk<'a> {
@@ -26,6 +41,8 @@ pub struct Desk<'a> {
     pub table: &'a mut Table,
     /// What the decision process asks about sessions.
     pub facts: &'a [SessionFacts],
+    /// How best paths are chosen.
+    pub knobs: &'a Knobs,
     /// Sessions and their counts.
     pub sessions: &'a mut Sessions,
     /// Update groups, to be told what is dirty.
@@ -39,32 +56,59 @@ pub struct Desk<'a> {
 }
 
 impl Desk<'_> {
-    /// Files a path; the desk takes over one reference to `path.set`. False when it could not be filed (the family
-    /// does not hold such NLRI, or the prefix holds 65,535 paths): the reference is then still the caller's.
+    /// Files a path; where that can be done, the desk takes over one reference to `path.set`.
     #[inline]
-    pub fn announce(&mut self, nlri: NlriRef<'_>, mut path: Path, labels: &[u8]) -> bool {
-        let Some(id) = self.table.find_or_insert(nlri) else { return false };
+    pub fn announce(&mut self, nlri: NlriRef<'_>, mut path: Path, labels: &[u8]) -> Filed {
+        let Some(id) = self.table.find_or_insert(nlri) else { return Filed::NoSuchNlri };
         let before = self.table.best_path(id).copied();
-        let Ok(Upserted { index, replaced }) = self.table.upsert(id, path) else { return false };
+        let Ok(Upserted { index, replaced }) = self.table.upsert(id, path) else {
+            self.count_dropped(path.session);
+            return Filed::Full;
+        };
         let relabelled = self.relabel(id, &path, labels);
         let Some(old) = replaced else {
             self.count(path.session, Some(path.flags), None);
             self.note_path(id, &path, Fate::New);
             self.decide(id, before, Change::Added(index), relabelled);
-            return true;
+            return Filed::Done;
         };
         self.count(path.session, Some(path.flags), Some(old.flags));
-        let same = old.set == path.set && old.flags.without(HOUSEKEEPING) == path.flags.without(HOUSEKEEPING);
-        if same && !relabelled {
+        let same_marks = old.flags.without(HOUSEKEEPING) == path.flags.without(HOUSEKEEPING);
+        let same_route = self.attrs.received(old.set) == self.attrs.received(path.set) && !relabelled;
+        if same_route {
             // Sent again without a change (a refresh, a duplicate): the route is as old as it was.
             path.received_secs = old.received_secs;
             let _ = self.table.upsert(id, path);
-        } else {
+        }
+        if !(same_route && same_marks) {
             self.note_path(id, &path, Fate::Replaced);
+        }
+        // Import may judge the same route otherwise than before.
+        if !(same_route && same_marks && old.set == path.set) {
             self.decide(id, before, Change::Replaced { index, old }, relabelled);
         }
         self.attrs.release(old.set);
-        true
+        Filed::Done
+    }
+
+    /// Gives a path that is kept another verdict of import; takes a reference to the set.
+    pub fn rejudge(&mut self, id: PrefixId, (session, path_id): (Slot, PathId), judged: Judged) {
+        let Some(index) = self.table.find_path(id, session, path_id) else { return };
+        let Some(old) = self.table.paths(id).get(index).copied() else { return };
+        let path = Path { set: judged.set, flags: old.flags.with_verdict(judged.flags), ..old };
+        if path == old {
+            return;
+        }
+        let before = self.table.best_path(id).copied();
+        self.attrs.retain(path.set, 1);
+        // Its own place is there: it replaces what it was.
+        let _ = self.table.upsert(id, path);
+        self.count(session, Some(path.flags), Some(old.flags));
+        if path.flags != old.flags {
+            self.note_path(id, &path, Fate::Replaced);
+        }
+        self.decide(id, before, Change::Replaced { index, old }, false);
+        self.attrs.release(old.set);
     }
 
     /// Takes out what `session` sent with `path_id`; nothing happens when there is nothing.
@@ -84,6 +128,15 @@ impl Desk<'_> {
         self.attrs.release(old.set);
         self.free_if_unused(id);
         true
+    }
+
+    /// Gives a path other marks: tells who listens, and chooses again.
+    pub fn remark(&mut self, id: PrefixId, index: usize, flags: PathFlags) {
+        let Some(&old) = self.table.paths(id).get(index) else { return };
+        let before = self.table.best_path(id).copied();
+        self.table.set_flags(id, index, flags);
+        self.note_path(id, &Path { flags, ..old }, Fate::Replaced);
+        self.decide(id, before, Change::Replaced { index, old }, false);
     }
 
     /// Removes every path of `id` that `doomed` names. For sweeps; allocates only where there are some.
@@ -133,6 +186,14 @@ impl Desk<'_> {
         state.accepted = state.accepted + accepted(new) - accepted(old);
     }
 
+    #[cold]
+    fn count_dropped(&mut self, slot: Slot) {
+        let family = self.table.family();
+        if let Some(session) = self.sessions.get_mut(slot) {
+            session.family_mut(family).dropped += 1;
+        }
+    }
+
     /// Chooses again and tells whom it concerns. `before` is the best path as it was before the change; `relabelled`
     /// that the path's labels changed, which may be all that changed.
     #[inline]
@@ -140,16 +201,43 @@ impl Desk<'_> {
         if !self.best_path {
             return;
         }
-        let decision = Decision::new(self.attrs, self.facts);
+        let decision = Decision::new(self.attrs, self.facts, self.knobs);
         let best = decision.after(self.table.paths(id), self.table.best(id), change);
+        self.settle(id, before, best, relabelled);
+    }
+
+    /// Chooses among all paths again: they are the same, what else decides about them is not.
+    pub fn decide_afresh(&mut self, id: PrefixId) {
+        if !self.best_path {
+            return;
+        }
+        let before = self.table.best_path(id).copied();
+        let best = Decision::new(self.attrs, self.facts, self.knobs).select(self.table.paths(id));
+        self.settle(id, before, best, false);
+    }
+
+    #[inline]
+    fn settle(&mut self, id: PrefixId, before: Option<Path>, best: Option<usize>, relabelled: bool) {
         self.table.set_best(id, best);
         let after = self.table.best_path(id).copied();
         let same = match (&before, &after) {
             (None, None) => true,
-            (Some(a), Some(b)) => (a.set, a.session, a.path_id) == (b.set, b.session, b.path_id),
+            // What import makes of a route is what others see of it.
+            (Some(a), Some(b)) => {
+                (a.session, a.path_id) == (b.session, b.path_id)
+                    && self.attrs.effective(a.set) == self.attrs.effective(b.set)
+                    && !differ(a, b, PathFlags::LLGR_STALE)
+            }
             _ => false,
         };
         if same && !relabelled {
+            self.groups.mark_paths_dirty(self.table.family(), id);
+            // That it is stale, or no more, is news for readers, and none for neighbours (RFC 4724 §4.2).
+            if let (Some(a), Some(b)) = (&before, &after)
+                && differ(a, b, PathFlags::STALE)
+            {
+                self.note(id, b, view::Table::Loc, true, Fate::Replaced);
+            }
             return;
         }
         self.groups.mark_dirty(self.table.family(), id);
@@ -179,4 +267,8 @@ impl Desk<'_> {
         let changed = Changed { time: self.now, table, subject, path, best, fate };
         self.events.tell(changed, self.attrs, self.sessions);
     }
+}
+
+fn differ(a: &Path, b: &Path, mark: PathFlags) -> bool {
+    a.flags.has(mark) != b.flags.has(mark)
 }

@@ -79,7 +79,9 @@ impl Events {
     pub fn tell(&mut self, changed: Changed<'_>, store: &AttrStore, sessions: &Sessions) {
         let Changed { time, table, subject, path, best, fate } = changed;
         let withdrawn = fate == Fate::Gone;
-        let attrs = if withdrawn { 0..0 } else { self.attrs.range(store, path.set) };
+        // A neighbour's path is what it said, a best route what import made of it.
+        let set = if table == Table::AdjIn { store.received(path.set) } else { store.effective(path.set) };
+        let attrs = if withdrawn { 0..0 } else { self.attrs.range(store, set) };
         let mut row = row(subject, path, best, attrs, store, sessions);
         if withdrawn {
             row.rejected_by = None;

@@ -2,16 +2,16 @@
 //! reasons.
 
 use crate::{
-    rib::{Decision, NlriRef, Path, PathFlags, PrefixId, Table},
+    rib::{Decision, NlriRef, Path, PathFlags, PrefixId, Table, best_path::Rank},
     types::{Family, Prefix, Timestamp},
-    view::{Candidate, Explanation, Refusal, RoutePage},
+    view::{Candidate, Explanation, Lost, Refusal, RoutePage, RouteRow},
 };
 
 use super::{
     Engine,
     import::Unusable,
-    query::same_kind,
-    rows::{AttrPool, Subject, row},
+    query::{is_shared, same_kind},
+    rows::{AttrPool, Subject, rejected_by, row},
 };
 
 impl Engine {
@@ -37,19 +37,29 @@ impl Engine {
     fn ranked(&self, table: &Table, id: PrefixId) -> Explanation {
         let paths = table.paths(id);
         let mut attrs = AttrPool::default();
+        let multipath = self.multipath(paths);
         let rows = paths.iter().enumerate().map(|(index, path)| {
             let labels = table.labels(id, path.session, path.path_id);
             let subject = Subject { family: table.family(), nlri: table.nlri(id), labels };
             let range = attrs.range(&self.rib.attrs, path.set);
-            row(subject, path, table.best(id) == Some(index), range, &self.rib.attrs, &self.sessions)
+            let row = row(subject, path, table.best(id) == Some(index), range, &self.rib.attrs, &self.sessions);
+            RouteRow { multipath: multipath.as_ref().map(|set| is_shared(set, index)), ..row }
         });
         let rows = rows.collect();
-        let ranks = Decision::new(&self.rib.attrs, &self.facts).rank(paths);
-        let candidates = ranks.into_iter().filter_map(|rank| {
+        let decision = self.decision();
+        let ranks = decision.rank(paths);
+        let mut place = vec![0; paths.len()];
+        for (at, rank) in ranks.iter().enumerate() {
+            if let Some(place) = place.get_mut(rank.index) {
+                *place = at;
+            }
+        }
+        let candidates = ranks.iter().filter_map(|rank| {
             let path = paths.get(rank.index)?;
-            let ineligible = if rank.eligible && self.settings.best_path { None } else { Some(self.why_not(path)) };
-            let lost_at = rank.lost_at.filter(|_| ineligible.is_none()).map(|step| step.why().to_owned());
-            Some(Candidate { row: rank.index, ineligible, lost_at })
+            let ineligible =
+                if rank.eligible && self.settings.best_path { None } else { Some(self.why_not(table, id, path)) };
+            let lost = lost(&decision, paths, path, rank, &place).filter(|_| ineligible.is_none());
+            Some(Candidate { row: rank.index, ineligible, lost })
         });
         let candidates = candidates.collect();
         let page = RoutePage { rows, attrs: attrs.take(), next: None, seq: self.events.seq() };
@@ -57,18 +67,30 @@ impl Engine {
     }
 
     /// Why a path cannot be chosen at all, in words.
-    fn why_not(&self, path: &Path) -> String {
+    fn why_not(&self, table: &Table, id: PrefixId, path: &Path) -> String {
         if path.flags.has(PathFlags::UNUSABLE) {
             return Unusable::why(path.flags.detail()).into();
         }
-        if path.flags.has(PathFlags::REJECTED) {
-            let verdict = self.sessions.get(path.session).and_then(|session| session.import.constant());
-            let by = verdict.map_or_else(|| "import policy".into(), |by| by.policy());
+        let subject = Subject { family: table.family(), nlri: table.nlri(id), labels: &[] };
+        if let Some(by) = rejected_by(subject, path, &self.rib.attrs, &self.sessions) {
             return format!("rejected on import by {by}");
         }
         if !self.settings.best_path {
             return "collector mode: no best path is selected".into();
         }
+        if !self.decision().is_reachable(path) {
+            return "no [[decision.next_hop]] says that its next hop is reachable (RFC 4271 §9.1.2.1)".into();
+        }
         "its session has ended".into()
     }
+}
+
+/// Where a path lost, with what it has there and what the other one has. `place` gives the rank of each path.
+fn lost(decision: &Decision<'_>, paths: &[Path], path: &Path, rank: &Rank, place: &[usize]) -> Option<Lost> {
+    let (step, against) = (rank.lost_at?, rank.against?);
+    let (value, other) = (decision.value(step, path), decision.value(step, paths.get(against)?));
+    // The same on both sides: the number of the session decided, which says nothing to anybody.
+    let (value, against_value) = if value == other { (None, None) } else { (value, other) };
+    let to = place.get(against).copied()?;
+    Some(Lost { step: step.name(), why: step.why(), value, against: against_value, to })
 }

@@ -1,7 +1,5 @@
 //! All update groups (see `update_group`): who joins which, who leaves, and what is left to close behind them.
 
-use std::collections::BTreeMap;
-
 use crate::{
     rib::{AttrStore, PrefixId},
     types::Family,
@@ -9,19 +7,22 @@ use crate::{
 
 use super::{
     sessions::Slot,
-    update_group::{Group, GroupKey, Told},
+    transform::Relation,
+    update_group::{Group, GroupKey, Missed, names},
 };
 
 /// All update groups.
 #[derive(Debug, Default)]
 pub struct Groups {
     groups: Vec<Option<Group>>,
+    /// Some group may be told other paths than the best.
+    look_at_all_paths: bool,
     /// A group is in the hands of `export`, and its place is empty for that time.
     lent: bool,
     /// Groups without members, whose books are being closed in the background.
     closing: Vec<Group>,
     /// What members missed that left; likewise.
-    closing_lags: Vec<(Family, BTreeMap<PrefixId, Option<Told>>)>,
+    closing_lags: Vec<(Family, Missed)>,
 }
 
 impl Groups {
@@ -33,18 +34,22 @@ impl Groups {
     /// Adds a session to the group with its key, or to a new one; the group's number.
     pub fn join(&mut self, slot: Slot, key: GroupKey) -> usize {
         let found = self.groups.iter().position(|group| group.as_ref().is_some_and(|group| group.key == key));
-        let at = found.unwrap_or_else(|| {
-            let free = self.groups.iter().position(Option::is_none).unwrap_or(self.groups.len());
-            if free == self.groups.len() {
-                self.groups.push(None);
-            }
-            self.groups[free] = Some(Group::new(key));
-            free
-        });
+        let at = found.unwrap_or_else(|| self.add(Group::new(key)));
         if let Some(group) = self.get_mut(at) {
             group.join(slot);
         }
         at
+    }
+
+    /// Adds a group; its number.
+    pub fn add(&mut self, group: Group) -> usize {
+        let free = self.groups.iter().position(Option::is_none).unwrap_or(self.groups.len());
+        if free == self.groups.len() {
+            self.groups.push(None);
+        }
+        self.groups[free] = Some(group);
+        self.note_who_looks_at_all_paths();
+        free
     }
 
     /// Takes a session out of its group. A group without members begins to close.
@@ -98,6 +103,39 @@ impl Groups {
         }
     }
 
+    /// A path of `id` that is not the best one changed, came or went: news for groups that may be told others than the
+    /// best. Costs nothing where there is no such group.
+    #[inline]
+    pub fn mark_paths_dirty(&mut self, family: Family, id: PrefixId) {
+        if self.look_at_all_paths {
+            self.mark_all_paths_dirty(family, id);
+        }
+    }
+
+    #[cold]
+    fn mark_all_paths_dirty(&mut self, family: Family, id: PrefixId) {
+        for group in self.groups.iter_mut().flatten() {
+            for table in group.tables.iter_mut().filter(|table| table.family == family && table.looks_at_all_paths) {
+                table.out.mark_dirty(id);
+            }
+        }
+    }
+
+    /// Has IBGP groups look at everything again: who is a client of the reflector changed, and with it whose routes they
+    /// are sent (RFC 4456 §6).
+    pub fn walk_internal(&mut self) {
+        let internal = |group: &&mut Group| matches!(group.key.rules.to, Relation::Internal { .. });
+        for group in self.groups.iter_mut().flatten().filter(internal).filter(|group| !group.silent) {
+            group.tables.iter_mut().for_each(|table| table.fill = Some(0));
+        }
+    }
+
+    /// To be called when groups came, went or got other keys.
+    pub fn note_who_looks_at_all_paths(&mut self) {
+        let mut tables = self.groups.iter().flatten().flat_map(|group| &group.tables);
+        self.look_at_all_paths = tables.any(|table| table.looks_at_all_paths);
+    }
+
     /// Whether any group has `id` in its books, so that the id must stay what it is. While a group is lent nobody can
     /// know, and the answer is yes.
     pub fn hold(&self, family: Family, id: PrefixId) -> bool {
@@ -110,7 +148,7 @@ impl Groups {
             let table = group.tables.iter().position(|table| table.family == family);
             table.is_some_and(|table| group.holds(table, id))
         };
-        self.all().any(holds) || self.closing_lags.iter().any(|(of, missed)| *of == family && missed.contains_key(&id))
+        self.all().any(holds) || self.closing_lags.iter().any(|(of, missed)| *of == family && names(missed, id))
     }
 
     /// Whether any row in any group's books names `slot` as its source.
@@ -129,11 +167,11 @@ impl Groups {
             let family = *family;
             let mut ids = Vec::new();
             while ids.len() < limit
-                && let Some((id, told)) = missed.pop_first()
+                && let Some(((id, _), told)) = missed.pop_first()
             {
                 ids.push(id);
                 if let Some(told) = told {
-                    attrs.release(told.set);
+                    attrs.release(told);
                 }
             }
             if missed.is_empty() {

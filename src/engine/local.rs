@@ -22,6 +22,7 @@ use crate::{
 
 use super::{
     Engine, Owned,
+    desk::Filed,
     rows::{AttrPool, Subject, borrowed, row},
     sessions::LOCAL,
 };
@@ -39,7 +40,7 @@ impl Engine {
         let mut desk = self.desk(route.family, now);
         let set = desk.attrs.intern(AttrSet::new(&octets));
         let path = Path { set, received_secs: now.secs(), path_id: 0, session: LOCAL, flags };
-        if desk.announce(borrowed(&route.nlri), path, &route.labels) {
+        if desk.announce(borrowed(&route.nlri), path, &route.labels) == Filed::Done {
             self.locals.insert((route.family, route.nlri.clone()));
             return Ok(true);
         }

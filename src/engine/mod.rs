@@ -7,6 +7,7 @@
 //! ```text
 //! import      an UPDATE, judged once per attribute set; max_prefix counts          } sessions: who is who
 //! local       routes of our own                                                    } background: who went
+//! retention   what is kept of a session that was lost; deferral: our own restart
 //! desk        the one place where a path is filed or taken out, best path chosen   } refresh: who sends again
 //! events      what changed, numbered
 //! groups      who is sent the same, and what they were told (update_group)
@@ -24,6 +25,7 @@
 //! less than a quarter of the limit is left unwritten.
 
 mod background;
+mod deferral;
 mod desk;
 mod events;
 mod explain;
@@ -34,6 +36,7 @@ mod local;
 mod max_prefix;
 mod query;
 mod refresh;
+mod retention;
 mod rows;
 mod sessions;
 mod settings;
@@ -42,14 +45,15 @@ mod summary;
 pub mod transform;
 mod update_group;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
 use crate::{
-    rib::{Rib, SessionFacts, Source},
+    policy::{Library, PolicyChain},
+    rib::{Knobs, NlriRef, Rib, SessionFacts, SetId, Source},
     session::negotiate::Negotiated,
-    types::{Family, PeerId, PeerKind, Timestamp},
+    types::{Family, PeerId, PeerKind, Prefix, Timestamp},
     view::{EventBatch, Nlri},
     wire::bgp::{RouteRefresh, notification::Notification},
 };
@@ -60,9 +64,11 @@ pub use self::settings::{
 };
 use self::{
     background::{Background, Job},
+    deferral::Deferral,
     events::Events,
     groups::Groups,
-    sessions::{LOCAL, Sessions, Slot},
+    import::{ImportRules, Judge},
+    sessions::{LOCAL, Session, Sessions, Slot},
     stream::Stream,
     update_group::GroupKey,
 };
@@ -82,10 +88,36 @@ pub enum Input {
         /// What both OPENs agreed on.
         negotiated: Arc<Negotiated>,
     },
-    /// The session ended; its routes go, in the background.
+    /// The session ended, or what was kept of it is not to be kept any more; its routes go, in the background.
     PeerDown {
         /// Which neighbour.
         peer: PeerId,
+    },
+    /// The session was lost in a way that the neighbour may return from (RFC 4724 §4.2): its routes are kept as both
+    /// sides agreed, else they go as with `PeerDown`.
+    PeerLost {
+        /// Which neighbour.
+        peer: PeerId,
+    },
+    /// We restarted (RFC 4724 §4.1): to be told before any session is up.
+    Restarted {
+        /// Nothing is sent to anybody until these neighbours are up and have sent End-of-RIB,
+        expected: Vec<IpAddr>,
+        /// or until then.
+        until: Timestamp,
+    },
+    /// All policies and sets that neighbours' settings can name, from now on. Sessions whose policies mean something
+    /// else are judged again and sent the difference; none ends.
+    Policies(Arc<Library>),
+    /// The decision process has other settings; best paths are chosen again in the background.
+    Decision(Knobs),
+    /// Its settings are others now, and its session goes on: what it sent is judged again where that matters, and it is
+    /// sent the difference. Not for what OPEN says, or for `monitor_only`.
+    Reconfigure {
+        /// Which neighbour.
+        peer: PeerId,
+        /// What holds from now on.
+        settings: Arc<PeerSettings>,
     },
     /// The neighbour sent ROUTE-REFRESH (RFC 2918, RFC 7313).
     Refresh {
@@ -146,6 +178,8 @@ pub struct BatchProgress {
 #[derive(Debug)]
 pub struct Engine {
     settings: EngineSettings,
+    /// Policies by name.
+    library: Arc<Library>,
     rib: Rib,
     /// By slot; what the decision process asks about sessions.
     facts: Vec<SessionFacts>,
@@ -157,10 +191,20 @@ pub struct Engine {
     locals: BTreeSet<(Family, Nlri)>,
     /// Refreshes of neighbours that are under way; most of the time none.
     refreshing: Vec<(Slot, Family)>,
+    /// Sessions of which something is kept over their loss, lost or back; most of the time none.
+    retaining: Vec<Slot>,
+    /// What is sent to neighbours waits for what comes from them.
+    deferral: Deferral,
     /// Sessions whose queue is full.
     blocked: Vec<Slot>,
+    /// Sessions whose update group may have to be another one; most of the time none.
+    regrouping: Vec<Slot>,
+    /// The attributes of the default route that neighbours are sent with `default_originate`; kept once it was needed.
+    default_set: Option<SetId>,
     /// Buffers of `export`, kept between pages.
     stream: Stream,
+    /// Buffers of `import`.
+    judge: Judge,
 }
 
 impl Engine {
@@ -175,12 +219,15 @@ impl Engine {
     pub fn seeded(settings: EngineSettings, seed: u64) -> Self {
         let local = SessionFacts {
             source: Source::Local,
+            asn: settings.asn,
+            weight: 0,
             router_id: settings.router_id,
             address: std::net::Ipv4Addr::from(settings.router_id.0).into(),
             usable: true,
         };
         Self {
             settings,
+            library: Arc::default(),
             rib: Rib::new(seed),
             facts: vec![local],
             sessions: Sessions::default(),
@@ -189,8 +236,13 @@ impl Engine {
             background: Background::default(),
             locals: BTreeSet::new(),
             refreshing: Vec::new(),
+            retaining: Vec::new(),
+            deferral: Deferral::default(),
             blocked: Vec::new(),
+            regrouping: Vec::new(),
+            default_set: None,
             stream: Stream::default(),
+            judge: Judge::default(),
         }
     }
 
@@ -199,6 +251,11 @@ impl Engine {
         match input {
             Input::PeerUp { peer, settings, negotiated } => self.peer_up(now, peer, settings, negotiated, out),
             Input::PeerDown { peer } => self.peer_down(peer),
+            Input::PeerLost { peer } => self.peer_lost(now, peer),
+            Input::Restarted { expected, until } => self.deferral = Deferral::new(expected, until),
+            Input::Policies(library) => self.take_policies(library),
+            Input::Decision(knobs) => self.take_knobs(knobs),
+            Input::Reconfigure { peer, settings } => self.reconfigure(peer, settings, out),
             Input::Refresh { peer, refresh } => self.refresh(now, peer, refresh, out),
             Input::Writable { peer } => self.writable(peer),
             Input::EventsWanted(wanted) => self.events.want(wanted),
@@ -210,6 +267,8 @@ impl Engine {
     /// soon, there is more that can be done now.
     pub fn flush(&mut self, now: Timestamp, budget: usize, out: &mut Vec<Action>) -> bool {
         self.end_overdue_refreshes(now);
+        self.retention_due(now);
+        self.end_deferral(now);
         let tidying = self.background_step(now, budget);
         let sending = self.export(now, budget, out);
         self.events.publish(out);
@@ -218,7 +277,14 @@ impl Engine {
 
     /// When `flush` must be called at the latest though nothing happens; `None`: nothing is armed.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        [self.next_overdue_refresh(), self.next_ejection()].into_iter().flatten().min()
+        let deadlines = [
+            self.next_overdue_refresh(),
+            self.next_ejection(),
+            self.next_advertisement(),
+            self.next_retention(),
+            self.deferral.until(),
+        ];
+        deadlines.into_iter().flatten().min()
     }
 
     fn peer_up(
@@ -229,18 +295,32 @@ impl Engine {
         negotiated: Arc<Negotiated>,
         out: &mut Vec<Action>,
     ) {
-        self.peer_down(peer); // a driver that lost the end of the last session must not leave two
         let monitor_only = settings.monitor_only;
         let facts = SessionFacts {
-            source: match negotiated.kind {
-                PeerKind::External => Source::External,
-                PeerKind::Internal => Source::Internal,
-            },
+            source: self.kind_of(&negotiated),
+            asn: negotiated.peer_asn,
+            weight: settings.import_options.weight,
             router_id: negotiated.peer_router_id,
             address: negotiated.remote.ip().to_canonical(),
             usable: true,
         };
-        let Some(slot) = self.sessions.open(peer, settings, negotiated) else {
+        let import = ImportRules::new(&self.settings, &self.library, &settings, &negotiated, facts.source);
+        let export = PolicyChain::new(&self.library, &settings.export, negotiated.kind);
+        let session = Session::new(peer, settings, negotiated, import, export);
+        self.deferral.came_up(facts.address);
+        let slot = match self.may_take_over(&session, &facts) {
+            Some(slot) => {
+                self.take_over(now, slot, session);
+                Some(slot)
+            }
+            None => {
+                // What was kept is another speaker's; and a driver that lost the end of the last session must not leave
+                // two.
+                self.peer_down(peer);
+                self.sessions.open(session)
+            }
+        };
+        let Some(slot) = slot else {
             let notification = Notification::cease(OUT_OF_RESOURCES);
             out.push(Action::Warn { peer, text: "65,535 sessions have routes in the tables, no more fit".into() });
             out.push(Action::Notify { peer, notification, restart_after: Some(Duration::from_secs(60)) });
@@ -250,7 +330,6 @@ impl Engine {
         if self.settings.best_path && !monitor_only {
             self.join_group(slot);
         }
-        let _ = now;
     }
 
     fn set_facts(&mut self, slot: Slot, facts: SessionFacts) {
@@ -263,7 +342,22 @@ impl Engine {
 
     fn join_group(&mut self, slot: Slot) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
-        session.group = Some(self.groups.join(slot, GroupKey::of(session)));
+        let key = GroupKey::of(session, &self.settings);
+        let at = self.groups.join(slot, key);
+        session.group = Some(at);
+        self.mark_defaults(at);
+    }
+
+    /// Has the default route looked at where a group is sent one, or was: there may be no path of it in the tables.
+    fn mark_defaults(&mut self, at: usize) {
+        let Some(group) = self.groups.get_mut(at) else { return };
+        for (index, family) in group.families_with_default() {
+            let prefix = if family.afi == 1 { Prefix::v4(0, 0) } else { Prefix::v6(0, 0) };
+            let table = self.rib.tables.open(family);
+            if let (Some(id), Some(of)) = (table.find_or_insert(NlriRef::Prefix(prefix)), group.tables.get_mut(index)) {
+                of.out.mark_dirty(id);
+            }
+        }
     }
 
     /// From here on the session's paths are no candidates; they are removed in the background.
@@ -272,13 +366,32 @@ impl Engine {
         if let Some(facts) = self.facts.get_mut(usize::from(slot)) {
             facts.usable = false;
         }
+        self.leave(slot);
+        self.retaining.retain(|retaining| *retaining != slot);
+        self.background.add(Job::Purge(slot));
+    }
+
+    /// Nothing is sent to the session any more, and no refresh of it goes on.
+    fn leave(&mut self, slot: Slot) {
         self.blocked.retain(|blocked| *blocked != slot);
         self.refreshing.retain(|(refreshing, _)| *refreshing != slot);
+        self.regrouping.retain(|regrouping| *regrouping != slot);
         let group = self.sessions.get_mut(slot).and_then(|session| session.group.take());
         if let Some(at) = group {
             self.groups.leave(at, slot);
         }
-        self.background.add(Job::Purge(slot));
+    }
+
+    /// Where the paths of a session come from (RFC 5065 §4 for members of our confederation).
+    fn kind_of(&self, negotiated: &Negotiated) -> Source {
+        let confederation = self.settings.confederation.as_ref();
+        match negotiated.kind {
+            PeerKind::Internal => Source::Internal,
+            PeerKind::External if confederation.is_some_and(|c| c.members.contains(&negotiated.peer_asn)) => {
+                Source::Confederation
+            }
+            PeerKind::External => Source::External,
+        }
     }
 
     fn source_of(&self, slot: Slot) -> Source {

@@ -5,17 +5,17 @@
 //! more than the question allows.
 
 use crate::{
-    rib::{NlriRef, Path, PrefixId, Table},
+    rib::{Decision, NlriRef, Path, PrefixId, Table},
     types::{Asn, Family, PeerId, Prefix, Timestamp},
     view::{self, Answer, Cursor, PrefixMatch, Query, Refusal, RoutePage, RouteQuery, RouteRow},
+    wire::bgp::attribute::AttrSet,
 };
 
 use super::{
     Action, Engine,
     rows::{AttrPool, Subject, borrowed, owned, row},
     sessions::Slot,
-    transform::transform,
-    update_group::{PATH_ID, Told},
+    update_group::{Group, PATH_ID, RouteId, Told},
 };
 
 /// Prefixes looked at between two looks at the index: keeps a page's list of ids small.
@@ -25,7 +25,6 @@ const CHUNK: usize = 256;
 struct Filling {
     rows: Vec<RouteRow>,
     attrs: AttrPool,
-    octets: Vec<u8>,
     scanned: usize,
 }
 
@@ -65,7 +64,7 @@ impl Engine {
             return Err(Refusal::Invalid("adj-out needs a neighbour: what was told, and to whom?".into()));
         }
         let slot = query.neighbor.and_then(|peer| self.sessions.slot_of(peer));
-        let mut page = Filling { rows: Vec::new(), attrs: AttrPool::default(), octets: Vec::new(), scanned: 0 };
+        let mut page = Filling { rows: Vec::new(), attrs: AttrPool::default(), scanned: 0 };
         let mut next = None;
         if query.neighbor.is_none() || slot.is_some() {
             let plan = Plan { query, slot };
@@ -126,16 +125,27 @@ impl Engine {
         let Some(table) = self.rib.tables.get(family) else { return };
         match plan.query.table {
             view::Table::Loc => {
+                let from = page.rows.len();
                 let best = table.best_path(id).filter(|path| plan.slot.is_none_or(|slot| slot == path.session));
                 if let Some(path) = best {
-                    self.add_path(plan.query.origin, table, id, (path, true), page);
+                    self.add_path((plan.query.table, plan.query.origin), table, id, (path, true), page);
+                }
+                if let Some(multipath) = self.multipath(table.paths(id)) {
+                    let shared = multipath.len() > 1;
+                    page.rows.iter_mut().skip(from).for_each(|row| row.multipath = Some(shared));
                 }
             }
             view::Table::AdjIn => {
                 let from = page.rows.len();
+                let multipath = self.multipath(table.paths(id));
                 for (index, path) in table.paths(id).iter().enumerate() {
                     if plan.slot.is_none_or(|slot| slot == path.session) {
-                        self.add_path(plan.query.origin, table, id, (path, table.best(id) == Some(index)), page);
+                        let rows = page.rows.len();
+                        let best = table.best(id) == Some(index);
+                        self.add_path((plan.query.table, plan.query.origin), table, id, (path, best), page);
+                        if let (Some(row), Some(set)) = (page.rows.get_mut(rows), &multipath) {
+                            row.multipath = Some(is_shared(set, index));
+                        }
                     }
                 }
                 // Slots follow the order of sessions; readers want that of neighbours.
@@ -147,20 +157,36 @@ impl Engine {
 
     fn add_path(
         &self,
-        origin: Option<Asn>,
+        (shown, origin): (view::Table, Option<Asn>),
         table: &Table,
         id: PrefixId,
         (path, best): (&Path, bool),
         page: &mut Filling,
     ) {
         let attrs = &self.rib.attrs;
-        if origin.is_some() && attrs.facts(path.set).origin_asn() != origin {
+        // What the neighbour said, or what import made of it.
+        let set = match shown {
+            view::Table::AdjIn => attrs.received(path.set),
+            view::Table::Loc | view::Table::AdjOut => attrs.effective(path.set),
+        };
+        if origin.is_some() && attrs.facts(set).origin_asn() != origin {
             return;
         }
         let labels = table.labels(id, path.session, path.path_id);
         let subject = Subject { family: table.family(), nlri: table.nlri(id), labels };
-        let range = page.attrs.range(attrs, path.set);
+        let range = page.attrs.range(attrs, set);
         page.rows.push(row(subject, path, best, range, attrs, &self.sessions));
+    }
+
+    /// The multipath set of a prefix with these paths; `None` where there are no such sets.
+    pub(super) fn multipath(&self, paths: &[Path]) -> Option<Vec<usize>> {
+        let wanted = self.settings.best_path && self.settings.decision.maximum_paths.is_multipath();
+        wanted.then(|| self.decision().multipath(paths))
+    }
+
+    /// The decision process as it is set.
+    pub(super) fn decision(&self) -> Decision<'_> {
+        Decision::new(&self.rib.attrs, &self.facts, &self.settings.decision)
     }
 
     /// The row of what the neighbour was told, with the attributes as they were sent.
@@ -169,23 +195,49 @@ impl Engine {
         let group = plan.slot.and_then(|slot| self.sessions.get(slot)?.group).and_then(|at| self.groups.get(at));
         let (Some(group), Some(slot)) = (group, plan.slot) else { return };
         let Some(of) = group.tables.iter().position(|table| table.family == family) else { return };
-        let Some(Told { set, source }) = group.told(slot, of, id, |slot| self.source_of(slot)) else { return };
-        if plan.query.origin.is_some() && self.rib.attrs.facts(set).origin_asn() != plan.query.origin {
+        for (path_id, told) in group.told(slot, of, id) {
+            self.add_told_path(plan, table, (group, of, slot), (id, path_id), told, page);
+        }
+    }
+
+    fn add_told_path(
+        &self,
+        plan: &Plan<'_>,
+        table: &Table,
+        (group, of, slot): (&Group, usize, Slot),
+        route: RouteId,
+        told: Told,
+        page: &mut Filling,
+    ) {
+        let (family, (id, path_id)) = (table.family(), route);
+        let (attrs, path) = match told {
+            Told::Octets(octets) => (page.attrs.push(self.rib.attrs.get(octets).as_bytes()), None),
+            Told::Row(row) => {
+                let Some(octets) = self.told_octets(group, of, route, row.sent) else { return };
+                let same = |set| self.rib.attrs.effective(set) == self.rib.attrs.effective(row.sent.set);
+                let is_it = |path: &&Path| path.session == row.sent.source && same(path.set);
+                let path = table
+                    .paths(id)
+                    .iter()
+                    .filter(is_it)
+                    .find(|path| path_id == PATH_ID || path.path_id == row.received);
+                (page.attrs.push(&octets), path)
+            }
+        };
+        let octets = page.attrs.octets.get(attrs.start as usize..attrs.end as usize).unwrap_or_default();
+        if plan.query.origin.is_some() && AttrSet::new(octets).as_path().origin_asn() != plan.query.origin {
+            page.attrs.octets.truncate(attrs.start as usize);
             return;
         }
-        if transform(self.rib.attrs.get(set), family, source, &group.key.rules, &mut page.octets).is_err() {
-            return;
-        }
-        let attrs = page.attrs.push(&page.octets);
-        let path = table.paths(id).iter().find(|path| path.set == set);
         page.rows.push(RouteRow {
             family,
             nlri: owned(table.nlri(id)),
             labels: path.map_or(&[][..], |path| table.labels(id, path.session, path.path_id)).into(),
             peer: self.peer_of(slot),
-            path_id: PATH_ID,
+            path_id,
             attrs,
             best: path.is_some() && table.best_path(id) == path,
+            multipath: None,
             stale: false,
             received_at: Timestamp::from_secs(path.map_or(0, |path| path.received_secs).into()),
             rejected_by: None,
@@ -195,6 +247,11 @@ impl Engine {
     fn peer_of(&self, slot: Slot) -> Option<PeerId> {
         self.sessions.peer(slot)
     }
+}
+
+/// Whether the path at `index` shares traffic with others.
+pub(super) fn is_shared(multipath: &[usize], index: usize) -> bool {
+    multipath.len() > 1 && multipath.contains(&index)
 }
 
 /// The next up to `room` ids that a question is about, in the order in which they are shown.

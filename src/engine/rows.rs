@@ -11,7 +11,10 @@ use crate::{
     view::{Nlri, RouteRow},
 };
 
-use super::sessions::Sessions;
+use super::{
+    import::{prefix_of, trace},
+    sessions::Sessions,
+};
 
 /// The attribute octets of a page, each distinct set once.
 #[derive(Debug, Default)]
@@ -57,7 +60,7 @@ pub struct Subject<'a> {
     pub labels: &'a [u8],
 }
 
-/// The row of a path as received.
+/// The row of a path; `attrs` is where the attributes stand that the answer is about.
 pub fn row(
     subject: Subject<'_>,
     path: &Path,
@@ -74,20 +77,25 @@ pub fn row(
         path_id: path.path_id,
         attrs,
         best,
+        multipath: None,
         stale: path.flags.has(PathFlags::STALE),
         received_at: Timestamp::from_secs(path.received_secs.into()),
-        rejected_by: rejected_by(path, store, sessions),
+        rejected_by: rejected_by(subject, path, store, sessions),
     }
 }
 
-/// The name of the policy that rejected a path. Asked of the policies again: a path keeps only that it was
+/// The policy and statement that rejected a path. Asked of the policies again: a path keeps only that it was
 /// rejected.
-fn rejected_by(path: &Path, _store: &AttrStore, sessions: &Sessions) -> Option<Arc<str>> {
+pub fn rejected_by(subject: Subject<'_>, path: &Path, store: &AttrStore, sessions: &Sessions) -> Option<Arc<str>> {
     if !path.flags.has(PathFlags::REJECTED) {
         return None;
     }
-    let session = sessions.get(path.session)?;
-    Some(session.import.constant()?.policy())
+    let rules = &sessions.get(path.session)?.import;
+    let by = match rules.chain.constant() {
+        Some(by) => by,
+        None => trace(rules, subject.family, store, path.set, prefix_of(subject.nlri)).by,
+    };
+    Some(by.to_string().into())
 }
 
 /// The NLRI in the reader's words.

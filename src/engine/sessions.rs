@@ -1,19 +1,20 @@
 //! The sessions that have paths in the tables, each under a 16-bit slot that a path carries instead of its
 //! neighbour. A session that comes back gets a new slot, so the paths of the one that ended never count again;
-//! its slot is given out anew only after the purge has removed the last of them.
+//! its slot is given out anew only after the purge has removed the last of them. Only where paths are kept for the
+//! neighbour's return does its next session take the slot over (`retention`).
 
 use std::{collections::HashMap, sync::Arc};
 
 use rustc_hash::FxBuildHasher;
 
 use crate::{
-    policy::{Library, PolicyChain},
+    policy::PolicyChain,
     rib::SessionSlot,
     session::negotiate::Negotiated,
     types::{Family, PeerId, Timestamp},
 };
 
-use super::PeerSettings;
+use super::{PeerSettings, import::ImportRules, retention::Kept};
 
 /// A session's number in the tables. Slot 0 is this router itself.
 pub type Slot = SessionSlot;
@@ -28,6 +29,8 @@ pub enum Phase {
     Live,
     /// We asked for its end (max-prefix) and wait for the driver: its paths count still, nothing more is taken.
     Ending,
+    /// It was lost and may be back (`retention`): its paths count still, nothing is taken or sent.
+    Away,
     /// It ended: its paths do not count and are being removed.
     Dead,
 }
@@ -49,6 +52,10 @@ pub struct FamilyState {
     pub refresh_until: Option<Timestamp>,
     /// The max-prefix warning was given.
     pub warned: bool,
+    /// Paths that were not filed, since their prefix had all it may have.
+    pub dropped: u64,
+    /// Paths of an earlier session may be among them (`retention`).
+    pub kept: Option<Kept>,
 }
 
 /// One session.
@@ -60,14 +67,20 @@ pub struct Session {
     pub settings: Arc<PeerSettings>,
     /// What both OPENs agreed on.
     pub negotiated: Arc<Negotiated>,
-    /// Its import policies.
-    pub import: PolicyChain,
+    /// What is asked of its routes.
+    pub import: Arc<ImportRules>,
+    /// Its weight became another one, and not all of its paths have been compared anew.
+    pub reweighed: bool,
+    /// Its export policies.
+    pub export: PolicyChain,
     /// Where it stands.
     pub phase: Phase,
     /// Counts, in the order in which families were met; a session has one to five of them.
     pub families: Vec<FamilyState>,
     /// The max-prefix warning over all families was given.
     pub warned_total: bool,
+    /// The warning about paths that were dropped was given.
+    pub warned_dropped: bool,
     /// Update group that it is a member of, once it takes routes from us.
     pub group: Option<usize>,
     /// Octets handed to the driver and not known to be written.
@@ -77,15 +90,24 @@ pub struct Session {
 }
 
 impl Session {
-    fn new(peer: PeerId, settings: Arc<PeerSettings>, negotiated: Arc<Negotiated>) -> Self {
-        let import = PolicyChain::new(&Library::default(), &settings.import, negotiated.kind);
+    /// A session that has just come up.
+    pub fn new(
+        peer: PeerId,
+        settings: Arc<PeerSettings>,
+        negotiated: Arc<Negotiated>,
+        import: ImportRules,
+        export: PolicyChain,
+    ) -> Self {
         let mut session = Self {
             peer,
             settings,
-            import,
+            import: Arc::new(import),
+            reweighed: false,
+            export,
             phase: Phase::Live,
             families: Vec::new(),
             warned_total: false,
+            warned_dropped: false,
             group: None,
             outstanding: 0,
             blocked_since: None,
@@ -97,9 +119,22 @@ impl Session {
         session
     }
 
+    /// A session takes over the paths and counts of an earlier one of the same speaker.
+    pub fn inherit(&mut self, earlier: &mut Self) {
+        for state in std::mem::take(&mut earlier.families) {
+            *self.family_mut(state.family) = FamilyState { refresh_until: None, end_of_rib: false, ..state };
+        }
+    }
+
     /// Whether its paths may be chosen.
     pub fn counts(&self) -> bool {
         self.phase != Phase::Dead
+    }
+
+    /// Other limits hold: warnings about them are due anew.
+    pub fn forget_warnings(&mut self) {
+        self.warned_total = false;
+        self.families.iter_mut().for_each(|state| state.warned = false);
     }
 
     /// Paths of all families.
@@ -123,6 +158,8 @@ impl Session {
                 epoch: false,
                 refresh_until: None,
                 warned: false,
+                dropped: 0,
+                kept: None,
             });
             self.families.len() - 1
         });
@@ -135,13 +172,13 @@ impl Session {
 pub struct Sessions {
     /// Index is slot - 1; `None` is free.
     slots: Vec<Option<Session>>,
-    /// Neighbours with a session that has not ended.
+    /// Neighbours with a session that has not ended, or whose routes are kept.
     by_peer: HashMap<PeerId, Slot, FxBuildHasher>,
 }
 
 impl Sessions {
     /// Takes the lowest free slot for a session; `None` when all 65,535 are taken (purges not done yet).
-    pub fn open(&mut self, peer: PeerId, settings: Arc<PeerSettings>, negotiated: Arc<Negotiated>) -> Option<Slot> {
+    pub fn open(&mut self, session: Session) -> Option<Slot> {
         let at = match self.slots.iter().position(Option::is_none) {
             Some(at) => at,
             None => {
@@ -150,8 +187,8 @@ impl Sessions {
             }
         };
         let slot = Slot::try_from(at + 1).ok()?;
-        self.slots[at] = Some(Session::new(peer, settings, negotiated));
-        self.by_peer.insert(peer, slot);
+        self.by_peer.insert(session.peer, slot);
+        self.slots[at] = Some(session);
         Some(slot)
     }
 

@@ -4,7 +4,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::types::{Asn, Family, Prefix, RouterId};
+use crate::{
+    rib::Knobs,
+    types::{Asn, Family, Prefix, RouterId},
+};
 
 /// What the engine itself is told once.
 #[derive(Clone, Debug)]
@@ -19,6 +22,8 @@ pub struct EngineSettings {
     pub cluster_id: RouterId,
     /// The confederation that we are in (RFC 5065).
     pub confederation: Option<Confederation>,
+    /// How best paths are chosen.
+    pub decision: Knobs,
     /// What may be originated by command.
     pub owned: Owned,
 }
@@ -46,7 +51,15 @@ impl EngineSettings {
     /// A router with defaults for everything else: best paths are selected, the cluster is named after the router
     /// (RFC 4456 §7), no confederation, no guard over its own routes (the configuration's default has one).
     pub fn new(asn: Asn, router_id: RouterId) -> Self {
-        Self { asn, router_id, best_path: true, cluster_id: router_id, confederation: None, owned: Owned::Any }
+        Self {
+            asn,
+            router_id,
+            best_path: true,
+            cluster_id: router_id,
+            confederation: None,
+            decision: Knobs::default(),
+            owned: Owned::Any,
+        }
     }
 }
 
@@ -75,6 +88,8 @@ pub struct MaxPrefix {
 pub struct PeerSettings {
     /// Name or address, for messages.
     pub name: Arc<str>,
+    /// Its configured name, which policies can ask for; `None`: they know it by its address.
+    pub called: Option<Arc<str>>,
     /// Its neighbour group, which policies can ask for.
     pub group: Option<Arc<str>>,
     /// Import policy names, first verdict wins; empty on eBGP rejects everything (RFC 8212).
@@ -100,6 +115,7 @@ impl PeerSettings {
     pub fn new(name: Arc<str>) -> Self {
         Self {
             name,
+            called: None,
             group: None,
             import: Vec::new(),
             export: Vec::new(),

@@ -14,6 +14,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     hash::{BuildHasher, RandomState},
+    net::IpAddr,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -29,8 +30,10 @@ use tracing::warn;
 use super::clock::{Clock, sleep_until};
 use crate::{
     engine::{Action, BatchProgress, Engine, EngineSettings, Input, PeerSettings},
+    policy::Library,
+    rib::Knobs,
     session::negotiate::Negotiated,
-    types::PeerId,
+    types::{PeerId, Timestamp},
     view::{Answer, Delivery, EventBatch, EventSource, PrefixMatch, Query, Refusal, Summary},
     wire::bgp::{RouteRefresh, batch::UpdateBatch, notification::Notification},
 };
@@ -69,8 +72,8 @@ pub(super) enum Feed {
         negotiated: Arc<Negotiated>,
         mailbox: mpsc::UnboundedSender<ToPeer>,
     },
-    /// The session ended.
-    Down { peer: PeerId },
+    /// The session ended, or (`may_return`) was lost; also: what was kept of it is not to be kept any more.
+    Down { peer: PeerId, may_return: bool },
     /// ROUTE-REFRESH came.
     Refresh { peer: PeerId, refresh: RouteRefresh },
     /// UPDATEs came.
@@ -109,6 +112,9 @@ enum Call {
     Query(Question),
     Subscribe { reply: oneshot::Sender<broadcast::Receiver<Arc<EventBatch>>> },
     Writable { peer: PeerId },
+    Restarted { expected: Vec<IpAddr>, until: Timestamp },
+    Policies(Arc<Library>),
+    Decision(Knobs),
     Stop,
 }
 
@@ -168,10 +174,30 @@ impl ShardHandle {
         Arc::clone(&self.summary.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Puts all policies and sets in the place of those before; what is kept is judged again by them in the background.
+    /// Sessions that are told of later use them from the start.
+    pub fn set_policies(&self, library: Arc<Library>) {
+        // An engine that is gone has nothing to judge.
+        let _ = self.calls.send(Call::Policies(library));
+    }
+
+    /// Has best paths chosen by these knobs from now on, in the background also where one is chosen already.
+    pub fn set_decision(&self, knobs: Knobs) {
+        // An engine that is gone has nothing to choose.
+        let _ = self.calls.send(Call::Decision(knobs));
+    }
+
     /// Ends the engine's thread after the call it is at.
     pub fn stop(&self) {
         // An engine that is gone needs no stopping.
         let _ = self.calls.send(Call::Stop);
+    }
+
+    /// We restarted: neighbours are sent nothing before those at the `expected` addresses are up and have sent
+    /// End-of-RIB, or until then (RFC 4724 §4.1). To be said before neighbours are added.
+    pub fn restarted(&self, expected: Vec<IpAddr>, until: Timestamp) {
+        // An engine that is gone sends nothing anyway.
+        let _ = self.calls.send(Call::Restarted { expected, until });
     }
 
     /// The neighbour's outbound queue has room again.
@@ -351,6 +377,15 @@ impl Shard {
                 let _ = reply.send(events);
             }
             Call::Writable { peer } => self.tell_engine(Input::Writable { peer }),
+            Call::Restarted { expected, until } => self.tell_engine(Input::Restarted { expected, until }),
+            Call::Policies(library) => {
+                self.changed = true;
+                self.tell_engine(Input::Policies(library));
+            }
+            Call::Decision(knobs) => {
+                self.changed = true;
+                self.tell_engine(Input::Decision(knobs));
+            }
             Call::Stop => self.stopping = true,
         }
     }
@@ -389,8 +424,8 @@ impl Shard {
                 self.peers.insert(peer, Mailbox { name: Arc::clone(&settings.name), sender: mailbox });
                 self.tell_engine(Input::PeerUp { peer, settings, negotiated });
             }
-            Feed::Down { peer } => {
-                self.tell_engine(Input::PeerDown { peer });
+            Feed::Down { peer, may_return } => {
+                self.tell_engine(if may_return { Input::PeerLost { peer } } else { Input::PeerDown { peer } });
                 self.peers.remove(&peer);
             }
             Feed::Refresh { peer, refresh } => self.tell_engine(Input::Refresh { peer, refresh }),

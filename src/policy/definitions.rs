@@ -16,14 +16,22 @@ use crate::{
 /// Where something stands in the text that definitions were read from, in octets.
 pub type Span = Range<usize>;
 
-/// A value and where it stands.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// A value and where it stands. Two are equal when their values are: a place is no part of the meaning.
+#[derive(Clone, Debug)]
 pub struct Marked<T> {
     /// The value.
     pub value: T,
     /// Its place.
     pub span: Span,
 }
+
+impl<T: PartialEq> PartialEq for Marked<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
+impl<T: Eq> Eq for Marked<T> {}
 
 impl<T> Marked<T> {
     /// Marks a value.

@@ -83,7 +83,9 @@ impl Library {
             let statements = statements.map(|(at, statement)| compiler.statement(at, statement, &sets)).collect();
             library.policies.insert(name.clone(), Arc::new(Digested::new(Policy { name, statements })));
         }
-        lint::check(definitions, &mut compiler.problems);
+        if compiler.problems.is_empty() {
+            lint::check(definitions, &mut compiler.problems);
+        }
         if compiler.problems.is_empty() { Ok(library) } else { Err(compiler.problems) }
     }
 

@@ -11,9 +11,10 @@
 //! # Where
 //! `definitions` is what an operator wrote, `library` compiles it, `lint` finds what makes no sense; `chain` lays out the
 //! policies of a neighbour; `eval` is the fast road, `trace` the slow one that tells why. `conditions` and `actions` have
-//! one variant per match and action, `sets` the named sets, `values` and `community` their members as text.
+//! one variant per match and action, `case` is a test that an operator wrote, `sets` the named sets, `values` and `community` their members as text.
 
 mod actions;
+pub mod case;
 mod chain;
 pub mod changes;
 pub mod community;
@@ -23,6 +24,7 @@ pub mod definitions;
 mod eval;
 mod library;
 mod lint;
+pub mod path_text;
 pub mod sets;
 mod trace;
 pub mod values;

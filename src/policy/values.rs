@@ -175,6 +175,15 @@ impl FromStr for MaybeNumber {
     }
 }
 
+impl fmt::Display for MaybeNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => f.write_str("none"),
+            Self::Within(range) => range.fmt(f),
+        }
+    }
+}
+
 /// A member of a neighbour set.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum NeighborPattern {
@@ -188,6 +197,13 @@ pub enum NeighborPattern {
     Group(String),
     /// `AS64496`: its AS.
     Asn(Asn),
+}
+
+impl NeighborPattern {
+    /// Whether `text` can be told from the name of a set: in a condition a bare word is one.
+    pub fn is_form_of_one(text: &str) -> bool {
+        text.contains([':', '/']) || !matches!(text.parse(), Ok(Self::Name(_)))
+    }
 }
 
 impl FromStr for NeighborPattern {

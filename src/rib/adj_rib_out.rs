@@ -16,6 +16,8 @@ pub struct Sent {
     pub set: SetId,
     /// The session whose path it was.
     pub source: SessionSlot,
+    /// The path was long-lived stale, which is told with it (RFC 9494 §4.2).
+    pub llgr_stale: bool,
 }
 
 /// 8 octets per prefix.
@@ -27,20 +29,27 @@ struct Row {
 }
 
 const SENT: u8 = 1;
-const DIRTY: u8 = 2;
+const DIRTY: u8 = 1 << 1;
+const ERA: u8 = 1 << 2;
+const LLGR_STALE: u8 = 1 << 3;
 
 impl Row {
     fn sent(self) -> Option<Sent> {
-        (self.marks & SENT != 0).then_some(Sent { set: self.set, source: self.source })
+        let llgr_stale = self.marks & LLGR_STALE != 0;
+        (self.marks & SENT != 0).then_some(Sent { set: self.set, source: self.source, llgr_stale })
     }
 }
 
 /// Last-sent state of one update group in one family.
-#[derive(Debug, Default)]
+///
+/// Rows carry the era in which they were written. When what is done to routes changes, a new era begins
+/// ([`turn_era`](Self::turn_era)), and a row of the past still says what was told then, until it is written again.
+#[derive(Clone, Debug, Default)]
 pub struct AdjRibOut {
     rows: PagedArray<Row>,
     dirty: VecDeque<PrefixId>,
     sent: u64,
+    era: bool,
 }
 
 impl AdjRibOut {
@@ -90,13 +99,32 @@ impl AdjRibOut {
         let before = row.sent();
         let dirty = row.marks & DIRTY;
         let now = match sent {
-            Some(Sent { set, source }) => Row { set, source, marks: dirty | SENT },
+            Some(Sent { set, source, llgr_stale }) => {
+                let llgr_stale = if llgr_stale { LLGR_STALE } else { 0 };
+                Row { set, source, marks: dirty | SENT | self.era_mark() | llgr_stale }
+            }
             None => Row { marks: dirty, ..Row::default() },
         };
         self.rows.set(id.0, now);
         self.sent += u64::from(sent.is_some());
         self.sent -= u64::from(before.is_some());
         before
+    }
+
+    /// Begins a new era. Every row must be of the current one: two eras cannot be told apart from three.
+    pub fn turn_era(&mut self) {
+        self.era = !self.era;
+    }
+
+    /// Whether `id` was last told in the era before this one.
+    #[inline]
+    pub fn is_past(&self, id: PrefixId) -> bool {
+        let marks = self.rows.get(id.0).marks;
+        marks & SENT != 0 && marks & ERA != self.era_mark()
+    }
+
+    fn era_mark(&self) -> u8 {
+        if self.era { ERA } else { 0 }
     }
 
     /// Whether the group has something to do with `id`: told about it, or about to look at it. While any group
@@ -174,7 +202,7 @@ mod tests {
                         prop_assert_eq!(taken, dirty.drain(..limit.min(dirty.len())).collect::<Vec<_>>());
                     }
                     Op::SetSent(id, source) => {
-                        let now = source.map(|source| Sent { set: SetId::default(), source });
+                        let now = source.map(|source| Sent { set: SetId::default(), source, llgr_stale: source == 3 });
                         let before = out.set_sent(PrefixId(id), now);
                         prop_assert_eq!(before, sent.remove(&PrefixId(id)));
                         if let Some(now) = now {
@@ -198,13 +226,29 @@ mod tests {
     }
 
     #[test]
+    fn a_row_is_of_the_past_until_it_is_written_again() {
+        let mut out = AdjRibOut::new();
+        let (id, sent) = (PrefixId(3), Sent { set: SetId::default(), source: 1, llgr_stale: true });
+        for _ in 0..3 {
+            out.set_sent(id, Some(sent));
+            assert!(!out.is_past(id));
+            out.turn_era();
+            out.mark_dirty(id);
+            assert!(out.is_past(id) && !out.is_past(PrefixId(4)), "a mark is no telling, and nothing has no past");
+            assert_eq!(out.sent(id), Some(sent));
+        }
+        out.set_sent(id, None);
+        assert!(!out.is_past(id));
+    }
+
+    #[test]
     fn eight_octets_per_route_and_nothing_once_all_is_withdrawn() {
         let mut out = AdjRibOut::new();
         let mut ids = Vec::new();
         (0..100_000).for_each(|id| out.mark_dirty(PrefixId(id)));
         out.take_dirty(usize::MAX, &mut ids);
         for &id in &ids {
-            out.set_sent(id, Some(Sent { set: SetId::default(), source: 0 }));
+            out.set_sent(id, Some(Sent { set: SetId::default(), source: 0, llgr_stale: false }));
         }
         assert!(out.allocated_octets() < 100_000 * 9, "{}", out.allocated_octets());
         for &id in &ids {

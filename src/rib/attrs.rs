@@ -4,6 +4,8 @@
 //! In a full table about one UPDATE in five brings a set that was not there before, so recognising a known set by
 //! hash and comparison, without parsing, is the common road. The hash is seeded: a neighbour cannot choose sets
 //! that collide. The table of hashes is cut into parts that grow one at a time.
+//!
+//! What import makes of a received set is a set too, see `derived`: a path keeps one handle for both.
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
@@ -14,12 +16,16 @@ use crate::{
     wire::bgp::attribute::AttrSet,
 };
 
-/// A handle of an interned attribute set. Means nothing once the last reference to the set was released.
+mod derived;
+
+use derived::{Derived, Meaning, is_derived};
+
+/// A handle of an interned attribute set, plain or derived. Means nothing once the last reference was released.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
 pub struct SetId(u32);
 
 impl SetId {
-    /// The handle as a number: dense, small, good as a key of a side table.
+    /// The handle as a number: good as a key of a side table.
     pub fn index(self) -> u32 {
         self.0
     }
@@ -51,6 +57,7 @@ pub struct AttrStore {
     parts: Box<[HashTable<u32>]>,
     headers: SlotArena<Header>,
     octets: SlotArena<u8>,
+    derived: Derived,
     hasher: FixedState,
     sets: u64,
     set_octets: u64,
@@ -63,6 +70,7 @@ impl AttrStore {
             parts: (0..PARTS).map(|_| HashTable::new()).collect(),
             headers: SlotArena::of_values(512),
             octets: SlotArena::new(&octet_classes(), PAGE_OCTETS),
+            derived: Derived::default(),
             hasher: FixedState::with_seed(seed),
             sets: 0,
             set_octets: 0,
@@ -94,7 +102,45 @@ impl AttrStore {
         SetId(id)
     }
 
-    /// The handle of a set that is there already; takes no reference.
+    /// The handle of what import makes of `received`: the canonical set that counts from now on, and the weight that
+    /// import gave it, if any. The received set itself where nothing is different. With one reference for the caller;
+    /// that to `received` stays the caller's. Equal results are one handle.
+    pub fn derive(&mut self, received: SetId, effective: AttrSet<'_>, weight: Option<u16>) -> SetId {
+        let received = self.received(received);
+        let effective = self.intern(effective);
+        if effective == received && weight.is_none() {
+            return effective;
+        }
+        let meaning = Meaning { received, effective, weight };
+        if let Some(known) = self.derived.find(&self.hasher, meaning) {
+            self.release(effective);
+            return known;
+        }
+        self.retain(received, 1);
+        let facts = *self.facts(effective);
+        self.derived.insert(&self.hasher, meaning, facts)
+    }
+
+    /// The set as the neighbour sent it: itself unless it is derived.
+    #[inline]
+    pub fn received(&self, id: SetId) -> SetId {
+        if is_derived(id) { self.derived.meaning(id).received } else { id }
+    }
+
+    /// The set that counts after import: itself unless it is derived. Two routes with the same one are the same to
+    /// neighbours.
+    #[inline]
+    pub fn effective(&self, id: SetId) -> SetId {
+        if is_derived(id) { self.derived.meaning(id).effective } else { id }
+    }
+
+    /// The weight that import policy gave; `None`: that of the neighbour holds.
+    #[inline]
+    pub fn weight(&self, id: SetId) -> Option<u16> {
+        if is_derived(id) { self.derived.meaning(id).weight } else { None }
+    }
+
+    /// The handle of a plain set that is there already; takes no reference.
     pub fn find(&self, set: AttrSet<'_>) -> Option<SetId> {
         let hash = self.hash(set.as_bytes());
         self.parts[part_of(hash)]
@@ -105,6 +151,9 @@ impl AttrStore {
     /// Adds `n` references. A count that would pass 2^32 - 1 stays there for good: the set is then never freed.
     #[inline]
     pub fn retain(&mut self, id: SetId, n: u32) {
+        if is_derived(id) {
+            return self.derived.retain(id, n);
+        }
         let refs = &mut self.headers.one_mut(id.0).refs;
         *refs = refs.saturating_add(n);
     }
@@ -112,6 +161,9 @@ impl AttrStore {
     /// Takes one reference away; the last one frees the set and its handle.
     #[inline]
     pub fn release(&mut self, id: SetId) {
+        if is_derived(id) {
+            return self.release_derived(id);
+        }
         let header = self.headers.one_mut(id.0);
         assert!(header.refs > 0, "a set is released as often as it was retained");
         if header.refs != u32::MAX {
@@ -119,6 +171,13 @@ impl AttrStore {
         }
         if header.refs == 0 {
             self.remove(id);
+        }
+    }
+
+    fn release_derived(&mut self, id: SetId) {
+        if let Some(meaning) = self.derived.release(id) {
+            self.release(meaning.received);
+            self.release(meaning.effective);
         }
     }
 
@@ -139,26 +198,32 @@ impl AttrStore {
         self.headers.free(id.0);
     }
 
-    /// The canonical octets of a set.
+    /// The canonical octets of a set; of the effective one if it is derived.
     #[inline]
     pub fn get(&self, id: SetId) -> AttrSet<'_> {
+        let id = self.effective(id);
         AttrSet::new(stored(&self.octets, self.headers.one(id.0).octets))
     }
 
-    /// The facts of a set.
+    /// The facts of a set; of the effective one if it is derived.
     #[inline]
     pub fn facts(&self, id: SetId) -> &SetFacts {
-        &self.headers.one(id.0).facts
+        if is_derived(id) { self.derived.facts(id) } else { &self.headers.one(id.0).facts }
     }
 
     /// References to a set.
     pub fn references(&self, id: SetId) -> u32 {
-        self.headers.one(id.0).refs
+        if is_derived(id) { self.derived.references(id) } else { self.headers.one(id.0).refs }
     }
 
-    /// Distinct sets held.
+    /// Distinct plain sets held: received and effective ones.
     pub fn len(&self) -> u64 {
         self.sets
+    }
+
+    /// Derived sets held.
+    pub fn derived_len(&self) -> u64 {
+        self.derived.len()
     }
 
     /// Whether no set is held.
@@ -174,7 +239,7 @@ impl AttrStore {
     /// Octets allocated.
     pub fn allocated_octets(&self) -> usize {
         let tables: usize = self.parts.iter().map(HashTable::allocation_size).sum();
-        tables + self.headers.octets() + self.octets.octets()
+        tables + self.headers.octets() + self.octets.octets() + self.derived.allocated_octets()
     }
 
     fn hash(&self, octets: &[u8]) -> u32 {

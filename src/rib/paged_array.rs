@@ -4,13 +4,13 @@
 const PAGE_BITS: u32 = 11;
 
 /// Values by id. What was never set, or was set to the default, costs nothing once its whole page is like that.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct PagedArray<T> {
     pages: Vec<Page<T>>,
     octets: usize,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Page<T> {
     values: Box<[T]>,
     /// How many of them are not the default.

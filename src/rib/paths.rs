@@ -30,6 +30,20 @@ impl PathFlags {
     /// Not eligible for another reason (AS loop, RFC 4271 §9.1.2; reflection loop, RFC 4456 §8); `detail` says which.
     pub const UNUSABLE: Self = Self(1 << 4);
 
+    /// Import's verdict: the marks that say whether and why a path is not eligible, without the detail.
+    const VERDICT: u16 = Self::REJECTED.0 | Self::UNUSABLE.0;
+
+    /// Import's verdict alone, with its detail.
+    pub fn verdict(self) -> Self {
+        Self(self.0 & (Self::VERDICT | 0xff00))
+    }
+
+    /// These marks with another verdict of import.
+    #[must_use]
+    pub fn with_verdict(self, verdict: Self) -> Self {
+        Self(self.0 & !(Self::VERDICT | 0xff00) | verdict.verdict().0)
+    }
+
     /// Whether all marks of `other` are set.
     pub fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
@@ -37,7 +51,7 @@ impl PathFlags {
 
     /// These marks and those of `other`.
     #[must_use]
-    pub fn with(self, other: Self) -> Self {
+    pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
@@ -67,7 +81,8 @@ impl PathFlags {
 /// One path as received: 16 octets.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Path {
-    /// Its attributes. A stored path owns one reference to the set.
+    /// Its attributes: as received, or a derived set (`attrs`) that has both those and what import made of them. A
+    /// stored path owns one reference to the set.
     pub set: SetId,
     /// When it was received, seconds since the Unix epoch.
     pub received_secs: u32,
@@ -451,6 +466,9 @@ mod tests {
         assert!(flags.has(PathFlags::STALE) && !flags.has(PathFlags::EPOCH) && !flags.is_eligible());
         let accepted = flags.without(PathFlags::REJECTED);
         assert!(accepted.is_eligible() && accepted.detail() == 0xab);
+        let again = flags.with_verdict(PathFlags::UNUSABLE.with_detail(3));
+        assert_eq!(again, PathFlags::STALE.with(PathFlags::UNUSABLE).with_detail(3));
+        assert_eq!(again.verdict(), PathFlags::UNUSABLE.with_detail(3));
         assert_eq!(size_of::<Path>(), 16);
     }
 }

@@ -4,7 +4,7 @@
 use crate::{
     types::Asn,
     wire::bgp::{
-        as_path::AsPath,
+        as_path::{AsPath, SegmentKind},
         attribute::{AttrSet, code},
     },
 };
@@ -13,12 +13,24 @@ use crate::{
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct SetFacts {
     origin_asn: u32,
+    /// Without the mark `NEIGHBOR_ASN`, and with `MEMBER_ASN`: the first member AS of the confederation.
     neighbor_asn: u32,
     med: u32,
     local_pref: u32,
     /// Path length in the low 14 bits (64 KiB of AS_PATH hold fewer than 2^14 ASNs), ORIGIN in the high 2.
     path: u16,
     marks: u16,
+}
+
+/// Which AS a path names as the one whose MEDs compare (RFC 4271 §9.1.2.2 c, RFC 5065 §5.3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MedNeighbor {
+    /// The leftmost of the AS_SEQUENCE that leads outside the confederation.
+    As(Asn),
+    /// The path has confederation segments only, and this is the first member AS in it.
+    Member(Asn),
+    /// Nobody: the path is empty, or an AS_SET leads outside the confederation.
+    Unnamed,
 }
 
 /// Most ASNs that fit an AS_PATH attribute of 65,535 octets.
@@ -33,6 +45,9 @@ impl SetFacts {
     const ORIGINATOR_ID: u16 = 1 << 5;
     const CLUSTER_LIST: u16 = 1 << 6;
     const AIGP: u16 = 1 << 7;
+    const CONFED: u16 = 1 << 8;
+    const MEMBER_ASN: u16 = 1 << 9;
+    const SET_LEADS: u16 = 1 << 10;
 
     /// Reads the facts of a set, in one pass.
     pub fn of(set: AttrSet<'_>) -> Self {
@@ -56,8 +71,20 @@ impl SetFacts {
         self.path |= u16::try_from(path.path_length()).unwrap_or(u16::MAX).min(PATH_LENGTH_MAX);
         self.set(Self::ORIGIN_ASN, path.origin_asn().map(|asn| asn.0), |facts| &mut facts.origin_asn);
         self.set(Self::NEIGHBOR_ASN, path.neighbor_asn().map(|asn| asn.0), |facts| &mut facts.neighbor_asn);
-        if path.segments().any(|segment| segment.kind.is_set()) {
-            self.marks |= Self::AS_SET;
+        let mut outside = false;
+        for segment in path.segments() {
+            if segment.kind.is_set() {
+                self.marks |= Self::AS_SET;
+            }
+            match segment.kind {
+                SegmentKind::ConfedSequence | SegmentKind::ConfedSet => self.marks |= Self::CONFED,
+                SegmentKind::Set if !outside => self.marks |= Self::SET_LEADS,
+                SegmentKind::Sequence | SegmentKind::Set => {}
+            }
+            outside |= !segment.kind.is_confed();
+        }
+        if !outside {
+            self.set(Self::MEMBER_ASN, path.asns().next().map(|asn| asn.0), |facts| &mut facts.neighbor_asn);
         }
     }
 
@@ -84,6 +111,20 @@ impl SetFacts {
         self.has(Self::NEIGHBOR_ASN).then_some(Asn(self.neighbor_asn))
     }
 
+    /// Which AS the path names as the one whose MEDs compare.
+    #[inline]
+    pub fn med_neighbor(&self) -> MedNeighbor {
+        if self.has(Self::SET_LEADS) {
+            MedNeighbor::Unnamed
+        } else if self.has(Self::NEIGHBOR_ASN) {
+            MedNeighbor::As(Asn(self.neighbor_asn))
+        } else if self.has(Self::MEMBER_ASN) {
+            MedNeighbor::Member(Asn(self.neighbor_asn))
+        } else {
+            MedNeighbor::Unnamed
+        }
+    }
+
     /// MULTI_EXIT_DISC (RFC 4271 §5.1.4).
     pub fn med(&self) -> Option<u32> {
         self.has(Self::MED).then_some(self.med)
@@ -108,6 +149,11 @@ impl SetFacts {
     /// Whether the path holds an AS_SET (RFC 9774).
     pub fn has_as_set(&self) -> bool {
         self.has(Self::AS_SET)
+    }
+
+    /// Whether the path holds confederation segments (RFC 5065 §3).
+    pub fn has_confed(&self) -> bool {
+        self.has(Self::CONFED)
     }
 
     /// Whether the set has an ORIGINATOR_ID (RFC 4456 §8).
@@ -166,18 +212,21 @@ mod tests {
 
     #[test]
     fn segments_count_as_the_decision_process_counts_them() {
-        // (AS_PATH as segments of kind and ASNs, length, origin, neighbour, has a set)
-        type Row<'a> = (&'a [(u8, &'a [u32])], u16, Option<u32>, Option<u32>, bool);
+        use MedNeighbor::{As, Member, Unnamed};
+        // (AS_PATH as segments of kind and ASNs, length, origin, neighbour, whose MEDs compare, has a set)
+        type Row<'a> = (&'a [(u8, &'a [u32])], u16, Option<u32>, Option<u32>, MedNeighbor, bool);
         let rows: &[Row<'_>] = &[
-            (&[], 0, None, None, false),
+            (&[], 0, None, None, Unnamed, false),
             // RFC 4271 §9.1.2.2 a: a set counts one; RFC 6811 §2: the origin is then nobody.
-            (&[(2, &[64496, 64497]), (1, &[64498, 64499])], 3, None, Some(64496), true),
-            (&[(1, &[64498, 64499]), (2, &[64500])], 2, Some(64500), Some(64498), true),
+            (&[(2, &[64496, 64497]), (1, &[64498, 64499])], 3, None, Some(64496), As(Asn(64496)), true),
+            // RFC 4271 §9.1.2.2 c: a path that begins with an AS_SET names no neighbouring AS.
+            (&[(1, &[64498, 64499]), (2, &[64500])], 2, Some(64500), Some(64498), Unnamed, true),
             // RFC 5065 §5.3: confederation segments do not count; the neighbouring AS is the first outside.
-            (&[(3, &[64496, 64497]), (2, &[64500, 64501])], 2, Some(64501), Some(64500), false),
-            (&[(3, &[64496])], 0, None, None, false),
+            (&[(3, &[64496, 64497]), (2, &[64500, 64501])], 2, Some(64501), Some(64500), As(Asn(64500)), false),
+            (&[(3, &[64496, 64497])], 0, None, None, Member(Asn(64496)), false),
+            (&[(4, &[64496]), (1, &[64500])], 1, None, Some(64500), Unnamed, true),
         ];
-        for (segments, length, origin, neighbor, has_set) in rows {
+        for (segments, length, origin, neighbor, med_neighbor, has_set) in rows {
             let mut value = Vec::new();
             for (kind, asns) in *segments {
                 value.extend([*kind, asns.len() as u8]);
@@ -186,6 +235,8 @@ mod tests {
             let facts = facts(|b| _ = b.raw(0x40, code::AS_PATH, &value));
             let got = (facts.path_length(), facts.origin_asn(), facts.neighbor_asn(), facts.has_as_set());
             assert_eq!(got, (*length, origin.map(Asn), neighbor.map(Asn), *has_set), "{segments:?}");
+            assert_eq!(facts.med_neighbor(), *med_neighbor, "{segments:?}");
+            assert_eq!(facts.has_confed(), segments.iter().any(|(kind, _)| *kind > 2), "{segments:?}");
         }
     }
 

@@ -218,6 +218,8 @@ pub struct RouteFields<'a> {
     pub rejected_by: &'a str,
     /// Address family.
     pub family: &'a str,
+    /// In a multipath set; left out where there are no such sets.
+    pub multipath: Option<bool>,
     /// MPLS labels (20 bits each); only looked at beside `nlri`.
     pub labels: &'a [u32],
     /// `nlri_json::object` for a family without plain prefixes; empty: the family has them, nothing is printed.
@@ -244,6 +246,10 @@ pub fn write_route(out: &mut Vec<u8>, route: &RouteFields<'_>, attributes: &str)
     write_text_or_null(out, route.rejected_by);
     out.extend_from_slice(b",\"family\":");
     write_text(out, route.family);
+    if let Some(multipath) = route.multipath {
+        out.extend_from_slice(b",\"multipath\":");
+        write_flag(out, multipath);
+    }
     if !route.nlri.is_empty() {
         out.extend_from_slice(b",\"labels\":[");
         for (index, label) in route.labels.iter().enumerate() {
@@ -275,6 +281,7 @@ pub fn write_row(out: &mut Vec<u8>, row: &RouteRow, attributes: &str, neighbor: 
         stale: row.stale,
         rejected_by: row.rejected_by.as_deref().unwrap_or_default(),
         family: &row.family.to_string(),
+        multipath: row.multipath,
         labels: &labels,
         nlri: &nlri,
     };
@@ -332,6 +339,12 @@ mod tests {
         assert_eq!(value["neighbor"], serde_json::Value::Null);
         assert_eq!(value["rejected_by"], "a \"b\"");
         assert_eq!(value["as_path"], "64496 64500");
+
+        // Only where there are multipath sets.
+        let mut line = Vec::new();
+        write_route(&mut line, &RouteFields { multipath: Some(true), ..route }, &attributes);
+        let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        assert_eq!(value["multipath"], true);
     }
 
     #[test]

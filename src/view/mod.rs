@@ -103,6 +103,8 @@ pub struct RouteRow {
     pub attrs: Range<u32>,
     /// Whether this is the best route of its prefix.
     pub best: bool,
+    /// Whether it is in the multipath set of its prefix; `None` where there are no such sets.
+    pub multipath: Option<bool>,
     /// Kept over a session loss (RFC 4724), not yet confirmed.
     pub stale: bool,
     /// When it was received, second resolution.
@@ -153,8 +155,23 @@ pub struct Candidate {
     pub row: usize,
     /// Why it cannot be chosen at all, in words; `None` when eligible.
     pub ineligible: Option<String>,
-    /// The step of the decision process at which it lost, in words; `None` for the best.
-    pub lost_at: Option<String>,
+    /// Where in the decision process it lost; `None` for the best.
+    pub lost: Option<Lost>,
+}
+
+/// Where in the decision process a candidate lost.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Lost {
+    /// Name of the step, for programs.
+    pub step: &'static str,
+    /// The step in words: "longer AS_PATH".
+    pub why: &'static str,
+    /// What the path has at that step; `None` where the words say all.
+    pub value: Option<String>,
+    /// What the path it lost to has there, likewise.
+    pub against: Option<String>,
+    /// Index into `Explanation::candidates` of the path it lost to: the best, except at MED.
+    pub to: usize,
 }
 
 /// Why the best route of a prefix won (RFC 4271 §9.1).
@@ -181,6 +198,8 @@ pub struct FamilyCounts {
     pub end_of_rib: bool,
     /// How often a route was held back because the neighbour has no next hop or no message for it (RFC 4271 §9.2).
     pub withheld: u64,
+    /// Paths that were dropped on arrival, since their prefix had all it may have (`rib::paths`).
+    pub dropped: u64,
 }
 
 /// Counts of one family in the RIB as a whole.

@@ -313,6 +313,10 @@ async fn an_explanation_names_every_path_and_why() {
     let expected =
         [("192.0.2.2", "", ""), ("192.0.2.1", "longer AS path", ""), ("192.0.2.3", "", "rejected by reject-all")];
     assert_eq!(told, expected);
+    let lost = &answer.candidates[1];
+    let told = (lost.step.as_str(), lost.value.as_str(), lost.against.as_str(), lost.lost_to);
+    assert_eq!(told, ("as-path-length", "3", "2", 1));
+    assert_eq!(answer.candidates[0].lost_to, 0);
 }
 
 #[tokio::test]

@@ -18,8 +18,8 @@ use ribwatch::{
     validation::OriginState,
     view::{
         Answer, Backend, Candidate, Command, Cursor, DaemonInfo, Delivery, EventBatch, EventSource, Explanation,
-        FamilyCounts, FaultCount, MessageCounts, NeighborView, Nlri, PrefixMatch, Query, Refusal, Reply, RibEvent,
-        RoutePage, RouteQuery, RouteRow, SessionState, Summary, Table, TableCounts,
+        FamilyCounts, FaultCount, Lost, MessageCounts, NeighborView, Nlri, PrefixMatch, Query, Refusal, Reply,
+        RibEvent, RoutePage, RouteQuery, RouteRow, SessionState, Summary, Table, TableCounts,
         rpki::{OriginCheck, RpkiView},
     },
     wire::bgp::attribute::{AttrSet, AttrSetBuilder, NextHop, Origin},
@@ -205,6 +205,7 @@ impl State {
             path_id: key.3,
             attrs: 0..octets.len() as u32,
             best: table == Table::Loc && attrs.is_some(),
+            multipath: None,
             stale: false,
             received_at: NOW,
             rejected_by: None,
@@ -266,6 +267,7 @@ impl State {
                 peer: None,
                 path_id: 0,
                 attrs: start..page.attrs.len() as u32,
+                multipath: None,
                 best: self.best(key.0, &key.1).as_ref() == Some(key),
                 stale: false,
                 received_at: stored.received_at,
@@ -313,6 +315,7 @@ impl State {
                 path_id: key.3,
                 attrs: start..page.attrs.len() as u32,
                 best: is_best,
+                multipath: None,
                 stale: stored.stale,
                 received_at: stored.received_at,
                 rejected_by: stored.rejected_by.clone(),
@@ -338,10 +341,13 @@ impl State {
         let candidate = |row: usize| Candidate {
             row,
             ineligible: page.rows[row].rejected_by.as_ref().map(|policy| format!("rejected by {policy}")),
-            lost_at: (!page.rows[row].best && page.rows[row].rejected_by.is_none())
-                .then(|| "longer AS path".to_owned()),
+            lost: (!page.rows[row].best && page.rows[row].rejected_by.is_none()).then(|| {
+                let length = |row: usize| Some(page.attrs(&page.rows[row]).as_path().path_length().to_string());
+                let (value, against) = (length(row), length(order[0]));
+                Lost { step: "as-path-length", why: "longer AS path", value, against, to: 0 }
+            }),
         };
-        let candidates = order.into_iter().map(candidate).collect();
+        let candidates = order.iter().copied().map(candidate).collect();
         Explanation { page, candidates }
     }
 }
@@ -383,7 +389,15 @@ fn neighbor_view(peer: PeerId, address: IpAddr, asn: u32) -> NeighborView {
         established_at: Some(Timestamp(NOW.0 - 273_600_000_000)),
         changed_at: Some(Timestamp(NOW.0 - 273_600_000_000)),
         families: vec![family],
-        counts: vec![FamilyCounts { family, received: 3, accepted: 2, advertised: 1, end_of_rib: true, withheld: 0 }],
+        counts: vec![FamilyCounts {
+            family,
+            received: 3,
+            accepted: 2,
+            advertised: 1,
+            end_of_rib: true,
+            withheld: 0,
+            dropped: 7,
+        }],
         hold_time: Duration::from_secs(90),
         negotiated: vec!["4-octet AS".into(), "route refresh".into()],
         received: MessageCounts { open: 1, update: 10, notification: 0, keepalive: 100, refresh: 0 },

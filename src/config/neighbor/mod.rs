@@ -9,6 +9,7 @@ pub(super) use parts::read_password;
 use std::{net::IpAddr, ops::Range, sync::Arc, time::Duration};
 
 use super::{
+    policy::PolicyNames,
     read::Table,
     sections::{HOLD_TIME_MAX, Router},
     value,
@@ -16,7 +17,7 @@ use super::{
 use crate::{
     engine::{self, ExportOptions, ImportOptions, LocalAs, MaxPrefix, NextHopRule, RemovePrivate, Retention},
     io::bgp::{Distance, NeighborSettings, Password, Remote, label},
-    session::{self, RemoteAsn},
+    session::{self, RemoteAsn, RestartOffer},
     types::{Asn, Family, Role},
     wire::bgp::update::{AsSets, CodeSet, Rules},
 };
@@ -171,10 +172,17 @@ impl Neighbor {
             delay_open: (!self.delay_open.is_zero()).then_some(self.delay_open),
             add_path_send: self.add_path_send.clone(),
             enforce_first_as: self.enforce_first_as,
+            end_of_rib: self.graceful_restart != GracefulRestart::Off,
+            restart: RestartOffer {
+                restart_time: (self.graceful_restart == GracefulRestart::On).then_some(self.restart_time),
+                long_lived: (!self.long_lived_stale_time.is_zero()).then_some(self.long_lived_stale_time),
+                restarted_until: None,
+            },
             ..session::PeerSettings::new(self.local_asn(router), router.router_id, self.remote_asn.clone())
         };
         let engine = engine::PeerSettings {
             name: self.label().into(),
+            called: self.name.as_deref().map(Into::into),
             import: self.import.iter().map(|name| name.as_str().into()).collect(),
             export: self.export.iter().map(|name| name.as_str().into()).collect(),
             monitor_only: self.monitor_only,
@@ -213,7 +221,7 @@ pub(super) struct Placed {
 }
 
 /// Reads one `[[neighbor]]`; `None` when whom it is about is missing or faulty (then noted).
-pub(super) fn read(mut table: Table<'_>) -> Option<Placed> {
+pub(super) fn read(mut table: Table<'_>, policies: &PolicyNames) -> Option<Placed> {
     let remote = parts::read_remote(&mut table);
     let remote_asn = table.required("remote_asn", "remote_asn = 64496", parts::read_remote_asn);
     let is_range = matches!(remote, Some(Remote::Range(_)));
@@ -228,8 +236,8 @@ pub(super) fn read(mut table: Table<'_>) -> Option<Placed> {
     let add_path = table.or("add_path", Vec::new(), |v| value::list(v, "[\"ipv4-unicast\"]", value::family));
     let local_role = table.opt("local_role", value::role);
     let strict_role = table.or("strict_role", false, value::boolean);
-    let import = table.or("import", Vec::new(), |v| value::list(v, "[\"accept-all\"]", value::policy));
-    let export = table.or("export", Vec::new(), |v| value::list(v, "[\"reject-all\"]", value::policy));
+    let import = table.or("import", Vec::new(), |v| value::list(v, "[\"accept-all\"]", |v| policies.read(v)));
+    let export = table.or("export", Vec::new(), |v| value::list(v, "[\"reject-all\"]", |v| policies.read(v)));
     let monitor_only = table.or("monitor_only", false, value::boolean);
     let password = parts::read_password(&mut table);
     let distance = parts::read_distance(&mut table);

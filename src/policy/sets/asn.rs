@@ -31,6 +31,12 @@ impl AsSet {
         self.ranges.get(at).is_some_and(|range| range.min <= asn.0)
     }
 
+    /// Whether all of `range` is in the set.
+    pub fn covers(&self, range: AsnRange) -> bool {
+        let at = self.ranges.partition_point(|known| known.max < range.min);
+        self.ranges.get(at).is_some_and(|known| known.min <= range.min && range.max <= known.max)
+    }
+
     /// Whether no AS is in it.
     pub fn is_empty(&self) -> bool {
         self.ranges.is_empty()

@@ -2,7 +2,7 @@
 
 use ribwatch::{
     types::{Asn, Family},
-    view::{Answer, PrefixMatch, Query, Refusal, RouteQuery, Table},
+    view::{Answer, Lost, PrefixMatch, Query, Refusal, RouteQuery, Table},
 };
 
 use super::{V4, V6};
@@ -142,17 +142,18 @@ fn every_candidate_is_explained() {
     let Ok(Answer::Explanation(why)) = lab.ask(&Query::Explain { family: V4, prefix: p("203.0.113.0/24") }) else {
         panic!("no explanation")
     };
+    let lost = |lost: &Lost| (lost.why, lost.value.clone().unwrap(), lost.against.clone().unwrap(), lost.to);
     let told: Vec<_> = why
         .candidates
         .iter()
-        .map(|one| (why.page.rows[one.row].peer.unwrap(), one.lost_at.as_deref(), one.ineligible.as_deref()))
+        .map(|one| (why.page.rows[one.row].peer.unwrap(), one.lost.as_ref().map(lost), one.ineligible.as_deref()))
         .collect();
     assert_eq!(
         told,
         [
             (lab.id(a), None, None),
-            (lab.id(b), Some("longer AS_PATH"), None),
-            (lab.id(c), Some("lower LOCAL_PREF"), None),
+            (lab.id(b), Some(("longer AS_PATH", "3".into(), "2".into(), 0)), None),
+            (lab.id(c), Some(("lower LOCAL_PREF", "50".into(), "100".into(), 0)), None),
             (lab.id(rejected), None, Some("rejected on import by reject-all")),
         ]
     );

@@ -1,0 +1,169 @@
+//! What import makes of an attribute set: the rules of RFCs, then the session's policies, then one handle for the
+//! result. Once per set where nothing depends on the prefix; else each result is interned once, and a prefix walks
+//! the policy's questions about itself only.
+
+use crate::{
+    policy::{Evaluator, PerPrefix, Route, Trace, Verdict},
+    rib::{AttrStore, PathFlags, SetFacts, SetId},
+    types::{Family, Prefix},
+    wire::bgp::attribute::{AttrSet, AttrSetBuilder},
+};
+
+use super::rules::{Findings, ImportRules};
+
+/// What becomes of a path.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Judged {
+    /// A derived set where import changes something; as received where it does not, or the path is not eligible.
+    pub set: SetId,
+    /// `REJECTED`, `UNUSABLE` with its reason, or nothing.
+    pub flags: PathFlags,
+}
+
+/// Judges the routes of one set of one session after the other.
+///
+/// Between `begin` and `end` it owns a reference to every set that it hands out. Nothing is allocated once its buffers
+/// have grown.
+#[derive(Debug, Default)]
+pub struct Judge {
+    evaluator: Evaluator,
+    received: Option<SetId>,
+    findings: Findings,
+    /// The set before policy, where the rules change it.
+    adapted: Vec<u8>,
+    settled: Option<Judged>,
+    /// By number of the policy's outcome.
+    outcomes: Vec<Option<Judged>>,
+    writer: Writer,
+}
+
+/// Buffers for what is done after policy.
+#[derive(Debug, Default)]
+struct Writer {
+    builder: AttrSetBuilder,
+    octets: Vec<u8>,
+}
+
+impl Judge {
+    /// Turns to a set that the session sent. Takes over one reference to it.
+    pub fn begin(&mut self, rules: &ImportRules, family: Family, attrs: &mut AttrStore, received: SetId) {
+        self.end(attrs);
+        self.received = Some(received);
+        let set = attrs.get(received);
+        self.findings = rules.look(set, family);
+        let changed = self.findings.change();
+        if changed {
+            rules.adapt(set, &self.findings, &mut self.writer.builder, &mut self.adapted);
+        }
+        if rules.passes_all || rules.passes_none {
+            let base = changed.then_some(AttrSet::new(&self.adapted));
+            let judged = self.writer.file(rules, self.findings, attrs, received, (rules.passes_all, base, None));
+            self.outcomes.push(Some(judged));
+            self.settled = Some(judged);
+            return;
+        }
+        let (set, facts) = match changed {
+            true => (AttrSet::new(&self.adapted), SetFacts::of(AttrSet::new(&self.adapted))),
+            false => (set, *attrs.facts(received)),
+        };
+        self.evaluator.begin(&rules.chain, &rules.context, &route(rules, family, set, &facts));
+        if self.evaluator.settled() {
+            self.settled = Some(self.ask(rules, attrs, received, None));
+        }
+    }
+
+    /// What becomes of the path of `prefix` (`None`: a family without plain prefixes). Gives no reference.
+    ///
+    /// # Panics
+    /// Outside of `begin` and `end`: a judge without a set has nothing to say.
+    #[inline]
+    pub fn path(&mut self, rules: &ImportRules, attrs: &mut AttrStore, prefix: Option<Prefix>) -> Judged {
+        match (self.settled, self.received) {
+            (Some(settled), _) => settled,
+            (None, Some(received)) => self.ask(rules, attrs, received, prefix),
+            (None, None) => panic!("a judge is asked between `begin` and `end`"),
+        }
+    }
+
+    /// Lets the sets go.
+    pub fn end(&mut self, attrs: &mut AttrStore) {
+        self.settled = None;
+        for judged in self.outcomes.drain(..).flatten() {
+            attrs.release(judged.set);
+        }
+        if let Some(received) = self.received.take() {
+            attrs.release(received);
+        }
+    }
+
+    fn ask(&mut self, rules: &ImportRules, attrs: &mut AttrStore, received: SetId, prefix: Option<Prefix>) -> Judged {
+        let Verdict { accepted, attrs: after, weight, outcome, .. } =
+            self.evaluator.verdict(&PerPrefix { prefix, ..PerPrefix::default() });
+        let at = outcome as usize;
+        if let Some(Some(known)) = self.outcomes.get(at) {
+            return *known;
+        }
+        let base = after.or(self.findings.change().then_some(AttrSet::new(&self.adapted)));
+        let judged = self.writer.file(rules, self.findings, attrs, received, (accepted, base, weight));
+        if at >= self.outcomes.len() {
+            self.outcomes.resize(at + 1, None);
+        }
+        self.outcomes[at] = Some(judged);
+        judged
+    }
+}
+
+impl Writer {
+    /// The result of a verdict (accepted, the set where it is not the received one, weight), with a reference to its set.
+    fn file(
+        &mut self,
+        rules: &ImportRules,
+        findings: Findings,
+        attrs: &mut AttrStore,
+        received: SetId,
+        (accepted, set, weight): (bool, Option<AttrSet<'_>>, Option<u16>),
+    ) -> Judged {
+        let flags = match findings.unusable {
+            Some(reason) => PathFlags::UNUSABLE.with_detail(reason as u8),
+            None => PathFlags::default(),
+        };
+        let flags = if accepted { flags } else { flags.with(PathFlags::REJECTED) };
+        let mut changed = set;
+        if flags.is_eligible() {
+            let now = set.unwrap_or(attrs.get(received));
+            if rules.is_shut_down(now) {
+                self.builder.load(now).local_pref(0);
+                self.octets.clear();
+                self.builder.write_to(&mut self.octets);
+                changed = Some(AttrSet::new(&self.octets));
+            } else if set.is_none() && weight.is_some() {
+                self.octets.clear();
+                self.octets.extend_from_slice(now.as_bytes());
+                changed = Some(AttrSet::new(&self.octets));
+            }
+        }
+        match changed.filter(|_| flags.is_eligible()) {
+            Some(changed) => Judged { set: attrs.derive(received, changed, weight), flags },
+            None => {
+                attrs.retain(received, 1);
+                Judged { set: received, flags }
+            }
+        }
+    }
+}
+
+/// What the policies did with a path, statement by statement: asked again from what was received, since a path keeps
+/// only the result. For answers, not for the road of every path.
+pub fn trace(rules: &ImportRules, family: Family, attrs: &AttrStore, set: SetId, prefix: Option<Prefix>) -> Trace {
+    let received = attrs.get(attrs.received(set));
+    let findings = rules.look(received, family);
+    let mut adapted = Vec::new();
+    rules.adapt(received, &findings, &mut AttrSetBuilder::new(), &mut adapted);
+    let set = AttrSet::new(&adapted);
+    let prefix = PerPrefix { prefix, ..PerPrefix::default() };
+    rules.chain.trace(&rules.context, &route(rules, family, set, &SetFacts::of(set)), &prefix)
+}
+
+fn route<'a>(rules: &'a ImportRules, family: Family, set: AttrSet<'a>, facts: &'a SetFacts) -> Route<'a> {
+    Route { family, set, facts, source: rules.source, from: Some(&rules.context.neighbor) }
+}

@@ -215,12 +215,14 @@ impl Desk<'_> {
             (None, None) => true,
             // What import makes of a route is what others see of it.
             (Some(a), Some(b)) => {
-                (a.session, a.path_id) == (b.session, b.path_id)
+                let stale = |path: &Path| path.flags.has(PathFlags::LLGR_STALE);
+                (a.session, a.path_id, stale(a)) == (b.session, b.path_id, stale(b))
                     && self.attrs.effective(a.set) == self.attrs.effective(b.set)
             }
             _ => false,
         };
         if same && !relabelled {
+            self.groups.mark_paths_dirty(self.table.family(), id);
             return;
         }
         self.groups.mark_dirty(self.table.family(), id);

@@ -30,6 +30,7 @@ use super::clock::{Clock, sleep_until};
 use crate::{
     engine::{Action, BatchProgress, Engine, EngineSettings, Input, PeerSettings},
     policy::Library,
+    rib::Knobs,
     session::negotiate::Negotiated,
     types::PeerId,
     view::{Answer, Delivery, EventBatch, EventSource, PrefixMatch, Query, Refusal, Summary},
@@ -72,8 +73,6 @@ pub(super) enum Feed {
     },
     /// The session ended.
     Down { peer: PeerId },
-    /// The session goes on with other settings.
-    Reconfigure { peer: PeerId, settings: Arc<PeerSettings> },
     /// ROUTE-REFRESH came.
     Refresh { peer: PeerId, refresh: RouteRefresh },
     /// UPDATEs came.
@@ -113,6 +112,7 @@ enum Call {
     Subscribe { reply: oneshot::Sender<broadcast::Receiver<Arc<EventBatch>>> },
     Writable { peer: PeerId },
     Policies(Arc<Library>),
+    Decision(Knobs),
     Stop,
 }
 
@@ -177,6 +177,12 @@ impl ShardHandle {
     pub fn set_policies(&self, library: Arc<Library>) {
         // An engine that is gone has nothing to judge.
         let _ = self.calls.send(Call::Policies(library));
+    }
+
+    /// Has best paths chosen by these knobs from now on, in the background also where one is chosen already.
+    pub fn set_decision(&self, knobs: Knobs) {
+        // An engine that is gone has nothing to choose.
+        let _ = self.calls.send(Call::Decision(knobs));
     }
 
     /// Ends the engine's thread after the call it is at.
@@ -366,6 +372,10 @@ impl Shard {
                 self.changed = true;
                 self.tell_engine(Input::Policies(library));
             }
+            Call::Decision(knobs) => {
+                self.changed = true;
+                self.tell_engine(Input::Decision(knobs));
+            }
             Call::Stop => self.stopping = true,
         }
     }
@@ -407,12 +417,6 @@ impl Shard {
             Feed::Down { peer } => {
                 self.tell_engine(Input::PeerDown { peer });
                 self.peers.remove(&peer);
-            }
-            Feed::Reconfigure { peer, settings } => {
-                if let Some(mailbox) = self.peers.get_mut(&peer) {
-                    mailbox.name = Arc::clone(&settings.name);
-                }
-                self.tell_engine(Input::Reconfigure { peer, settings });
             }
             Feed::Refresh { peer, refresh } => self.tell_engine(Input::Refresh { peer, refresh }),
             Feed::Updates { peer, batch } => self.apply(peer, batch),

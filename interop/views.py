@@ -301,9 +301,10 @@ def _state(text):
     return SESSION_STATES.get(word, word)
 
 
-# By name, as ribwatch and most daemons print them (RFC 1997, 3765, 7999, 8326).
+# By name, as ribwatch and most daemons print them (RFC 1997, 3765, 7999, 8326, 9494).
 _WELL_KNOWN = {
-    "65535:0": "graceful-shutdown", "65535:666": "blackhole", "65535:65281": "no-export",
+    "65535:0": "graceful-shutdown", "65535:6": "llgr-stale", "65535:7": "no-llgr", "65535:666": "blackhole",
+    "65535:65281": "no-export",
     "65535:65282": "no-advertise", "65535:65283": "no-export-subconfed", "65535:65284": "no-peer",
 }
 

@@ -14,6 +14,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     hash::{BuildHasher, RandomState},
+    net::IpAddr,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -32,7 +33,7 @@ use crate::{
     policy::Library,
     rib::Knobs,
     session::negotiate::Negotiated,
-    types::PeerId,
+    types::{PeerId, Timestamp},
     view::{Answer, Delivery, EventBatch, EventSource, PrefixMatch, Query, Refusal, Summary},
     wire::bgp::{RouteRefresh, batch::UpdateBatch, notification::Notification},
 };
@@ -71,8 +72,10 @@ pub(super) enum Feed {
         negotiated: Arc<Negotiated>,
         mailbox: mpsc::UnboundedSender<ToPeer>,
     },
-    /// The session ended.
-    Down { peer: PeerId },
+    /// The session ended, or (`may_return`) was lost; also: what was kept of it is not to be kept any more.
+    Down { peer: PeerId, may_return: bool },
+    /// The session goes on with other settings.
+    Reconfigure { peer: PeerId, settings: Arc<PeerSettings> },
     /// ROUTE-REFRESH came.
     Refresh { peer: PeerId, refresh: RouteRefresh },
     /// UPDATEs came.
@@ -111,6 +114,7 @@ enum Call {
     Query(Question),
     Subscribe { reply: oneshot::Sender<broadcast::Receiver<Arc<EventBatch>>> },
     Writable { peer: PeerId },
+    Restarted { expected: Vec<IpAddr>, until: Timestamp },
     Policies(Arc<Library>),
     Decision(Knobs),
     Stop,
@@ -189,6 +193,13 @@ impl ShardHandle {
     pub fn stop(&self) {
         // An engine that is gone needs no stopping.
         let _ = self.calls.send(Call::Stop);
+    }
+
+    /// We restarted: neighbours are sent nothing before those at the `expected` addresses are up and have sent
+    /// End-of-RIB, or until then (RFC 4724 §4.1). To be said before neighbours are added.
+    pub fn restarted(&self, expected: Vec<IpAddr>, until: Timestamp) {
+        // An engine that is gone sends nothing anyway.
+        let _ = self.calls.send(Call::Restarted { expected, until });
     }
 
     /// The neighbour's outbound queue has room again.
@@ -368,6 +379,7 @@ impl Shard {
                 let _ = reply.send(events);
             }
             Call::Writable { peer } => self.tell_engine(Input::Writable { peer }),
+            Call::Restarted { expected, until } => self.tell_engine(Input::Restarted { expected, until }),
             Call::Policies(library) => {
                 self.changed = true;
                 self.tell_engine(Input::Policies(library));
@@ -414,9 +426,15 @@ impl Shard {
                 self.peers.insert(peer, Mailbox { name: Arc::clone(&settings.name), sender: mailbox });
                 self.tell_engine(Input::PeerUp { peer, settings, negotiated });
             }
-            Feed::Down { peer } => {
-                self.tell_engine(Input::PeerDown { peer });
+            Feed::Down { peer, may_return } => {
+                self.tell_engine(if may_return { Input::PeerLost { peer } } else { Input::PeerDown { peer } });
                 self.peers.remove(&peer);
+            }
+            Feed::Reconfigure { peer, settings } => {
+                if let Some(mailbox) = self.peers.get_mut(&peer) {
+                    mailbox.name = Arc::clone(&settings.name);
+                }
+                self.tell_engine(Input::Reconfigure { peer, settings });
             }
             Feed::Refresh { peer, refresh } => self.tell_engine(Input::Refresh { peer, refresh }),
             Feed::Updates { peer, batch } => self.apply(peer, batch),

@@ -175,7 +175,10 @@ fn what_is_done_to_a_neighbor_reaches_it() {
         "--set",
         "hold_time = \"30s\"",
     ]);
+    shell.prints(&["neighbor", "add", "192.0.2.10", "--group", "members"]);
     let commands = shell.fake.commands();
+    let grouped = "address = \"192.0.2.10\"\ngroup = \"members\"\n";
+    assert!(matches!(&commands[6], Command::Add { toml } if toml == grouped), "{:?}", commands[6]);
     assert!(matches!(&commands[0], Command::Disable { text, .. } if text == "maintenance"));
     assert!(matches!(
         &commands[1..5],
@@ -352,6 +355,9 @@ fn exit_codes_tell_no_from_wrong_from_unreachable() {
         (&["rib", "--table", "adj-out"], 2, "--neighbor"),
         (&["rib", "--longer"], 2, "PREFIX"),
         (&["neighbor", "add", "192.0.2.9", "--remote-asn", "x"], 2, "AS number"),
+        (&["neighbor", "add", "192.0.2.9"], 2, "--remote-asn"),
+        // A backend that has no file to read again.
+        (&["reload"], 1, "not started from a file"),
         (&["watch", "192.0.2.1"], 2, "cannot be watched"),
     ] {
         let done = shell.run(arguments);

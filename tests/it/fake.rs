@@ -468,7 +468,7 @@ impl Backend for Fake {
 
     fn command(&self, command: Command) -> Reply<()> {
         let done = match &command {
-            Command::Add { toml } if !toml.contains("remote_asn") => {
+            Command::Add { toml } if !toml.contains("remote_asn") && !toml.contains("group") => {
                 Err(Refusal::Invalid("1:1: [[neighbor]] lacks `remote_asn`".into()))
             }
             _ => Ok(()),

@@ -134,6 +134,7 @@ fn spec(asn: u32, kind: PeerKind) -> Spec {
             enhanced_refresh: false,
             extended_next_hop: Vec::new(),
             graceful_restart: None,
+            long_lived: None,
             local_role: None,
             hostname: None,
             software: None,
@@ -354,6 +355,19 @@ impl Lab {
         self.neighbors[who].queue.clear();
         let peer = self.id(who);
         self.handle(Input::PeerDown { peer });
+    }
+
+    /// The session is lost, and the neighbour may be back.
+    pub fn lost(&mut self, who: Who) {
+        self.neighbors[who].up = false;
+        self.neighbors[who].queue.clear();
+        let peer = self.id(who);
+        self.handle(Input::PeerLost { peer });
+    }
+
+    /// From its next session on the neighbour agrees on something else.
+    pub fn agrees(&mut self, who: Who, change: impl FnOnce(&mut Negotiated)) {
+        change(&mut self.neighbors[who].spec.negotiated);
     }
 
     /// Everybody reads, and the engine comes to rest.

@@ -94,6 +94,9 @@ impl Engine {
         group.look_who_lags();
         let mut more = false;
         for table in 0..group.tables.len() {
+            if group.tables.get(table).is_some_and(|of| self.defers(of.family)) {
+                continue;
+            }
             more |= self.send_changes(now, group, table, budget, out);
             for member in 0..group.members.len() {
                 let Some(slot) = group.wants_own_stream(member, table) else { continue };

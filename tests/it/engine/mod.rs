@@ -10,6 +10,7 @@ mod export;
 mod families;
 mod import;
 mod queries;
+mod restart;
 mod sessions;
 mod slow_readers;
 

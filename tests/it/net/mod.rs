@@ -67,7 +67,7 @@ pub enum Happening {
     Up(Arc<Negotiated>),
     Updates(UpdateBatch),
     Refresh(RouteRefresh),
-    Down,
+    Down { may_return: bool },
 }
 
 /// A seeded generator (xorshift64*).
@@ -347,9 +347,9 @@ impl Net {
                 self.put_on_wire(side, conn, &bytes);
             }
             Action::Close { conn } | Action::Abort { conn } => self.hang_up(side, conn),
-            Action::Down { reason } => {
+            Action::Down { reason, may_return } => {
                 self.sides[side].downs.push(reason);
-                self.tell(side, Happening::Down);
+                self.tell(side, Happening::Down { may_return });
             }
             Action::Established { negotiated, .. } => self.tell(side, Happening::Up(negotiated)),
             Action::Updates(batch) => self.tell(side, Happening::Updates(batch)),

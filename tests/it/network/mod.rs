@@ -230,9 +230,13 @@ impl Network {
                 let settings = Arc::new(side.settings.clone());
                 engine.handle(now, engine::Input::PeerUp { peer, settings, negotiated }, &mut actions);
             }
-            Happening::Down => {
+            Happening::Down { may_return } => {
                 side.up = false;
-                engine.handle(now, engine::Input::PeerDown { peer }, &mut actions);
+                let input = match may_return {
+                    true => engine::Input::PeerLost { peer },
+                    false => engine::Input::PeerDown { peer },
+                };
+                engine.handle(now, input, &mut actions);
             }
             Happening::Refresh(refresh) => {
                 engine.handle(now, engine::Input::Refresh { peer, refresh }, &mut actions);

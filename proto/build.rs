@@ -4,8 +4,13 @@ use std::{env, error::Error, fs, path::PathBuf};
 use prost::Message as _;
 use prost_types::{FieldDescriptorProto, FileDescriptorSet, field_descriptor_proto::Type};
 
-const FILES: [&str; 4] =
-    ["ribwatch/v1/neighbors.proto", "ribwatch/v1/routes.proto", "ribwatch/v1/control.proto", "ribwatch/v1/rpki.proto"];
+const FILES: [&str; 5] = [
+    "ribwatch/v1/neighbors.proto",
+    "ribwatch/v1/nlri.proto",
+    "ribwatch/v1/routes.proto",
+    "ribwatch/v1/control.proto",
+    "ribwatch/v1/rpki.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     for file in FILES {

@@ -28,6 +28,8 @@ pub mod io;
 pub mod api;
 // Prometheus text from `view`; names and units in one table.
 pub mod metrics;
+// Files in the state directory: what must outlive the process.
+pub mod store;
 // HTTP: JSON, health, readiness and metrics.
 pub mod web;
 // The TOML file: one struct built from the settings struct each room owns.

@@ -1,25 +1,20 @@
 //! `LocalRouteService` and `DaemonService`: routes of our own, and facts about the daemon.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use ribwatch_proto::v1::{self, daemon_service_server::DaemonService, local_route_service_server::LocalRouteService};
 use tonic::{Request, Response, Status};
 
-use super::status;
-use crate::{
-    types::{Asn, Family, Prefix},
-    view::{Answer, Backend, LocalRoute, Query, filter::prefix_family},
-    wire::bgp::attribute::{AttrSetBuilder, NextHop, Origin},
+use super::{
+    MESSAGE_OCTETS, MESSAGE_ROUTES,
+    originate::{local_route, read_nlri},
+    render::{self, Renderer},
+    status,
 };
-
-/// AS numbers in the path of a route that is originated: one segment (RFC 4271 §4.3), which is also far more
-/// than anyone accepts.
-const PATH_LEN_MAX: usize = 255;
-/// Communities of a route that is originated; keeps the attribute below a quarter of a message.
-const COMMUNITIES_MAX: usize = 64;
+use crate::view::{
+    Answer, Backend, Cursor, Query,
+    scan::{read_cursor_token, write_cursor_token},
+};
 
 pub(super) struct LocalRoutes(pub(super) Arc<dyn Backend>);
 
@@ -38,12 +33,48 @@ impl LocalRouteService for LocalRoutes {
 
     async fn withdraw(&self, request: Request<v1::WithdrawRequest>) -> Result<Response<v1::WithdrawResponse>, Status> {
         let request = request.get_ref();
-        let prefix = read_prefix(&request.prefix)?;
-        let family = prefix_family(&request.family, &prefix).map_err(status)?;
-        match self.0.query(Query::Withdraw { family, prefix }).await.map_err(status)? {
+        let (family, nlri) = read_nlri(&request.prefix, &request.family)?;
+        let text = nlri.display(family);
+        match self.0.query(Query::Withdraw { family, nlri }).await.map_err(status)? {
             Answer::Done(true) => Ok(Response::new(v1::WithdrawResponse {})),
-            _ => Err(Status::not_found(format!("no route of our own for {prefix} in {family}"))),
+            _ => Err(Status::not_found(format!("no route of our own for {text} in {family}"))),
         }
+    }
+
+    async fn list_local_routes(
+        &self,
+        request: Request<v1::ListLocalRoutesRequest>,
+    ) -> Result<Response<v1::ListLocalRoutesResponse>, Status> {
+        let request = request.get_ref();
+        let limit = match request.page_size as usize {
+            0 => MESSAGE_ROUTES,
+            size => size.min(MESSAGE_ROUTES),
+        };
+        let after = match request.page_token.as_str() {
+            "" => None,
+            token => Some(read_cursor_token(token).map_err(status)?),
+        };
+        let answer = self.0.query(Query::LocalRoutes { after, limit }).await.map_err(status)?;
+        let Answer::Routes(page) = answer else {
+            return Err(Status::internal("the engine did not answer a question about routes with routes"));
+        };
+        let (mut renderer, now) = (Renderer::default(), self.0.now());
+        let (mut routes, mut octets, mut next) = (Vec::new(), 0, page.next.clone());
+        for row in &page.rows {
+            if octets >= MESSAGE_OCTETS {
+                break;
+            }
+            let route = renderer.route(&*self.0, row, page.attrs(row), now);
+            octets += render::octets(&route);
+            routes.push(route);
+        }
+        if let Some(last) =
+            page.rows.get(..routes.len()).and_then(<[_]>::last).filter(|_| routes.len() < page.rows.len())
+        {
+            next = Some(Cursor { family: last.family, after: last.nlri.clone() });
+        }
+        let next_page_token = next.map(|cursor| write_cursor_token(&cursor)).unwrap_or_default();
+        Ok(Response::new(v1::ListLocalRoutesResponse { routes, next_page_token }))
     }
 }
 
@@ -61,76 +92,4 @@ impl DaemonService for Daemon {
             ready: self.0.is_ready(),
         }))
     }
-}
-
-fn read_prefix(word: &str) -> Result<Prefix, Status> {
-    word.parse::<Prefix>().map_err(|error| Status::invalid_argument(error.to_string()))
-}
-
-fn local_route(request: &v1::OriginateRequest) -> Result<LocalRoute, Status> {
-    let prefix = read_prefix(&request.prefix)?;
-    let family = prefix_family(&request.family, &prefix).map_err(status)?;
-    let mut set = AttrSetBuilder::new();
-    set.origin(read_origin(&request.origin)?);
-    if request.as_path.len() > PATH_LEN_MAX {
-        return Err(Status::invalid_argument(format!("the path is longer than {PATH_LEN_MAX} AS numbers")));
-    }
-    let path: Vec<Asn> = request.as_path.iter().copied().map(Asn).collect();
-    set.as_path_sequence(&path);
-    set.next_hop(family, NextHop { global: next_hop(&request.next_hop, family)?, link_local: None });
-    if let Some(med) = request.med {
-        set.med(med);
-    }
-    if let Some(local_pref) = request.local_pref {
-        set.local_pref(local_pref);
-    }
-    communities(&request.communities, &mut set)?;
-    Ok(LocalRoute { prefix, family, attrs: set.finish() })
-}
-
-fn read_origin(word: &str) -> Result<Origin, Status> {
-    match word {
-        "" | "igp" => Ok(Origin::Igp),
-        "egp" => Ok(Origin::Egp),
-        "incomplete" => Ok(Origin::Incomplete),
-        _ => Err(Status::invalid_argument(format!("`{word}` is not an origin: igp, egp or incomplete"))),
-    }
-}
-
-/// The unspecified address stands for our own towards each neighbour.
-fn next_hop(word: &str, family: Family) -> Result<IpAddr, Status> {
-    if word.is_empty() {
-        let unspecified = if family.afi == 1 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-        return Ok(unspecified);
-    }
-    let address: IpAddr =
-        word.parse().map_err(|_| Status::invalid_argument(format!("the next hop `{word}` is not an address")))?;
-    match (family.afi, address) {
-        (2, IpAddr::V4(_)) => Err(Status::invalid_argument(format!("{family} needs an IPv6 next hop, not {word}"))),
-        _ => Ok(address),
-    }
-}
-
-fn communities(words: &[String], set: &mut AttrSetBuilder) -> Result<(), Status> {
-    if words.len() > COMMUNITIES_MAX {
-        return Err(Status::invalid_argument(format!("at most {COMMUNITIES_MAX} communities")));
-    }
-    let (mut standard, mut large, mut extended) = (Vec::new(), Vec::new(), Vec::new());
-    for word in words {
-        if let Ok(community) = word.parse() {
-            standard.push(community);
-        } else if let Ok(community) = word.parse() {
-            large.push(community);
-        } else if let Ok(community) = word.parse() {
-            extended.push(community);
-        } else {
-            return Err(Status::invalid_argument(format!(
-                "`{word}` is not a community: write 64500:1, no-export, 64500:1:2 (large) or rt:64500:1 (extended)"
-            )));
-        }
-    }
-    set.communities(&standard);
-    set.large_communities(&large);
-    set.ext_communities(&extended);
-    Ok(())
 }

@@ -7,6 +7,8 @@
 
 mod control;
 mod neighbors;
+mod nlri;
+mod originate;
 mod render;
 mod routes;
 mod rpki;
@@ -132,6 +134,7 @@ fn status(refusal: Refusal) -> Status {
         Refusal::Invalid(_) => Status::invalid_argument(text),
         Refusal::Exists(_) => Status::already_exists(text),
         Refusal::NotNow(_) => Status::failed_precondition(text),
+        Refusal::Forbidden(_) => Status::permission_denied(text),
         Refusal::Stopping => Status::unavailable(text),
     }
 }

@@ -46,6 +46,7 @@ pub(super) fn read_filter(filter: &v1::RouteFilter, backend: &dyn Backend) -> Re
         origin: filter.origin_as,
         as_path: &filter.as_path,
         communities: &filter.communities,
+        rd: &filter.rd,
     };
     // Thousands of neighbours are not copied for a question that names none.
     let neighbors = if filter.neighbor.is_empty() { Vec::new() } else { backend.neighbors() };

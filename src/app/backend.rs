@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use super::kept_routes::KeptRoutes;
 use crate::{
     config::{Router, parse_neighbor},
     io::{bgp::Speaker, clock::Clock, rpki::Rpki, shard::ShardHandle},
@@ -23,6 +24,8 @@ pub(super) struct DaemonBackend {
     router: Router,
     speaker: Speaker,
     shard: ShardHandle,
+    /// Where routes of our own are kept; `None` without `[state]`.
+    kept: Option<KeptRoutes>,
     rpki: Rpki,
     ready: AtomicBool,
 }
@@ -34,9 +37,10 @@ impl DaemonBackend {
         router: Router,
         speaker: Speaker,
         shard: ShardHandle,
+        kept: Option<KeptRoutes>,
         rpki: Rpki,
     ) -> Self {
-        Self { info, clock, router, speaker, shard, rpki, ready: AtomicBool::new(false) }
+        Self { info, clock, router, speaker, shard, kept, rpki, ready: AtomicBool::new(false) }
     }
 
     /// Says whether the daemon has started and is not stopping.
@@ -64,7 +68,11 @@ impl Backend for DaemonBackend {
 
     fn query(&self, query: Query) -> Reply<Answer> {
         let shard = self.shard.clone();
-        Box::pin(async move { shard.query(query).await })
+        let changes_ours = matches!(query, Query::Originate(_) | Query::Withdraw { .. });
+        match self.kept.clone().filter(|_| changes_ours) {
+            Some(kept) => Box::pin(async move { kept.change(shard, query).await }),
+            None => Box::pin(async move { shard.query(query).await }),
+        }
     }
 
     fn command(&self, command: Command) -> Reply<()> {

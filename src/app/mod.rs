@@ -1,14 +1,17 @@
-//! Wiring only: start order, runtimes, reload, drain and stop. `backend` is what readers reach, `logging` how
-//! lines are written.
+//! Wiring only: start order, runtimes, reload, drain and stop. `backend` is what readers reach, `kept_routes` what joins
+//! routes of our own to their journal, `last_run` what is known of the run before, `logging` how lines are written.
 //!
 //! Threads: one for the engine; a runtime with a worker per core for sessions; a runtime of its own for readers
 //! (gRPC, HTTP), so that they are answered while tables load.
 
 mod backend;
+mod kept_routes;
+mod last_run;
 mod logging;
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
     time::Duration,
@@ -21,20 +24,21 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use self::backend::DaemonBackend;
 pub use self::logging::init as init_logging;
+use self::{backend::DaemonBackend, kept_routes::KeptRoutes, last_run::LastRun};
 use crate::{
     api,
     config::{self, Change, Config, Listener},
     engine::EngineSettings,
     io::{
-        bgp::Speaker,
+        bgp::{Remote, Speaker},
         clock::Clock,
         rpki::Rpki,
         shard::{self, ShardHandle},
         sockopt,
     },
     metrics,
+    session::State,
     view::{Backend, DaemonInfo},
     web,
 };
@@ -83,12 +87,21 @@ impl Daemon {
             cluster_id: config.router.cluster_id,
             confederation: config.router.confederation.clone(),
             decision: config.decision.clone(),
+            owned: config.router.owned.clone(),
             ..EngineSettings::new(config.router.asn, config.router.router_id)
         };
         let (shard, engine) =
             shard::start(settings, clock).map_err(|error| format!("the engine cannot be started: {error}"))?;
         // Before any session, so that each finds its policies.
         shard.set_policies(config.policy.library.clone());
+        let kept = match &config.state {
+            Some(state) => Some(KeptRoutes::open(&state.dir)?),
+            None => None,
+        };
+        if let Some(kept) = &kept {
+            // Before any session: neighbours hear of them with their first UPDATEs.
+            readers_runtime.block_on(kept.originate_again(&shard));
+        }
         let speaker = {
             let _inside = sessions_runtime.enter();
             Speaker::bind(&config.router.listen, clock, shard.clone()).map_err(|why| format!("[router] {why}"))?
@@ -105,8 +118,15 @@ impl Daemon {
             listen: speaker.listening(),
             best_path: config.rib.best_path,
         };
-        let backend =
-            Arc::new(DaemonBackend::new(info, clock, config.router.clone(), speaker.clone(), shard.clone(), rpki));
+        let backend = Arc::new(DaemonBackend::new(
+            info,
+            clock,
+            config.router.clone(),
+            speaker.clone(),
+            shard.clone(),
+            kept,
+            rpki,
+        ));
         let (stop_readers, _) = watch::channel(false);
         let mut daemon = Self {
             api: api_listener.as_ref().and_then(|listener| listener.local_addr().ok()),
@@ -122,7 +142,8 @@ impl Daemon {
             readers_runtime: Some(readers_runtime),
         };
         daemon.serve_readers(api_listener, http_listener);
-        daemon.add_neighbors();
+        daemon.add_neighbors(clock);
+        daemon.write_down_life(clock);
         daemon.speaker.accept();
         daemon.backend.set_ready(true);
         daemon.say_hello();
@@ -141,13 +162,63 @@ impl Daemon {
         }
     }
 
-    fn add_neighbors(&self) {
+    /// After a restart, neighbours that keep our routes are told so, and heard out before they are sent anything.
+    fn add_neighbors(&self, clock: Clock) {
         let config = self.lock_config();
+        let before = config.state.as_ref().and_then(|state| LastRun::read(&state.dir));
+        let (now, mut wait, mut expected) = (clock.now(), Duration::ZERO, Vec::new());
+        let mut all = Vec::new();
         for neighbor in &config.neighbors {
-            if let Err(refusal) = self.speaker.add(neighbor.settings(&config.router)) {
-                warn!("{} not added: {refusal}", neighbor.label());
+            let mut settings = neighbor.settings(&config.router);
+            if let (Some(before), Remote::Address(address)) = (&before, settings.remote)
+                && settings.restarted(before.alive_until).is_some_and(|until| now < until)
+                && before.established.contains(&address)
+            {
+                expected.push(address);
+                wait = wait.max(neighbor.restart_time);
             }
+            all.push(settings);
         }
+        if !expected.is_empty() {
+            let neighbors = expected.len();
+            info!(
+                "restarted: {neighbors} neighbors are heard before anything is sent, for {}s at most",
+                wait.as_secs()
+            );
+            self.shard.restarted(expected, now + wait);
+        }
+        drop(config);
+        all.into_iter().for_each(|settings| self.add(settings));
+    }
+
+    /// From now on the next run can know of this one.
+    fn write_down_life(&mut self, clock: Clock) {
+        let (Some(dir), Some(runtime)) = (self.state_dir(), &self.readers_runtime) else { return };
+        let backend = Arc::clone(&self.backend);
+        let stop = stopped(self.stop_readers.subscribe());
+        self.readers.push(runtime.spawn(async move {
+            let writing = async {
+                let (mut beat, mut troubled) = (tokio::time::interval(last_run::INTERVAL), false);
+                loop {
+                    beat.tick().await;
+                    let written = LastRun::write(&dir, clock.now(), &established(&*backend));
+                    if let Err(error) = &written
+                        && !troubled
+                    {
+                        warn!("[state] dir {} cannot be written: {error}", dir.display());
+                    }
+                    troubled = written.is_err();
+                }
+            };
+            tokio::select! {
+                () = writing => {}
+                () = stop => {}
+            }
+        }));
+    }
+
+    fn state_dir(&self) -> Option<PathBuf> {
+        self.lock_config().state.as_ref().map(|state| state.dir.clone())
     }
 
     fn say_hello(&self) {
@@ -248,9 +319,14 @@ impl Daemon {
         self.config.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends in order: neighbours are told, readers are let go, the engine stops. Takes a few seconds at most.
+    /// Ends in order: neighbours are told (those that keep our routes until we are back are not, which is how they know),
+    /// readers are let go, the engine stops. Takes a few seconds at most.
     pub fn stop(mut self) {
         self.backend.set_ready(false);
+        if let Some(dir) = self.state_dir() {
+            // Trouble with it was told before.
+            let _ = LastRun::write(&dir, self.backend.now(), &established(&*self.backend));
+        }
         if let Some(runtime) = self.sessions_runtime.take() {
             runtime.block_on(self.speaker.shutdown(FAREWELL));
             runtime.shutdown_timeout(Duration::from_millis(100));
@@ -271,6 +347,12 @@ impl Daemon {
             warn!("the engine ended with a fault");
         }
     }
+}
+
+/// Neighbours whose session is up.
+fn established(backend: &dyn Backend) -> Vec<IpAddr> {
+    let neighbors = backend.neighbors().into_iter();
+    neighbors.filter(|neighbor| neighbor.state == State::Established).map(|neighbor| neighbor.address).collect()
 }
 
 fn runtime(name: &'static str, threads: usize) -> Result<Runtime, String> {

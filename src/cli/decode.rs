@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     types::{FamilySet, PeerKind},
+    view::nlri_json,
     wire::{
         bgp::{
             Frame, MAX_EXTENDED_LEN, MessageType, RouteRefresh,
@@ -156,6 +157,8 @@ struct Route {
     next_hop: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     labels: Vec<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nlri: Option<Value>,
 }
 
 /// What the message comes to. The first fault of those that cost most stands in front, all of them in `faults`.
@@ -335,16 +338,20 @@ fn update(message: &[u8], ctx: &DecodeContext) -> Message {
 
 fn routes(item: &UpdateItem<'_>) -> Vec<Route> {
     let next_hop = item.attrs.next_hop().map(|next_hop| next_hop.to_string());
-    let route = |path_id, prefix, labels: &[u8]| Route {
+    let route = |path_id, prefix| Route {
         family: item.family.to_string(),
         prefix,
         path_id,
         next_hop: next_hop.clone(),
-        // Twenty bits of label in front of traffic class and bottom of stack (RFC 8277 §2.2).
-        labels: labels.as_chunks::<3>().0.iter().map(|[a, b, c]| u32::from_be_bytes([0, *a, *b, *c]) >> 4).collect(),
+        labels: Vec::new(),
+        nlri: None,
     };
-    let plain = item.prefixes().map(|(path_id, prefix)| route(path_id, prefix.to_string(), &[]));
-    let opaque = item.opaque().map(|(path_id, key, labels)| route(path_id, nlri::display(item.family, key), labels));
+    let plain = item.prefixes().map(|(path_id, prefix)| route(path_id, prefix.to_string()));
+    let opaque = item.opaque().map(|(path_id, key, labels)| Route {
+        labels: nlri::labels(item.family, key, labels),
+        nlri: nlri::TypedNlri::decode(item.family, key, labels).map(|typed| nlri_json::value(&typed)),
+        ..route(path_id, nlri::display(item.family, key))
+    });
     plain.chain(opaque).collect()
 }
 

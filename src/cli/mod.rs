@@ -114,8 +114,10 @@ enum AskingVerb {
     Explain(explain::ExplainArgs),
     /// RPKI: sources, counts and age; or the state of a prefix and AS with what decided it
     Rpki(rpki::RpkiArgs),
-    /// Originates a route of our own, until it is withdrawn or the daemon ends
-    Announce(local::AnnounceArgs),
+    /// Routes of our own: add, del, list, blackhole
+    Route(local::RouteArgs),
+    /// Originates a route of our own: `route add` in short
+    Announce(Box<local::AnnounceArgs>),
     /// Takes back a route that `announce` originated
     Withdraw(local::WithdrawArgs),
 }
@@ -201,7 +203,8 @@ fn ask(verb: AskingVerb, global: &Global, terminal: bool, out: &mut dyn Write) -
             AskingVerb::Watch(args) => watch::run(args, client, &mut output).await,
             AskingVerb::Explain(args) => explain::run(args, client, &mut output).await,
             AskingVerb::Rpki(args) => rpki::run(args, client, &mut output).await,
-            AskingVerb::Announce(args) => local::announce(args, client, &mut output).await,
+            AskingVerb::Route(args) => local::run(args, client, &mut output).await,
+            AskingVerb::Announce(args) => local::announce(*args, client, &mut output).await,
             AskingVerb::Withdraw(args) => local::withdraw(args, client, &mut output).await,
         }
     })

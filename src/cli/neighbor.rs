@@ -342,7 +342,11 @@ fn counts(neighbor: &v1::Neighbor, out: &mut Output<'_>) -> Result<(), Failure> 
     if !neighbor.counts.is_empty() {
         out.line("")?;
     }
-    Ok(table.flush(out)?)
+    table.flush(out)?;
+    for counts in neighbor.counts.iter().filter(|counts| counts.dropped > 0) {
+        out.line(&format!("{}: {} paths dropped, their prefix had all it may have", counts.family, counts.dropped))?;
+    }
+    Ok(())
 }
 
 fn messages(neighbor: &v1::Neighbor, out: &mut Output<'_>) -> Result<(), Failure> {

@@ -12,7 +12,14 @@ use super::{
     output::{Colour, duration},
     table::{Align, Cell},
 };
-use crate::view::json::{self, RouteAttributes, RouteFields};
+use crate::{
+    types::Family,
+    view::{
+        json::{self, RouteAttributes, RouteFields},
+        nlri_json,
+    },
+    wire::bgp::nlri,
+};
 
 /// Distinct attribute sets kept decoded.
 const SETS_KEPT: usize = 8192;
@@ -32,7 +39,11 @@ pub(super) enum Table {
 /// The words that choose routes.
 #[derive(Args, Clone, Debug, Default)]
 pub(super) struct FilterArgs {
-    /// A prefix (exactly this one) or an address (the longest match)
+    /// A prefix (exactly this one) or an address (the longest match); with --family also what is behind a label
+    ///
+    /// With a family without plain prefixes: the prefix behind a label, the destination of a flow specification, the
+    /// prefix or host of an EVPN route (an address: all that hold it), a route distinguisher and prefix, or the whole
+    /// text of a flow specification.
     #[arg(value_name = "PREFIX|ADDRESS")]
     pub prefix: Option<String>,
     /// Table to read
@@ -59,6 +70,9 @@ pub(super) struct FilterArgs {
     /// Only routes with this community (64500:1, no-export, 64500:1:2, rt:64500:1; * for any text); may be repeated
     #[arg(long, value_name = "COMMUNITY")]
     pub community: Vec<String>,
+    /// Only routes with this route distinguisher, such as 64500:1
+    #[arg(long, value_name = "RD")]
+    pub rd: Option<String>,
 }
 
 impl FilterArgs {
@@ -83,6 +97,7 @@ impl FilterArgs {
             origin_as: self.origin.map(|asn| asn.0),
             as_path: self.as_path.clone().unwrap_or_default(),
             communities: self.community.clone(),
+            rd: self.rd.clone().unwrap_or_default(),
         }
     }
 }
@@ -151,6 +166,13 @@ fn some(text: &str) -> Option<String> {
 
 /// Appends the route as a JSON object.
 pub(super) fn write_json(out: &mut Vec<u8>, route: &v1::Route, attributes: &Attributes) {
+    let nlri = match route.nlri_octets.as_slice() {
+        [] => String::new(),
+        octets => {
+            let typed = route.family.parse::<Family>().ok().and_then(|family| nlri::from_wire(family, octets));
+            typed.map_or_else(|| "null".to_owned(), |(typed, _)| nlri_json::value(&typed).to_string())
+        }
+    };
     let fields = RouteFields {
         prefix: &route.prefix,
         neighbor: &route.neighbor,
@@ -161,6 +183,8 @@ pub(super) fn write_json(out: &mut Vec<u8>, route: &v1::Route, attributes: &Attr
         rejected_by: &route.rejected_by,
         family: &route.family,
         multipath: route.multipath,
+        labels: &route.labels,
+        nlri: &nlri,
     };
     json::write_route(out, &fields, &attributes.json);
 }
@@ -226,12 +250,31 @@ pub(super) fn number(value: Option<u32>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
+/// Encapsulations in which the label field of an EVPN route is a virtual network (RFC 8365 §5.1.3).
+const VIRTUAL_NETWORKS: [&str; 3] = ["encap:vxlan", "encap:nvgre", "encap:vxlan-gpe"];
+
+/// The virtual networks of an EVPN route; nothing where its label fields are MPLS labels.
+fn virtual_networks<'a>(route: &'a v1::Route, message: &v1::PathAttributes) -> &'a [u32] {
+    match route.nlri.as_ref().and_then(|nlri| nlri.kind.as_ref()) {
+        Some(v1::nlri::Kind::Evpn(evpn))
+            if message.ext_communities.iter().any(|word| VIRTUAL_NETWORKS.contains(&word.as_str())) =>
+        {
+            &evpn.vnis
+        }
+        _ => &[],
+    }
+}
+
 /// What a table has no room for, one line each.
 pub(super) fn details(route: &v1::Route, message: &v1::PathAttributes) -> Vec<String> {
     let list = |items: &[String]| items.join(" ");
-    let labels = route.labels.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let (name, labels) = match virtual_networks(route, message) {
+        [] => ("labels", &route.labels[..]),
+        vnis => ("VNIs", vnis),
+    };
+    let labels = labels.iter().map(ToString::to_string).collect::<Vec<_>>();
     let rows = [
-        ("labels", list(&labels)),
+        (name, list(&labels)),
         ("communities", list(&message.communities)),
         ("large communities", list(&message.large_communities)),
         ("extended communities", list(&message.ext_communities)),

@@ -82,10 +82,12 @@ impl Config {
                     .to_owned(),
             );
         }
-        notes.push(match &self.state {
-            Some(_) => "[state] dir is checked but not active in this build: nothing is kept over a restart".to_owned(),
-            None => "no [state] dir: nothing is kept over a restart".to_owned(),
-        });
+        if self.state.is_none() {
+            notes.push(
+                "no [state] dir: nothing is kept over a restart, and neighbors cannot be told of one (RFC 4724, R bit)"
+                    .to_owned(),
+            );
+        }
         notes
     }
 

@@ -16,7 +16,7 @@ use super::{
     rpki, value,
 };
 use crate::{
-    engine::Confederation,
+    engine::{Confederation, Owned},
     io::rpki::RpkiSettings,
     rib::Knobs,
     types::{Asn, Prefix, RouterId},
@@ -37,6 +37,8 @@ pub struct Router {
     pub cluster_id: RouterId,
     /// `[router.confederation]`: the confederation that we are in (RFC 5065); `asn` is then our member AS.
     pub confederation: Option<Confederation>,
+    /// `owned`: what may be originated by command; default: nothing.
+    pub owned: Owned,
 }
 
 /// `[api]` or `[http]`: a listener for readers.
@@ -177,10 +179,11 @@ fn read_router(file: &mut Table<'_>) -> Option<Router> {
     let listen = table.or("listen", default, |v| value::list(v, "[\"0.0.0.0:179\", \"[::]:179\"]", value::socket));
     let hostname = table.opt("hostname", value::label);
     let cluster_id = table.opt("cluster_id", value::router_id);
+    let owned = table.or("owned", Owned::Within(Vec::new()), value::owned);
     let confederation = read_confederation(&mut table, asn);
     table.finish();
     let cluster_id = cluster_id.or(router_id)?;
-    Some(Router { asn: asn?, router_id: router_id?, listen, hostname, cluster_id, confederation })
+    Some(Router { asn: asn?, router_id: router_id?, listen, hostname, cluster_id, confederation, owned })
 }
 
 fn read_confederation(router: &mut Table<'_>, asn: Option<Asn>) -> Option<Confederation> {

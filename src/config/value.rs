@@ -14,7 +14,10 @@ use super::{
     read::{Misfit, Value, describe},
     source::nearest,
 };
-use crate::types::{Asn, Family, Prefix, Role, RouterId};
+use crate::{
+    engine::Owned,
+    types::{Asn, Family, Prefix, Role, RouterId},
+};
 
 /// A misfit of the whole value: `wanted` is what was expected, `accepted` what to write.
 pub(super) fn misfit(value: &Value<'_>, wanted: &str, accepted: impl Into<String>) -> Misfit {
@@ -114,6 +117,20 @@ pub(super) fn host_and_port(value: &Value<'_>) -> Result<String, Misfit> {
 /// A prefix without host bits.
 pub(super) fn prefix(value: &Value<'_>) -> Result<Prefix, Misfit> {
     explained(value, "a prefix", "address/length in quotes, such as \"192.0.2.0/24\" or \"2001:db8::/32\"")
+}
+
+/// What may be originated: prefixes, or `"any"`.
+pub(super) fn owned(value: &Value<'_>) -> Result<Owned, Misfit> {
+    let example = "[\"203.0.113.0/24\", \"2001:db8::/32\"]";
+    match value.get_ref() {
+        DeValue::String(word) if word == "any" => Ok(Owned::Any),
+        DeValue::Array(_) => list(value, example, prefix).map(Owned::Within),
+        _ => Err(misfit(
+            value,
+            "the prefixes that are ours",
+            format!("a list such as {example}, or \"any\" without a guard"),
+        )),
+    }
 }
 
 /// An AS number that a speaker may have: not 0 (RFC 7607), AS_TRANS (RFC 6793 §9) or the last ones (RFC 7300).

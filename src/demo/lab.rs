@@ -175,7 +175,7 @@ impl Lab {
     /// Lets the router take a prefix back.
     pub(super) fn withdraw(&self, edge: Edge, prefix: &str) -> Result<(), String> {
         let prefix = Prefix::from_str(prefix).map_err(|error| error.to_string())?;
-        self.ask(edge, Query::Withdraw { family: edge.family(), prefix }).map(|_| ())
+        self.ask(edge, Query::Withdraw { family: edge.family(), nlri: prefix.into() }).map(|_| ())
     }
 
     fn originate(&self, edge: Edge, prefix: Prefix, path: &[u32]) -> Result<(), String> {
@@ -186,7 +186,7 @@ impl Lab {
             .as_path_sequence(&path)
             .communities(&[Community((edge.asn().0 << 16) | (origin & 0xff))])
             .finish();
-        let route = LocalRoute { prefix, family: edge.family(), attrs };
+        let route = LocalRoute::plain(edge.family(), prefix, attrs);
         self.ask(edge, Query::Originate(route)).map(|_| ())
     }
 
@@ -262,10 +262,8 @@ impl Lab {
 
 fn said(refusal: &Refusal) -> String {
     match refusal {
-        Refusal::NotFound(text) | Refusal::Invalid(text) | Refusal::Exists(text) | Refusal::NotNow(text) => {
-            text.clone()
-        }
         Refusal::Stopping => "it is stopping".to_owned(),
+        refusal => refusal.to_string(),
     }
 }
 
@@ -316,7 +314,7 @@ fn daemon_config(listen: &[SocketAddr], api: SocketAddr, http: SocketAddr) -> St
 
 fn router_config(edge: Edge, daemon: SocketAddr) -> String {
     format!(
-        "[router]\nasn = {asn}\nrouter_id = \"198.51.100.{host}\"\nlisten = []\n[api]\nenabled = false\n[http]\nenabled = false\n\
+        "[router]\nasn = {asn}\nrouter_id = \"198.51.100.{host}\"\nlisten = []\nowned = \"any\"\n[api]\nenabled = false\n[http]\nenabled = false\n\
          [[neighbor]]\nname = \"demo\"\naddress = \"{address}\"\nport = {port}\nremote_asn = 64512\n\
          local_address = \"{local}\"\nfamilies = [\"{family}\"]\nimport = [\"accept-all\"]\nexport = [\"accept-all\"]\n",
         asn = edge.asn(),

@@ -1,19 +1,22 @@
-//! Work that walks whole tables, in slices: the paths of sessions that ended (purge), those that a refresh did
-//! not confirm (sweep, RFC 7313 §4), and those that import is to judge by other rules (`import::rejudge`). One walk
-//! does all of it: what falls due while it is under way waits for the next one, so a thousand sessions that end
-//! together cost two walks and not a thousand.
+//! Work that walks whole tables, in slices: the paths of sessions that ended (purge), those that a refresh did not
+//! confirm (sweep, RFC 7313 §4), those that outlive their session (`retention` says when), those that import is to
+//! judge by other rules (`import::rejudge`), and prefixes whose best path is to be chosen by other knobs. One walk does
+//! all of it: what falls due while it is under way waits for the next one, so a thousand sessions that end together
+//! cost two walks and not a thousand.
 //!
 //! From the moment a session ends its paths are no candidates (`SessionFacts::usable`); the walk only tidies up,
 //! chooses again where such a path was the best, and tells whom it concerns. Readers never see what is left:
 //! a prefix that is looked at is tidied first (`cleanse`).
 
 use crate::{
-    rib::{Path, PathFlags, PrefixId},
+    rib::{Knobs, Path, PathFlags, PrefixId},
     types::{Family, Timestamp},
+    wire::bgp::community::Community,
 };
 
 use super::{
     Engine,
+    desk::Desk,
     sessions::{Phase, Sessions, Slot},
 };
 
@@ -26,6 +29,32 @@ pub enum Job {
     Sweep(Slot, Family),
     /// All paths of a session are judged again: import asks something else of them than before.
     Rejudge(Slot),
+    /// Every best path is chosen again: the knobs of the decision process are others.
+    Decide,
+    /// All paths of a family of a session that was lost become stale; those that were go, unless long-lived ones may be
+    /// among them.
+    Stale(Slot, Family),
+    /// Its stale paths become long-lived stale ones; those with NO_LLGR go.
+    LongLived(Slot, Family),
+    /// Its paths that are stale still go.
+    Unconfirmed(Slot, Family),
+    /// All of its paths go, and the session stays.
+    Drop(Slot, Family),
+}
+
+impl Job {
+    /// Whose paths it is about, and of which family (`None`: of all); `None`: everybody's.
+    fn about(self) -> Option<(Slot, Option<Family>)> {
+        Some(match self {
+            Self::Decide => return None,
+            Self::Purge(slot) | Self::Rejudge(slot) => (slot, None),
+            Self::Sweep(slot, family)
+            | Self::Stale(slot, family)
+            | Self::LongLived(slot, family)
+            | Self::Unconfirmed(slot, family)
+            | Self::Drop(slot, family) => (slot, Some(family)),
+        })
+    }
 }
 
 /// Jobs and how far the walk is.
@@ -55,6 +84,12 @@ impl Background {
     pub fn sweeps(&self, slot: Slot, family: Family) -> bool {
         let job = Job::Sweep(slot, family);
         self.waiting.contains(&job) || self.jobs.contains(&job)
+    }
+
+    /// Whether what a loss or a return began waits or is under way for a session.
+    pub fn retains(&self, slot: Slot) -> bool {
+        let about_age = |job: &Job| !matches!(job, Job::Purge(_) | Job::Rejudge(_) | Job::Sweep(..) | Job::Decide);
+        self.waiting.iter().chain(&self.jobs).any(|job| about_age(job) && job.about().is_some_and(|(of, _)| of == slot))
     }
 
     /// Whether nothing is due.
@@ -106,9 +141,10 @@ impl Engine {
             background.families = self.rib.tables.iter().map(|table| table.family()).collect();
         }
         let sessions = &self.sessions;
-        let done = |job: &Job| match *job {
-            Job::Purge(slot) | Job::Rejudge(slot) => sessions.get(slot).is_none_or(|session| session.received() == 0),
-            Job::Sweep(slot, family) => {
+        let done = |job: &Job| match job.about() {
+            None => false,
+            Some((slot, None)) => sessions.get(slot).is_none_or(|session| session.received() == 0),
+            Some((slot, Some(family))) => {
                 let state = sessions.get(slot).and_then(|session| session.family(family));
                 state.is_none_or(|state| state.received == 0)
             }
@@ -124,10 +160,19 @@ impl Engine {
             match job {
                 Job::Purge(slot) => self.background.leaving.push(slot),
                 Job::Rejudge(slot) if !self.background.waiting.contains(&job) => self.rejudged(slot),
-                Job::Rejudge(_) | Job::Sweep(..) => {}
+                _ => {}
             }
         }
         self.free_slots();
+    }
+
+    /// From here on best paths are chosen by these knobs; those that stand are chosen again in the background. Until the walk
+    /// has come to a prefix, changes there are weighed against a best path of the old knobs, which the walk then corrects.
+    pub(super) fn take_knobs(&mut self, knobs: Knobs) {
+        if self.settings.decision != knobs {
+            self.settings.decision = knobs;
+            self.background.add(Job::Decide);
+        }
     }
 
     /// Frees the slots of purged sessions that no update group's books mention any more.
@@ -144,12 +189,19 @@ impl Engine {
 
     fn tidy(&mut self, now: Timestamp, family: Family, ids: &mut Vec<PrefixId>) {
         let jobs = std::mem::take(&mut self.background.jobs);
-        let sweeps = sweeps_of(&jobs, family, &self.sessions);
+        let due = Due::new(&jobs, family, &self.sessions);
         self.rejudge(now, family, &rejudged(&jobs), ids);
         let mut desk = self.desk(family, now);
         let facts = desk.facts;
+        let decide = jobs.contains(&Job::Decide);
         for id in ids.drain(..) {
-            desk.remove_where(id, |path| !counts(facts, path) || unconfirmed(&sweeps, path));
+            if decide {
+                desk.decide_afresh(id);
+            }
+            desk.remove_where(id, |path| !counts(facts, path) || due.ends(path));
+            if due.marks() {
+                due.mark(&mut desk, id);
+            }
         }
         self.background.jobs = jobs;
     }
@@ -177,16 +229,77 @@ fn counts(facts: &[crate::rib::SessionFacts], path: &Path) -> bool {
     facts.get(usize::from(path.session)).is_some_and(|facts| facts.usable)
 }
 
-/// Slots of the family's sweeps, with the bit that confirmed paths carry.
-fn sweeps_of(jobs: &[Job], family: Family, sessions: &Sessions) -> Vec<(Slot, bool)> {
-    let sweeps = jobs.iter().filter_map(|job| match *job {
-        Job::Sweep(slot, of) if of == family => Some(slot),
-        _ => None,
-    });
-    let live = sweeps.filter_map(|slot| Some((slot, sessions.get(slot).filter(|s| s.phase != Phase::Dead)?)));
-    live.filter_map(|(slot, session)| Some((slot, session.family(family)?.epoch))).collect()
+/// What a walk does in one family, by slot.
+#[derive(Default)]
+struct Due {
+    /// With the bit that confirmed paths carry.
+    sweeps: Vec<(Slot, bool)>,
+    unconfirmed: Vec<Slot>,
+    dropped: Vec<Slot>,
+    /// And whether those that are stale already go.
+    stale: Vec<(Slot, bool)>,
+    long_lived: Vec<Slot>,
 }
 
-fn unconfirmed(sweeps: &[(Slot, bool)], path: &Path) -> bool {
-    sweeps.iter().any(|&(slot, epoch)| slot == path.session && path.flags.has(PathFlags::EPOCH) != epoch)
+impl Due {
+    fn new(jobs: &[Job], family: Family, sessions: &Sessions) -> Self {
+        let mut due = Self::default();
+        for job in jobs {
+            let Some((slot, Some(of))) = job.about() else { continue };
+            if of != family {
+                continue;
+            }
+            // Of one that ended everything goes anyway.
+            let Some(session) = sessions.get(slot).filter(|session| session.phase != Phase::Dead) else { continue };
+            let Some(state) = session.family(family) else { continue };
+            match job {
+                Job::Purge(_) | Job::Rejudge(_) | Job::Decide => {}
+                Job::Sweep(..) => due.sweeps.push((slot, state.epoch)),
+                Job::Stale(..) => due.stale.push((slot, !state.kept.is_some_and(|kept| kept.outlives_losses()))),
+                Job::LongLived(..) => due.long_lived.push(slot),
+                Job::Unconfirmed(..) => due.unconfirmed.push(slot),
+                Job::Drop(..) => due.dropped.push(slot),
+            }
+        }
+        due
+    }
+
+    fn ends(&self, path: &Path) -> bool {
+        let (slot, stale) = (path.session, path.flags.has(PathFlags::STALE));
+        let swept = |&(swept, epoch): &(Slot, bool)| swept == slot && path.flags.has(PathFlags::EPOCH) != epoch;
+        // RFC 7313 §4: what a restart left is not the refresh's business.
+        !stale && self.sweeps.iter().any(swept)
+            || stale && (self.unconfirmed.contains(&slot) || self.stale.contains(&(slot, true)))
+            || self.dropped.contains(&slot)
+    }
+
+    fn marks(&self) -> bool {
+        !self.stale.is_empty() || !self.long_lived.is_empty()
+    }
+
+    fn mark(&self, desk: &mut Desk<'_>, id: PrefixId) {
+        let mut gone = Vec::new();
+        for index in 0..desk.table.paths(id).len() {
+            let Some(&path) = desk.table.paths(id).get(index) else { break };
+            let mut flags = path.flags;
+            if self.stale.iter().any(|&(slot, _)| slot == path.session) {
+                flags = flags.with(PathFlags::STALE);
+            }
+            if flags.has(PathFlags::STALE) && self.long_lived.contains(&path.session) {
+                flags = flags.with(PathFlags::LLGR_STALE);
+                // As the neighbour sent it, or as policy made it (RFC 9494 §4.2).
+                let sets = [path.set, desk.attrs.received(path.set)].map(|set| desk.attrs.get(set));
+                if sets.iter().any(|set| set.communities().any(|community| community == Community::NO_LLGR)) {
+                    gone.push((path.session, path.path_id));
+                    continue;
+                }
+            }
+            if flags != path.flags {
+                desk.remark(id, index, flags);
+            }
+        }
+        for (session, path_id) in gone {
+            desk.remove(id, session, path_id);
+        }
+    }
 }

@@ -130,6 +130,15 @@ impl Desk<'_> {
         true
     }
 
+    /// Gives a path other marks: tells who listens, and chooses again.
+    pub fn remark(&mut self, id: PrefixId, index: usize, flags: PathFlags) {
+        let Some(&old) = self.table.paths(id).get(index) else { return };
+        let before = self.table.best_path(id).copied();
+        self.table.set_flags(id, index, flags);
+        self.note_path(id, &Path { flags, ..old }, Fate::Replaced);
+        self.decide(id, before, Change::Replaced { index, old }, false);
+    }
+
     /// Removes every path of `id` that `doomed` names. For sweeps; allocates only where there are some.
     pub fn remove_where(&mut self, id: PrefixId, doomed: impl Fn(&Path) -> bool) {
         let found = |path: &&Path| doomed(path);
@@ -217,10 +226,18 @@ impl Desk<'_> {
             (Some(a), Some(b)) => {
                 (a.session, a.path_id) == (b.session, b.path_id)
                     && self.attrs.effective(a.set) == self.attrs.effective(b.set)
+                    && !differ(a, b, PathFlags::LLGR_STALE)
             }
             _ => false,
         };
         if same && !relabelled {
+            self.groups.mark_paths_dirty(self.table.family(), id);
+            // That it is stale, or no more, is news for readers, and none for neighbours (RFC 4724 §4.2).
+            if let (Some(a), Some(b)) = (&before, &after)
+                && differ(a, b, PathFlags::STALE)
+            {
+                self.note(id, b, view::Table::Loc, true, Fate::Replaced);
+            }
             return;
         }
         self.groups.mark_dirty(self.table.family(), id);
@@ -250,4 +267,8 @@ impl Desk<'_> {
         let changed = Changed { time: self.now, table, subject, path, best, fate };
         self.events.tell(changed, self.attrs, self.sessions);
     }
+}
+
+fn differ(a: &Path, b: &Path, mark: PathFlags) -> bool {
+    a.flags.has(mark) != b.flags.has(mark)
 }

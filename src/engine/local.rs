@@ -1,47 +1,135 @@
 //! Routes that this router originates by command: paths of the pseudo session `LOCAL`, which compete in the
 //! decision process like any other and win against neighbours' by its step "originated here".
+//!
+//! What is checked here: that the NLRI is one that can be originated and is well formed, that it lies in the space that
+//! the configuration calls our own (`[router] owned`; a flow specification counts as its destination prefix), and
+//! that a label has a next hop that it belongs to. How routes outlive a restart is not known here: see `store`.
 
 use crate::{
-    rib::{NlriRef, Path, PathFlags},
+    rib::{Path, PathFlags},
     types::{Family, Prefix, Timestamp},
-    view::{LocalRoute, Refusal},
-    wire::bgp::attribute::{AttrSet, AttrSetBuilder, Origin, code},
+    view::{Cursor, LocalRoute, Nlri, Refusal, RoutePage},
+    wire::bgp::{
+        attribute::{AttrSet, AttrSetBuilder, Origin, code},
+        nlri::{TypedNlri, is_labelled},
+    },
 };
 
-use super::{Engine, desk::Filed, sessions::LOCAL};
+use super::{
+    Engine, Owned,
+    desk::Filed,
+    rows::{AttrPool, Subject, borrowed, row},
+    sessions::LOCAL,
+};
 
 impl Engine {
     /// Originates a route, or replaces the one originated before. ORIGIN and AS_PATH are added where they are
     /// missing (IGP, empty: RFC 4271 §5.1.1, §5.1.2).
     pub(super) fn originate(&mut self, now: Timestamp, route: &LocalRoute) -> Result<bool, Refusal> {
-        check_family(route.family, route.prefix)?;
+        let about = check_nlri(route.family, &route.nlri)?;
+        self.check_owned(route, about)?;
+        check_label(route)?;
         let octets = complete(AttrSet::new(&route.attrs))?;
         let flags = PathFlags::default();
         let mut desk = self.desk(route.family, now);
         let set = desk.attrs.intern(AttrSet::new(&octets));
         let path = Path { set, received_secs: now.secs(), path_id: 0, session: LOCAL, flags };
-        if desk.announce(NlriRef::Prefix(route.prefix), path, &[]) == Filed::Done {
+        if desk.announce(borrowed(&route.nlri), path, &route.labels) == Filed::Done {
+            self.locals.insert((route.family, route.nlri.clone()));
             return Ok(true);
         }
         desk.attrs.release(set);
-        Err(Refusal::NotNow(format!("{} has 65,535 paths, no more can be filed", route.prefix)))
+        Err(Refusal::NotNow(format!("{} has 65,535 paths, no more can be filed", route.nlri.display(route.family))))
     }
 
     /// Takes a local route back; false when there was none.
-    pub(super) fn withdraw_local(&mut self, now: Timestamp, family: Family, prefix: Prefix) -> Result<bool, Refusal> {
-        check_family(family, prefix)?;
-        Ok(self.desk(family, now).withdraw(NlriRef::Prefix(prefix), LOCAL, 0))
+    pub(super) fn withdraw_local(&mut self, now: Timestamp, family: Family, nlri: &Nlri) -> Result<bool, Refusal> {
+        check_nlri(family, nlri)?;
+        self.locals.remove(&(family, nlri.clone()));
+        Ok(self.desk(family, now).withdraw(borrowed(nlri), LOCAL, 0))
+    }
+
+    /// Up to `limit` routes of our own, behind `after`.
+    pub(super) fn local_routes(&self, after: Option<&Cursor>, limit: usize) -> RoutePage {
+        use std::ops::Bound;
+        let from = after.map_or(Bound::Unbounded, |c| Bound::Excluded((c.family, c.after.clone())));
+        let mut routes = self.locals.range((from, Bound::Unbounded));
+        let (mut page, mut pool) = (RoutePage::default(), AttrPool::default());
+        for (family, nlri) in routes.by_ref().take(limit.max(1)) {
+            page.next = Some(Cursor { family: *family, after: nlri.clone() });
+            let Some(table) = self.rib.tables.get(*family) else { continue };
+            let Some(id) = table.find(borrowed(nlri)) else { continue };
+            let Some(at) = table.find_path(id, LOCAL, 0) else { continue };
+            let Some(path) = table.paths(id).get(at) else { continue };
+            let subject = Subject { family: *family, nlri: borrowed(nlri), labels: table.labels(id, LOCAL, 0) };
+            let best = table.best(id) == Some(at);
+            let attrs = pool.range(&self.rib.attrs, path.set);
+            page.rows.push(row(subject, path, best, attrs, &self.rib.attrs, &self.sessions));
+        }
+        if routes.next().is_none() {
+            page.next = None;
+        }
+        RoutePage { attrs: pool.take(), seq: self.events.seq(), ..page }
+    }
+
+    fn check_owned(&self, route: &LocalRoute, about: Option<Prefix>) -> Result<(), Refusal> {
+        let owned = &self.settings.owned;
+        if owned.allows(about) {
+            return Ok(());
+        }
+        let what = match about {
+            Some(prefix) => prefix.to_string(),
+            None => format!("{} (no destination)", route.nlri.display(route.family)),
+        };
+        let fix = match (owned, about) {
+            (_, None) => "name a destination inside it, or write owned = \"any\" to originate anything".to_owned(),
+            (Owned::Within(list), Some(prefix)) if list.is_empty() => {
+                format!("write owned = [\"{prefix}\"] in [router], or owned = \"any\" to originate anything")
+            }
+            (_, Some(_)) => "add it there, or write owned = \"any\" to originate anything".to_owned(),
+        };
+        Err(Refusal::Forbidden(format!("outside [router] owned: {what}; {fix}")))
     }
 }
 
-fn check_family(family: Family, prefix: Prefix) -> Result<(), Refusal> {
-    if !family.is_plain_prefix() {
-        return Err(Refusal::Invalid(format!(
-            "{family} routes cannot be originated: unicast and multicast of IPv4 and IPv6 can"
-        )));
+/// What a route that may be originated is about: its prefix, or the destination of a filter.
+fn check_nlri(family: Family, nlri: &Nlri) -> Result<Option<Prefix>, Refusal> {
+    match nlri {
+        Nlri::Prefix(prefix) if family.is_plain_prefix() => match prefix.is_v4() == (family.afi == 1) {
+            true => Ok(Some(*prefix)),
+            false => Err(Refusal::Invalid(format!("{prefix} is no prefix of {family}"))),
+        },
+        Nlri::Opaque(key) => match TypedNlri::decode(family, key, &[]) {
+            Some(typed @ (TypedNlri::Labelled(_) | TypedNlri::FlowSpec(_))) => Ok(typed.prefix()),
+            _ => Err(cannot(family)),
+        },
+        Nlri::Prefix(_) => Err(cannot(family)),
     }
-    if prefix.is_v4() != (family.afi == 1) {
-        return Err(Refusal::Invalid(format!("{prefix} is no prefix of {family}")));
+}
+
+fn cannot(family: Family) -> Refusal {
+    Refusal::Invalid(format!(
+        "{family} routes cannot be originated: unicast, multicast, labelled unicast, VPN and flow specifications can"
+    ))
+}
+
+/// A label belongs to a next hop that knows it (RFC 8277 §3.1). We forward nothing, so we never are that next hop.
+fn check_label(route: &LocalRoute) -> Result<(), Refusal> {
+    let family = route.family;
+    if !is_labelled(family) {
+        return match route.labels.is_empty() {
+            true => Ok(()),
+            false => Err(Refusal::Invalid(format!("{family} routes have no label"))),
+        };
+    }
+    if route.labels.len() != 3 {
+        // Several need a capability that we never send (RFC 8277 §2.1).
+        return Err(Refusal::Invalid(format!("a route of {family} needs one label")));
+    }
+    let next_hop = AttrSet::new(&route.attrs).next_hop().map(|next_hop| next_hop.global);
+    if next_hop.is_none_or(|address| address.is_unspecified()) {
+        let why = format!("a route of {family} needs a next hop: the router that gave the label");
+        return Err(Refusal::Invalid(why));
     }
     Ok(())
 }

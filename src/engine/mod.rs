@@ -7,6 +7,7 @@
 //! ```text
 //! import      an UPDATE, judged once per attribute set; max_prefix counts          } sessions: who is who
 //! local       routes of our own                                                    } background: who went
+//! retention   what is kept of a session that was lost; deferral: our own restart
 //! desk        the one place where a path is filed or taken out, best path chosen   } refresh: who sends again
 //! events      what changed, numbered
 //! groups      who is sent the same, and what they were told (update_group)
@@ -24,6 +25,7 @@
 //! less than a quarter of the limit is left unwritten.
 
 mod background;
+mod deferral;
 mod desk;
 mod events;
 mod explain;
@@ -34,6 +36,7 @@ mod local;
 mod max_prefix;
 mod query;
 mod refresh;
+mod retention;
 mod rows;
 mod sessions;
 mod settings;
@@ -42,25 +45,26 @@ mod summary;
 pub mod transform;
 mod update_group;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
 use crate::{
     policy::{Library, PolicyChain},
-    rib::{Rib, SessionFacts, Source},
+    rib::{Knobs, NlriRef, Rib, SessionFacts, SetId, Source},
     session::negotiate::Negotiated,
-    types::{Family, PeerId, PeerKind, Timestamp},
-    view::EventBatch,
+    types::{Family, PeerId, PeerKind, Prefix, Timestamp},
+    view::{EventBatch, Nlri},
     wire::bgp::{RouteRefresh, notification::Notification},
 };
 
 pub use self::settings::{
-    AddPathSelect, Confederation, EngineSettings, ExportOptions, ImportOptions, LocalAs, MaxPrefix, NextHopRule,
+    AddPathSelect, Confederation, EngineSettings, ExportOptions, ImportOptions, LocalAs, MaxPrefix, NextHopRule, Owned,
     PeerSettings, RemovePrivate, Retention,
 };
 use self::{
     background::{Background, Job},
+    deferral::Deferral,
     events::Events,
     groups::Groups,
     import::{ImportRules, Judge},
@@ -84,14 +88,29 @@ pub enum Input {
         /// What both OPENs agreed on.
         negotiated: Arc<Negotiated>,
     },
-    /// The session ended; its routes go, in the background.
+    /// The session ended, or what was kept of it is not to be kept any more; its routes go, in the background.
     PeerDown {
         /// Which neighbour.
         peer: PeerId,
     },
+    /// The session was lost in a way that the neighbour may return from (RFC 4724 §4.2): its routes are kept as both
+    /// sides agreed, else they go as with `PeerDown`.
+    PeerLost {
+        /// Which neighbour.
+        peer: PeerId,
+    },
+    /// We restarted (RFC 4724 §4.1): to be told before any session is up.
+    Restarted {
+        /// Nothing is sent to anybody until these neighbours are up and have sent End-of-RIB,
+        expected: Vec<IpAddr>,
+        /// or until then.
+        until: Timestamp,
+    },
     /// All policies and sets that neighbours' settings can name, from now on. Sessions whose policies mean something
     /// else are judged again and sent the difference; none ends.
     Policies(Arc<Library>),
+    /// The decision process has other settings; best paths are chosen again in the background.
+    Decision(Knobs),
     /// Its settings are others now, and its session goes on: what it sent is judged again where that matters, and it is
     /// sent the difference. Not for what OPEN says, or for `monitor_only`.
     Reconfigure {
@@ -168,12 +187,20 @@ pub struct Engine {
     groups: Groups,
     events: Events,
     background: Background,
+    /// Routes of our own, for those who ask for a list of them.
+    locals: BTreeSet<(Family, Nlri)>,
     /// Refreshes of neighbours that are under way; most of the time none.
     refreshing: Vec<(Slot, Family)>,
+    /// Sessions of which something is kept over their loss, lost or back; most of the time none.
+    retaining: Vec<Slot>,
+    /// What is sent to neighbours waits for what comes from them.
+    deferral: Deferral,
     /// Sessions whose queue is full.
     blocked: Vec<Slot>,
     /// Sessions whose update group may have to be another one; most of the time none.
     regrouping: Vec<Slot>,
+    /// The attributes of the default route that neighbours are sent with `default_originate`; kept once it was needed.
+    default_set: Option<SetId>,
     /// Buffers of `export`, kept between pages.
     stream: Stream,
     /// Buffers of `import`.
@@ -207,9 +234,13 @@ impl Engine {
             groups: Groups::default(),
             events: Events::default(),
             background: Background::default(),
+            locals: BTreeSet::new(),
             refreshing: Vec::new(),
+            retaining: Vec::new(),
+            deferral: Deferral::default(),
             blocked: Vec::new(),
             regrouping: Vec::new(),
+            default_set: None,
             stream: Stream::default(),
             judge: Judge::default(),
         }
@@ -220,7 +251,10 @@ impl Engine {
         match input {
             Input::PeerUp { peer, settings, negotiated } => self.peer_up(now, peer, settings, negotiated, out),
             Input::PeerDown { peer } => self.peer_down(peer),
+            Input::PeerLost { peer } => self.peer_lost(now, peer),
+            Input::Restarted { expected, until } => self.deferral = Deferral::new(expected, until),
             Input::Policies(library) => self.take_policies(library),
+            Input::Decision(knobs) => self.take_knobs(knobs),
             Input::Reconfigure { peer, settings } => self.reconfigure(peer, settings, out),
             Input::Refresh { peer, refresh } => self.refresh(now, peer, refresh, out),
             Input::Writable { peer } => self.writable(peer),
@@ -233,6 +267,8 @@ impl Engine {
     /// soon, there is more that can be done now.
     pub fn flush(&mut self, now: Timestamp, budget: usize, out: &mut Vec<Action>) -> bool {
         self.end_overdue_refreshes(now);
+        self.retention_due(now);
+        self.end_deferral(now);
         let tidying = self.background_step(now, budget);
         let sending = self.export(now, budget, out);
         self.events.publish(out);
@@ -241,7 +277,14 @@ impl Engine {
 
     /// When `flush` must be called at the latest though nothing happens; `None`: nothing is armed.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        [self.next_overdue_refresh(), self.next_ejection()].into_iter().flatten().min()
+        let deadlines = [
+            self.next_overdue_refresh(),
+            self.next_ejection(),
+            self.next_advertisement(),
+            self.next_retention(),
+            self.deferral.until(),
+        ];
+        deadlines.into_iter().flatten().min()
     }
 
     fn peer_up(
@@ -252,7 +295,6 @@ impl Engine {
         negotiated: Arc<Negotiated>,
         out: &mut Vec<Action>,
     ) {
-        self.peer_down(peer); // a driver that lost the end of the last session must not leave two
         let monitor_only = settings.monitor_only;
         let facts = SessionFacts {
             source: self.kind_of(&negotiated),
@@ -265,7 +307,20 @@ impl Engine {
         let import = ImportRules::new(&self.settings, &self.library, &settings, &negotiated, facts.source);
         let export = PolicyChain::new(&self.library, &settings.export, negotiated.kind);
         let session = Session::new(peer, settings, negotiated, import, export);
-        let Some(slot) = self.sessions.open(session) else {
+        self.deferral.came_up(facts.address);
+        let slot = match self.may_take_over(&session, &facts) {
+            Some(slot) => {
+                self.take_over(now, slot, session);
+                Some(slot)
+            }
+            None => {
+                // What was kept is another speaker's; and a driver that lost the end of the last session must not leave
+                // two.
+                self.peer_down(peer);
+                self.sessions.open(session)
+            }
+        };
+        let Some(slot) = slot else {
             let notification = Notification::cease(OUT_OF_RESOURCES);
             out.push(Action::Warn { peer, text: "65,535 sessions have routes in the tables, no more fit".into() });
             out.push(Action::Notify { peer, notification, restart_after: Some(Duration::from_secs(60)) });
@@ -275,7 +330,6 @@ impl Engine {
         if self.settings.best_path && !monitor_only {
             self.join_group(slot);
         }
-        let _ = now;
     }
 
     fn set_facts(&mut self, slot: Slot, facts: SessionFacts) {
@@ -288,7 +342,22 @@ impl Engine {
 
     fn join_group(&mut self, slot: Slot) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
-        session.group = Some(self.groups.join(slot, GroupKey::of(session)));
+        let key = GroupKey::of(session, &self.settings);
+        let at = self.groups.join(slot, key);
+        session.group = Some(at);
+        self.mark_defaults(at);
+    }
+
+    /// Has the default route looked at where a group is sent one, or was: there may be no path of it in the tables.
+    fn mark_defaults(&mut self, at: usize) {
+        let Some(group) = self.groups.get_mut(at) else { return };
+        for (index, family) in group.families_with_default() {
+            let prefix = if family.afi == 1 { Prefix::v4(0, 0) } else { Prefix::v6(0, 0) };
+            let table = self.rib.tables.open(family);
+            if let (Some(id), Some(of)) = (table.find_or_insert(NlriRef::Prefix(prefix)), group.tables.get_mut(index)) {
+                of.out.mark_dirty(id);
+            }
+        }
     }
 
     /// From here on the session's paths are no candidates; they are removed in the background.
@@ -297,6 +366,13 @@ impl Engine {
         if let Some(facts) = self.facts.get_mut(usize::from(slot)) {
             facts.usable = false;
         }
+        self.leave(slot);
+        self.retaining.retain(|retaining| *retaining != slot);
+        self.background.add(Job::Purge(slot));
+    }
+
+    /// Nothing is sent to the session any more, and no refresh of it goes on.
+    fn leave(&mut self, slot: Slot) {
         self.blocked.retain(|blocked| *blocked != slot);
         self.refreshing.retain(|(refreshing, _)| *refreshing != slot);
         self.regrouping.retain(|regrouping| *regrouping != slot);
@@ -304,7 +380,6 @@ impl Engine {
         if let Some(at) = group {
             self.groups.leave(at, slot);
         }
-        self.background.add(Job::Purge(slot));
     }
 
     /// Where the paths of a session come from (RFC 5065 §4 for members of our confederation).

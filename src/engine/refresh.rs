@@ -15,7 +15,7 @@
 //!    first round confirmed counts. A BoRR while the walk of the last refresh is under way marks nothing: two
 //!    values cannot tell three rounds apart, and keeping a route too long is the smaller harm. Without EoRR the
 //!    limit is `STALE_TIME_MAX`.
-//! 4. The same.
+//! 4. The same; and a sweep leaves alone what a restart left (`retention`), which End-of-RIB confirms or ends.
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! The sessions that have paths in the tables, each under a 16-bit slot that a path carries instead of its
 //! neighbour. A session that comes back gets a new slot, so the paths of the one that ended never count again;
-//! its slot is given out anew only after the purge has removed the last of them.
+//! its slot is given out anew only after the purge has removed the last of them. Only where paths are kept for the
+//! neighbour's return does its next session take the slot over (`retention`).
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -13,7 +14,7 @@ use crate::{
     types::{Family, PeerId, Timestamp},
 };
 
-use super::{PeerSettings, import::ImportRules};
+use super::{PeerSettings, import::ImportRules, retention::Kept};
 
 /// A session's number in the tables. Slot 0 is this router itself.
 pub type Slot = SessionSlot;
@@ -28,6 +29,8 @@ pub enum Phase {
     Live,
     /// We asked for its end (max-prefix) and wait for the driver: its paths count still, nothing more is taken.
     Ending,
+    /// It was lost and may be back (`retention`): its paths count still, nothing is taken or sent.
+    Away,
     /// It ended: its paths do not count and are being removed.
     Dead,
 }
@@ -51,6 +54,8 @@ pub struct FamilyState {
     pub warned: bool,
     /// Paths that were not filed, since their prefix had all it may have.
     pub dropped: u64,
+    /// Paths of an earlier session may be among them (`retention`).
+    pub kept: Option<Kept>,
 }
 
 /// One session.
@@ -114,6 +119,13 @@ impl Session {
         session
     }
 
+    /// A session takes over the paths and counts of an earlier one of the same speaker.
+    pub fn inherit(&mut self, earlier: &mut Self) {
+        for state in std::mem::take(&mut earlier.families) {
+            *self.family_mut(state.family) = FamilyState { refresh_until: None, end_of_rib: false, ..state };
+        }
+    }
+
     /// Whether its paths may be chosen.
     pub fn counts(&self) -> bool {
         self.phase != Phase::Dead
@@ -147,6 +159,7 @@ impl Session {
                 refresh_until: None,
                 warned: false,
                 dropped: 0,
+                kept: None,
             });
             self.families.len() - 1
         });
@@ -159,7 +172,7 @@ impl Session {
 pub struct Sessions {
     /// Index is slot - 1; `None` is free.
     slots: Vec<Option<Session>>,
-    /// Neighbours with a session that has not ended.
+    /// Neighbours with a session that has not ended, or whose routes are kept.
     by_peer: HashMap<PeerId, Slot, FxBuildHasher>,
 }
 

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     rib::Knobs,
-    types::{Asn, Family, RouterId},
+    types::{Asn, Family, Prefix, RouterId},
 };
 
 /// What the engine itself is told once.
@@ -24,13 +24,42 @@ pub struct EngineSettings {
     pub confederation: Option<Confederation>,
     /// How best paths are chosen.
     pub decision: Knobs,
+    /// What may be originated by command.
+    pub owned: Owned,
+}
+
+/// `[router] owned`: the address space that routes of our own must lie in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Owned {
+    /// No guard.
+    Any,
+    /// These prefixes and what they cover; none: nothing may be originated.
+    Within(Vec<Prefix>),
+}
+
+impl Owned {
+    /// Whether a route about `prefix` may be originated; one about no prefix in particular is about all of them.
+    pub fn allows(&self, prefix: Option<Prefix>) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Within(owned) => prefix.is_some_and(|prefix| owned.iter().any(|owned| owned.covers(&prefix))),
+        }
+    }
 }
 
 impl EngineSettings {
     /// A router with defaults for everything else: best paths are selected, the cluster is named after the router
-    /// (RFC 4456 §7), no confederation.
+    /// (RFC 4456 §7), no confederation, no guard over its own routes (the configuration's default has one).
     pub fn new(asn: Asn, router_id: RouterId) -> Self {
-        Self { asn, router_id, best_path: true, cluster_id: router_id, confederation: None, decision: Knobs::default() }
+        Self {
+            asn,
+            router_id,
+            best_path: true,
+            cluster_id: router_id,
+            confederation: None,
+            decision: Knobs::default(),
+            owned: Owned::Any,
+        }
     }
 }
 

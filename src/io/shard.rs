@@ -14,6 +14,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     hash::{BuildHasher, RandomState},
+    net::IpAddr,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -30,8 +31,9 @@ use super::clock::{Clock, sleep_until};
 use crate::{
     engine::{Action, BatchProgress, Engine, EngineSettings, Input, PeerSettings},
     policy::Library,
+    rib::Knobs,
     session::negotiate::Negotiated,
-    types::PeerId,
+    types::{PeerId, Timestamp},
     view::{Answer, Delivery, EventBatch, EventSource, PrefixMatch, Query, Refusal, Summary},
     wire::bgp::{RouteRefresh, batch::UpdateBatch, notification::Notification},
 };
@@ -70,10 +72,8 @@ pub(super) enum Feed {
         negotiated: Arc<Negotiated>,
         mailbox: mpsc::UnboundedSender<ToPeer>,
     },
-    /// The session ended.
-    Down { peer: PeerId },
-    /// The session goes on with other settings.
-    Reconfigure { peer: PeerId, settings: Arc<PeerSettings> },
+    /// The session ended, or (`may_return`) was lost; also: what was kept of it is not to be kept any more.
+    Down { peer: PeerId, may_return: bool },
     /// ROUTE-REFRESH came.
     Refresh { peer: PeerId, refresh: RouteRefresh },
     /// UPDATEs came.
@@ -99,7 +99,11 @@ impl Question {
     fn is_bulk(&self) -> bool {
         match &self.query {
             Query::Routes(routes) => matches!(routes.prefix, None | Some(PrefixMatch::Longer(_))),
-            Query::Explain { .. } | Query::Summary | Query::Originate(_) | Query::Withdraw { .. } => false,
+            Query::Explain { .. }
+            | Query::Summary
+            | Query::Originate(_)
+            | Query::Withdraw { .. }
+            | Query::LocalRoutes { .. } => false,
         }
     }
 }
@@ -108,7 +112,9 @@ enum Call {
     Query(Question),
     Subscribe { reply: oneshot::Sender<broadcast::Receiver<Arc<EventBatch>>> },
     Writable { peer: PeerId },
+    Restarted { expected: Vec<IpAddr>, until: Timestamp },
     Policies(Arc<Library>),
+    Decision(Knobs),
     Stop,
 }
 
@@ -175,10 +181,23 @@ impl ShardHandle {
         let _ = self.calls.send(Call::Policies(library));
     }
 
+    /// Has best paths chosen by these knobs from now on, in the background also where one is chosen already.
+    pub fn set_decision(&self, knobs: Knobs) {
+        // An engine that is gone has nothing to choose.
+        let _ = self.calls.send(Call::Decision(knobs));
+    }
+
     /// Ends the engine's thread after the call it is at.
     pub fn stop(&self) {
         // An engine that is gone needs no stopping.
         let _ = self.calls.send(Call::Stop);
+    }
+
+    /// We restarted: neighbours are sent nothing before those at the `expected` addresses are up and have sent
+    /// End-of-RIB, or until then (RFC 4724 §4.1). To be said before neighbours are added.
+    pub fn restarted(&self, expected: Vec<IpAddr>, until: Timestamp) {
+        // An engine that is gone sends nothing anyway.
+        let _ = self.calls.send(Call::Restarted { expected, until });
     }
 
     /// The neighbour's outbound queue has room again.
@@ -358,9 +377,14 @@ impl Shard {
                 let _ = reply.send(events);
             }
             Call::Writable { peer } => self.tell_engine(Input::Writable { peer }),
+            Call::Restarted { expected, until } => self.tell_engine(Input::Restarted { expected, until }),
             Call::Policies(library) => {
                 self.changed = true;
                 self.tell_engine(Input::Policies(library));
+            }
+            Call::Decision(knobs) => {
+                self.changed = true;
+                self.tell_engine(Input::Decision(knobs));
             }
             Call::Stop => self.stopping = true,
         }
@@ -400,15 +424,9 @@ impl Shard {
                 self.peers.insert(peer, Mailbox { name: Arc::clone(&settings.name), sender: mailbox });
                 self.tell_engine(Input::PeerUp { peer, settings, negotiated });
             }
-            Feed::Down { peer } => {
-                self.tell_engine(Input::PeerDown { peer });
+            Feed::Down { peer, may_return } => {
+                self.tell_engine(if may_return { Input::PeerLost { peer } } else { Input::PeerDown { peer } });
                 self.peers.remove(&peer);
-            }
-            Feed::Reconfigure { peer, settings } => {
-                if let Some(mailbox) = self.peers.get_mut(&peer) {
-                    mailbox.name = Arc::clone(&settings.name);
-                }
-                self.tell_engine(Input::Reconfigure { peer, settings });
             }
             Feed::Refresh { peer, refresh } => self.tell_engine(Input::Refresh { peer, refresh }),
             Feed::Updates { peer, batch } => self.apply(peer, batch),
@@ -502,7 +520,7 @@ mod tests {
         attrs.origin(Origin::Igp).as_path_sequence(&[]);
         attrs.next_hop(Family::IPV4_UNICAST, NextHop::new(std::net::Ipv4Addr::new(192, 0, 2, 1).into()));
         let prefix = Prefix::v4(0xcb00_7100 + number, 32);
-        Query::Originate(LocalRoute { prefix, family: Family::IPV4_UNICAST, attrs: attrs.finish() })
+        Query::Originate(LocalRoute::plain(Family::IPV4_UNICAST, prefix, attrs.finish()))
     }
 
     #[tokio::test]

@@ -51,7 +51,7 @@ impl PathFlags {
 
     /// These marks and those of `other`.
     #[must_use]
-    pub fn with(self, other: Self) -> Self {
+    pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 

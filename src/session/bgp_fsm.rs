@@ -54,7 +54,7 @@ use super::{
     Action, ConnId, Direction, DownReason, PeerSettings, State,
     backoff::Jitter,
     counters::SessionCounters,
-    negotiate::{Endpoints, Negotiated, decode_context, local_open, negotiate},
+    negotiate::{Endpoints, Negotiated, Tone, decode_context, local_open, negotiate},
 };
 use crate::{
     types::{Family, PeerKind, Timestamp},
@@ -92,8 +92,8 @@ pub(super) struct Turn<'a> {
 /// How a connection begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Manner {
-    /// Our OPEN leaves every capability out.
-    pub(super) bare: bool,
+    /// What our OPEN says.
+    pub(super) tone: Tone,
     /// Else the neighbour's OPEN must come before ours.
     pub(super) speaks_first: bool,
 }
@@ -169,14 +169,15 @@ impl BgpFsm {
         manner: Manner,
         seed: u64,
     ) -> Self {
-        let receive_len_max = if turn.settings.extended_message && !manner.bare { MAX_EXTENDED_LEN } else { MAX_LEN };
+        let receive_len_max =
+            if turn.settings.extended_message && !manner.tone.bare { MAX_EXTENDED_LEN } else { MAX_LEN };
         let mut fsm = Self {
             conn,
             direction,
             ends,
             phase: Phase::Delayed,
             since: turn.now,
-            our_open: local_open(turn.settings, ends, manner.bare),
+            our_open: local_open(turn.settings, ends, manner.tone),
             negotiated: None,
             decoding: DecodeContext::new(PeerKind::External),
             receive_len_max,
@@ -214,6 +215,12 @@ impl BgpFsm {
     /// What both OPENs agreed on, once the neighbour's was accepted.
     pub(super) fn negotiated(&self) -> Option<&Arc<Negotiated>> {
         self.negotiated.as_ref()
+    }
+
+    /// Both sides set the N bit (RFC 8538 §2) and the session is up.
+    pub(super) fn knows_hard_reset(&self) -> bool {
+        let restart = self.negotiated.as_ref().and_then(|negotiated| negotiated.graceful_restart.as_ref());
+        self.phase == Phase::Established && restart.is_some_and(|restart| restart.notification)
     }
 
     /// The earliest deadline.
@@ -373,7 +380,7 @@ impl BgpFsm {
         turn.out.push(Action::Close { conn: self.conn });
         match Notification::decode(message) {
             Ok(notification) => Progress::Ended(DownReason::NotificationReceived(notification)),
-            Err(fault) => Progress::Ended(DownReason::ConnectionLost(format!("malformed NOTIFICATION: {fault}"))),
+            Err(fault) => Progress::Ended(DownReason::MalformedNotification(fault.to_string())),
         }
     }
 
@@ -522,7 +529,7 @@ mod tests {
         let (mut counters, mut out) = (SessionCounters::default(), Vec::new());
         let mut turn = Turn { now: Timestamp(0), settings: &settings, counters: &mut counters, out: &mut out };
         let ends = Endpoints { local: ([192, 0, 2, 2], 179).into(), remote: ([192, 0, 2, 1], 179).into() };
-        let manner = Manner { bare: false, speaks_first: true };
+        let manner = Manner { tone: Tone::default(), speaks_first: true };
         let mut fsm = BgpFsm::new(&mut turn, ConnId(0), Direction::Outbound, ends, manner, 1);
         let mut updates = UpdateBatch::default();
         let open = Open::new(Asn(64497), 90, RouterId(2), vec![]).encode();

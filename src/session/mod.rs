@@ -29,7 +29,7 @@ mod tests;
 
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
-pub use settings::{PeerSettings, RemoteAsn};
+pub use settings::{PeerSettings, RemoteAsn, RestartOffer};
 
 use self::negotiate::Negotiated;
 use crate::{
@@ -175,7 +175,8 @@ pub enum Input<'a> {
         /// Start again after this time; `None`: when an operator enables or resets it.
         restart_after: Option<Duration>,
     },
-    /// The process ends: the neighbour is told (Cease/Administrative Shutdown), nothing starts again.
+    /// The process ends: nothing starts again. The neighbour is told (Cease/Administrative Shutdown), unless it is to
+    /// keep our routes until we are back (RFC 4724): then the connection is just closed.
     Shutdown,
 }
 
@@ -217,6 +218,8 @@ pub enum Action {
     Down {
         /// Why.
         reason: DownReason,
+        /// The neighbour may come back and its routes be kept until then (RFC 4724 §4.2, RFC 8538 §4).
+        may_return: bool,
     },
     /// UPDATEs were received; what they hold happened here in the order. Never empty. The octets are those of
     /// the lent batch, which is left empty and without buffers.
@@ -239,6 +242,8 @@ pub enum Action {
 pub enum DownReason {
     /// The neighbour sent a NOTIFICATION.
     NotificationReceived(Notification),
+    /// The neighbour sent a NOTIFICATION too short to be one, which is never answered (RFC 4271 §6.4); what is wrong.
+    MalformedNotification(String),
     /// We found a fault in what the neighbour sent, and told it.
     Fault {
         /// What it was told.
@@ -260,12 +265,37 @@ pub enum DownReason {
     Collision,
     /// A new connection of a neighbour that restarts gracefully took its place (RFC 4724 §5).
     Replaced,
+    /// We end, and are to come back: the neighbour keeps our routes (RFC 4724).
+    Restarting,
+}
+
+impl DownReason {
+    /// Whether a session that ended so is one that the neighbour may take up again, so that its routes can be kept.
+    /// `notification`: the N bit was exchanged (RFC 8538 §2).
+    ///
+    /// *What the RFCs ask.* RFC 4724 §4: a lost TCP connection keeps routes, a NOTIFICATION sent or received does not.
+    /// RFC 8538 §4: with the N bit it does, whoever sent it, and so does the hold timer; a Hard Reset never does.
+    ///
+    /// *What we do.* The same, but for sessions that we end by decision: what the neighbour was is over then, whatever
+    /// it thinks of us.
+    pub fn may_return(&self, notification: bool) -> bool {
+        match self {
+            Self::ConnectionLost(_) | Self::Replaced => true,
+            Self::NotificationReceived(received) => notification && !received.is_hard_reset(),
+            Self::HoldTimerExpired(_)
+            | Self::SendHoldTimerExpired(_)
+            | Self::Fault { .. }
+            | Self::MalformedNotification(_) => notification,
+            Self::Ours(_) | Self::ConnectFailed(_) | Self::Collision | Self::Restarting => false,
+        }
+    }
 }
 
 impl fmt::Display for DownReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotificationReceived(notification) => write!(f, "peer sent {notification}"),
+            Self::MalformedNotification(what) => write!(f, "malformed NOTIFICATION: {what}"),
             Self::Fault { what, .. } => f.write_str(what),
             Self::Ours(notification) => write!(f, "we sent {notification}"),
             Self::HoldTimerExpired(time) => write!(f, "hold timer expired ({}s without a message)", time.as_secs()),
@@ -275,6 +305,7 @@ impl fmt::Display for DownReason {
             Self::ConnectionLost(text) | Self::ConnectFailed(text) => f.write_str(text),
             Self::Collision => f.write_str("connection collision, another connection with this peer was kept"),
             Self::Replaced => f.write_str("peer restarted and opened a new connection"),
+            Self::Restarting => f.write_str("we end and are to come back; the peer keeps our routes"),
         }
     }
 }

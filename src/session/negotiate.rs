@@ -22,7 +22,7 @@ use crate::{
     types::{Asn, Family, PeerKind, Role, RouterId},
     wire::{
         bgp::{
-            capability::{AddPathMode, Capability, GracefulRestart},
+            capability::{AddPathMode, Capability, GracefulRestart, LlgrFamily},
             open::Open,
             update::{DecodeContext, Rules},
         },
@@ -31,6 +31,12 @@ use crate::{
 };
 
 const AFI_IPV6: u16 = 2;
+
+/// Restart Time has 12 bits (RFC 4724 §3).
+const RESTART_TIME_MAX: u16 = 0x0fff;
+
+/// Long-Lived Stale Time has 24 bits (RFC 9494 §3.1).
+const STALE_TIME_MAX: u32 = 0x00ff_ffff;
 
 /// What both OPENs agreed on (RFC 5492 §3 and the RFC of each capability). Fixed for the life of the session.
 #[derive(Clone, Debug)]
@@ -72,7 +78,10 @@ pub struct Negotiated {
     /// What the neighbour said about graceful restart, once both sides announced it (RFC 4724). Its N bit stands
     /// only if both sides set theirs (RFC 8538 §2).
     pub graceful_restart: Option<GracefulRestart>,
-    /// Our role towards the neighbour, once roles were matched (RFC 9234).
+    /// The families of its long-lived graceful restart, once both sides announced it and graceful restart with it
+    /// (RFC 9494 §4.1); may be empty, then it only knows such routes when it sees them.
+    pub long_lived: Option<Vec<LlgrFamily>>,
+    /// Our role towards the neighbour, if it contradicted nothing that the neighbour told (RFC 9234 §4.2).
     pub local_role: Option<Role>,
     /// Its hostname, if it told (draft-walton-bgp-hostname-capability).
     pub hostname: Option<String>,
@@ -86,7 +95,6 @@ impl Negotiated {
     /// What was agreed, in words for people, one item each, families first.
     pub fn describe(&self) -> Vec<String> {
         let mut items: Vec<String> = self.families.iter().map(ToString::to_string).collect();
-        let list = |families: &[Family]| families.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         let mut say = |holds: bool, text: String| {
             if holds {
                 items.push(text);
@@ -100,11 +108,64 @@ impl Negotiated {
         say(!self.add_path_send.is_empty(), format!("ADD-PATH send {}", list(&self.add_path_send)));
         say(!self.extended_next_hop.is_empty(), format!("extended next hop {}", list(&self.extended_next_hop)));
         if let Some(role) = self.local_role {
-            say(true, format!("role {}", role.name()));
+            let told = self.remote_capabilities.iter().any(|capability| matches!(capability, Capability::Role(_)));
+            say(true, format!("role {}{}", role.name(), if told { "" } else { " (the neighbour tells none)" }));
         }
-        say(self.graceful_restart.is_some(), "End-of-RIB".into());
+        items.extend(self.describe_restart());
         items
     }
+
+    /// What was agreed about restarts, in words for people.
+    pub fn describe_restart(&self) -> Vec<String> {
+        let Some(restart) = &self.graceful_restart else { return Vec::new() };
+        let mut items = vec!["End-of-RIB".to_owned()];
+        if restart.notification {
+            items.push("routes kept over NOTIFICATION (RFC 8538)".to_owned());
+        }
+        let secs = restart.restart_time_secs;
+        let families: Vec<Family> = restart.families.iter().map(|(family, _)| *family).collect();
+        if !families.is_empty() {
+            items.push(format!("graceful restart, peer returns within {secs}s: {}", list(&families)));
+        }
+        if let Some(long_lived) = &self.long_lived {
+            let times: Vec<String> =
+                long_lived.iter().map(|one| format!("{} {}s", one.family, one.stale_time_secs)).collect();
+            let times = if times.is_empty() { String::new() } else { format!(": {}", times.join(", ")) };
+            items.push(format!("long-lived graceful restart{times}"));
+        }
+        items
+    }
+
+    /// How long the neighbour asks to have its routes of `family` kept while it restarts; zero where it does not
+    /// (RFC 4724 §3, RFC 9494 §4.2).
+    pub fn restart_time(&self, family: Family) -> Duration {
+        let restart = self.graceful_restart.as_ref();
+        let asks = restart.filter(|restart| restart.families.iter().any(|(listed, _)| *listed == family));
+        asks.map_or(Duration::ZERO, |restart| Duration::from_secs(restart.restart_time_secs.into()))
+    }
+
+    /// How long it asks to have its routes of `family` kept as long-lived stale ones behind that; zero where it does
+    /// not (RFC 9494 §4.2).
+    pub fn long_lived_stale_time(&self, family: Family) -> Duration {
+        self.long_lived_of(family).map_or(Duration::ZERO, |one| Duration::from_secs(one.stale_time_secs.into()))
+    }
+
+    /// Whether it says that it has preserved its state of `family` (F bit, RFC 4724 §3; after a long absence that of
+    /// RFC 9494 §3.1).
+    pub fn state_preserved(&self, family: Family, after_long_absence: bool) -> bool {
+        if after_long_absence {
+            return self.long_lived_of(family).is_some_and(|one| one.forwarding_preserved);
+        }
+        self.graceful_restart.as_ref().is_some_and(|restart| restart.families.contains(&(family, true)))
+    }
+
+    fn long_lived_of(&self, family: Family) -> Option<&LlgrFamily> {
+        self.long_lived.as_ref()?.iter().find(|one| one.family == family)
+    }
+}
+
+fn list(families: &[Family]) -> String {
+    families.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
 /// The two ends of a TCP connection.
@@ -116,15 +177,23 @@ pub struct Endpoints {
     pub remote: SocketAddr,
 }
 
-/// The OPEN that we send over a connection. `bare` leaves every capability out (RFC 5492 §3: one more attempt
-/// with a neighbour that refused them).
-pub fn local_open(settings: &PeerSettings, ends: Endpoints, bare: bool) -> Open {
+/// What our OPEN says beside the settings.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Tone {
+    /// Leave every capability out (RFC 5492 §3: one more attempt with a neighbour that refused them).
+    pub bare: bool,
+    /// We restarted (R bit, RFC 4724 §3).
+    pub restarted: bool,
+}
+
+/// The OPEN that we send over a connection.
+pub fn local_open(settings: &PeerSettings, ends: Endpoints, tone: Tone) -> Open {
     let hold_time_secs = u16::try_from(settings.hold_time.as_secs()).unwrap_or(u16::MAX);
-    let capabilities = if bare { Vec::new() } else { local_capabilities(settings, ends) };
+    let capabilities = if tone.bare { Vec::new() } else { local_capabilities(settings, ends, tone.restarted) };
     Open::new(settings.local_asn, hold_time_secs, settings.router_id, capabilities)
 }
 
-fn local_capabilities(settings: &PeerSettings, ends: Endpoints) -> Vec<Capability> {
+fn local_capabilities(settings: &PeerSettings, ends: Endpoints, restarted: bool) -> Vec<Capability> {
     let mut list: Vec<Capability> = settings.families.iter().copied().map(Capability::MultiProtocol).collect();
     let talks = !settings.monitor_only;
     let mut say = |wanted: bool, capability: Capability| {
@@ -140,8 +209,12 @@ fn local_capabilities(settings: &PeerSettings, ends: Endpoints) -> Vec<Capabilit
     if let Some(role) = settings.local_role {
         say(settings.remote_asn.known() != Some(settings.local_asn), Capability::Role(role as u8));
     }
-    say(talks && settings.end_of_rib, Capability::GracefulRestart(GracefulRestart::default()));
+    let restarts = talks && settings.end_of_rib;
+    say(restarts, Capability::GracefulRestart(local_graceful_restart(settings, restarted)));
     say(true, Capability::FourOctetAs(settings.local_asn));
+    if let Some(stale_time) = settings.restart.long_lived {
+        say(restarts, Capability::LongLivedGracefulRestart(local_long_lived(settings, stale_time)));
+    }
     let add_path = local_add_path(settings);
     say(!add_path.is_empty(), Capability::AddPath(add_path));
     say(talks && settings.route_refresh && settings.enhanced_refresh, Capability::EnhancedRouteRefresh);
@@ -152,6 +225,31 @@ fn local_capabilities(settings: &PeerSettings, ends: Endpoints) -> Vec<Capabilit
         say(true, Capability::SoftwareVersion(version.clone()));
     }
     list
+}
+
+/// *What RFC 4724 asks:* the F bit says that forwarding state was preserved over the restart (§3, §4.1). *What we do:*
+/// it is always set. There is no forwarding state here: next hops are those of others, and what they forward is what
+/// it was, whether this process lives or not. Clear, it would make every neighbour drop our routes at once.
+fn local_graceful_restart(settings: &PeerSettings, restarted: bool) -> GracefulRestart {
+    let Some(restart_time) = settings.restart.restart_time else {
+        return GracefulRestart { notification: true, ..GracefulRestart::default() };
+    };
+    GracefulRestart {
+        restarting: restarted,
+        notification: true,
+        restart_time_secs: u16::try_from(restart_time.as_secs()).unwrap_or(u16::MAX).min(RESTART_TIME_MAX),
+        families: settings.families.iter().map(|family| (*family, true)).collect(),
+    }
+}
+
+/// Families are listed only where we ask to have our routes kept; without any, we say that we know such routes.
+fn local_long_lived(settings: &PeerSettings, stale_time: Duration) -> Vec<LlgrFamily> {
+    if settings.restart.restart_time.is_none() {
+        return Vec::new();
+    }
+    let stale_time_secs = u32::try_from(stale_time.as_secs()).unwrap_or(u32::MAX).min(STALE_TIME_MAX);
+    let one = |family: &Family| LlgrFamily { family: *family, forwarding_preserved: true, stale_time_secs };
+    settings.families.iter().map(one).collect()
 }
 
 fn local_add_path(settings: &PeerSettings) -> Vec<(Family, AddPathMode)> {
@@ -209,6 +307,7 @@ pub fn negotiate(settings: &PeerSettings, ours: &Open, theirs: &Open, ends: Endp
         enhanced_refresh: both(&Capability::EnhancedRouteRefresh),
         extended_next_hop: in_both(&extended_next_hop(ours), &extended_next_hop(theirs)),
         graceful_restart: agree_graceful_restart(ours, theirs),
+        long_lived: agree_long_lived(ours, theirs),
         local_role,
         hostname: hostname(theirs),
         software: software(theirs),
@@ -249,7 +348,8 @@ fn agree_hold_time(settings: &PeerSettings, theirs_secs: u16) -> Result<Duration
     Ok(settings.hold_time.min(theirs))
 }
 
-/// RFC 9234 §4.2. The role holds only once both sides told theirs and they match.
+/// RFC 9234 §4.2. Roles that both told must match. Of a neighbour that tells none ours holds all the same ("the locally
+/// configured BGP Role is used"), unless strict mode asks for one.
 fn agree_role(settings: &PeerSettings, ours: &Open, theirs: &Open) -> Result<Option<Role>, Fault> {
     let mismatch = |what: String| Err(Fault::reset(NotificationCode::ROLE_MISMATCH, 29, "RFC 9234 §4.2", what));
     let told = |open: &Open| {
@@ -258,8 +358,8 @@ fn agree_role(settings: &PeerSettings, ours: &Open, theirs: &Open) -> Result<Opt
             _ => None,
         })
     };
-    let (Some(local), Some(_)) = (settings.local_role, told(ours)) else { return Ok(None) };
-    match told(theirs) {
+    let Some(local) = settings.local_role else { return Ok(None) };
+    match told(theirs).filter(|_| told(ours).is_some()) {
         Some(code) if Role::from_code(code) == Some(local.counterpart()) => Ok(Some(local)),
         Some(code) => {
             let theirs = Role::from_code(code).map_or_else(|| code.to_string(), |role| role.name().to_owned());
@@ -267,7 +367,7 @@ fn agree_role(settings: &PeerSettings, ours: &Open, theirs: &Open) -> Result<Opt
             mismatch(format!("peer says its role is {theirs}, ours is {}, so it should be {expected}", local.name()))
         }
         None if settings.strict_role => mismatch("peer tells no role, and strict_role asks for one".into()),
-        None => Ok(None),
+        None => Ok(Some(local)),
     }
 }
 
@@ -333,6 +433,19 @@ fn extended_next_hop(open: &Open) -> Vec<Family> {
 fn agree_graceful_restart(ours: &Open, theirs: &Open) -> Option<GracefulRestart> {
     let (ours, theirs) = (graceful_restart(ours)?, graceful_restart(theirs)?);
     Some(GracefulRestart { notification: ours.notification && theirs.notification, ..theirs.clone() })
+}
+
+/// RFC 9494 §4.5: without graceful restart beside it the capability was not sent.
+fn agree_long_lived(ours: &Open, theirs: &Open) -> Option<Vec<LlgrFamily>> {
+    let told = |open: &Open| {
+        graceful_restart(open)?;
+        open.capabilities.iter().rev().find_map(|capability| match capability {
+            Capability::LongLivedGracefulRestart(list) => Some(list.clone()),
+            _ => None,
+        })
+    };
+    told(ours)?;
+    told(theirs)
 }
 
 fn graceful_restart(open: &Open) -> Option<&GracefulRestart> {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::{
-    types::{Asn, Family, Role, RouterId},
+    types::{Asn, Family, Role, RouterId, Timestamp},
     wire::bgp::update::Rules,
 };
 
@@ -37,6 +37,19 @@ impl RemoteAsn {
             Self::Any | Self::OneOf(_) => None,
         }
     }
+}
+
+/// What we announce about restarts of our own, and about staying stale for long.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct RestartOffer {
+    /// We come back within this time and want our routes kept meanwhile, in every family (RFC 4724 §3); at most 4095 s.
+    /// `None`: we do not ask for it.
+    pub restart_time: Option<Duration>,
+    /// We know long-lived stale routes (RFC 9494 §3.1), and want ours kept for this long where `restart_time` asks for
+    /// that at all. `None`: the capability is not announced. At most 16777215 s.
+    pub long_lived: Option<Duration>,
+    /// We restarted: until then the first session says so (R bit, RFC 4724 §3).
+    pub restarted_until: Option<Timestamp>,
 }
 
 /// One neighbour, as far as its session is concerned. Addresses, ports and keys belong to the driver.
@@ -91,9 +104,12 @@ pub struct PeerSettings {
     pub enhanced_refresh: bool,
     /// Announce IPv6 next hops for IPv4 unicast (RFC 8950) on IPv4 transport too; on IPv6 transport it always is.
     pub extended_next_hop: bool,
-    /// Announce that we understand and send End-of-RIB: capability 64 without families (RFC 4724 §3). Many
-    /// speakers send End-of-RIB only to who says so.
+    /// Announce that we understand and send End-of-RIB and keep routes over NOTIFICATIONs: capability 64 with the N bit
+    /// (RFC 4724 §3, RFC 8538 §2), without families unless `restart` asks for more. Many speakers send End-of-RIB only
+    /// to who says so.
     pub end_of_rib: bool,
+    /// What else is announced about restarts; needs `end_of_rib`.
+    pub restart: RestartOffer,
     /// After `2/4` or `2/7` from the peer try once more without any capability (RFC 5492 §3).
     pub retry_without_capabilities: bool,
     /// Treat an eBGP route whose AS_PATH does not begin with the peer's AS as an error (RFC 4271 §6.3).
@@ -131,6 +147,7 @@ impl PeerSettings {
             enhanced_refresh: true,
             extended_next_hop: false,
             end_of_rib: true,
+            restart: RestartOffer::default(),
             retry_without_capabilities: true,
             enforce_first_as: true,
             rules: Rules::default(),

@@ -15,6 +15,7 @@ use crate::{
     wire::bgp::{
         attribute::AttrSet,
         community::{Community, ExtCommunity, LargeCommunity},
+        nlri::{RouteDistinguisher, TextError, TypedNlri},
     },
 };
 
@@ -59,6 +60,8 @@ pub struct Words<'a> {
     pub as_path: &'a str,
     /// Communities that must all be present.
     pub communities: &'a [String],
+    /// Route distinguisher.
+    pub rd: &'a str,
 }
 
 /// Which routes are asked for.
@@ -76,6 +79,8 @@ pub struct RouteFilter {
     pub origin: Option<Asn>,
     /// What needs the attributes' text.
     pub text: TextFilter,
+    /// What needs the NLRI of a family without plain prefixes to be taken apart.
+    pub inside: InsideFilter,
     /// Differs between different questions; binds a page token to its question.
     pub fingerprint: u64,
 }
@@ -86,15 +91,21 @@ impl RouteFilter {
     /// # Errors
     /// `Invalid` with a sentence that says what would be understood, `NotFound` for an unknown neighbour.
     pub fn parse(words: &Words<'_>, neighbors: &[NeighborView]) -> Result<Self, Refusal> {
-        let prefix = parse_prefix(words)?;
-        let family = match (words.family, prefix) {
-            ("", None) => None,
-            ("", Some(prefix)) => Some(unicast(&subject(prefix))),
-            (name, _) => Some(name.parse::<Family>().map_err(Refusal::Invalid)?),
+        let family = match words.family {
+            "" => None,
+            name => Some(name.parse::<Family>().map_err(Refusal::Invalid)?),
         };
-        if let (Some(family), Some(prefix)) = (family, prefix) {
-            check_family(family, &subject(prefix))?;
-        }
+        let (family, prefix, inside) = match family.filter(|family| !family.is_plain_prefix()) {
+            Some(opaque) => (family, None, InsideFilter::parse(opaque, words)?),
+            None => {
+                let prefix = parse_prefix(words)?;
+                let family = family.or(prefix.map(|prefix| unicast(&subject(prefix))));
+                if let (Some(family), Some(prefix)) = (family, prefix) {
+                    check_family(family, &subject(prefix))?;
+                }
+                (family, prefix, InsideFilter { rd: parse_rd(words.rd)?, ..InsideFilter::default() })
+            }
+        };
         let neighbor = match words.neighbor {
             "" => None,
             word => Some(find_neighbor(word, neighbors)?.peer),
@@ -109,6 +120,7 @@ impl RouteFilter {
             prefix,
             origin: words.origin.map(Asn),
             text: TextFilter::parse(words.as_path, words.communities)?,
+            inside,
             fingerprint: fingerprint(words),
         })
     }
@@ -134,6 +146,12 @@ impl RouteFilter {
             && self.family.is_none_or(|family| family == row.family)
             && (table == Table::Loc || self.neighbor.is_none_or(|peer| row.peer == Some(peer)))
             && self.prefix.is_none_or(|relation| related(relation, row))
+            && self.inside.matches(row)
+    }
+
+    /// Whether every route that the engine finds is in the answer.
+    pub fn is_decided_by_engine(&self) -> bool {
+        self.text.is_empty() && self.inside.is_empty()
     }
 
     /// Whether this version of a route is in the answer.
@@ -218,10 +236,88 @@ fn subject(relation: PrefixMatch) -> Prefix {
 
 fn related(relation: PrefixMatch, row: &RouteRow) -> bool {
     let super::Nlri::Prefix(prefix) = row.nlri else { return false };
+    relation_holds(relation, prefix)
+}
+
+fn relation_holds(relation: PrefixMatch, prefix: Prefix) -> bool {
     match relation {
         PrefixMatch::Exact(asked) => asked == prefix,
         PrefixMatch::Longer(asked) => asked.covers(&prefix),
         PrefixMatch::Shorter(asked) | PrefixMatch::Longest(asked) => prefix.covers(&asked),
+    }
+}
+
+fn parse_rd(word: &str) -> Result<Option<RouteDistinguisher>, Refusal> {
+    match word {
+        "" => Ok(None),
+        word => word.parse().map(Some).map_err(|error: TextError| Refusal::Invalid(error.to_string())),
+    }
+}
+
+/// What is asked about routes whose NLRI is more than a prefix: the prefix that a VPN route, the destination that a
+/// filter, the host or prefix that an EVPN route is about; the distinguisher; or one route by its text.
+///
+/// An address means every route whose prefix holds it: the longest one would be one per VPN and filter.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct InsideFilter {
+    relation: Option<PrefixMatch>,
+    rd: Option<RouteDistinguisher>,
+    /// Exactly the route with this key.
+    key: Option<Box<[u8]>>,
+}
+
+impl InsideFilter {
+    fn parse(family: Family, words: &Words<'_>) -> Result<Self, Refusal> {
+        let mut filter = Self { rd: parse_rd(words.rd)?, ..Self::default() };
+        let simple = words.prefix.is_empty() || prefix_or_address(words.prefix).is_ok();
+        if simple {
+            filter.relation = parse_prefix(words)?;
+        } else {
+            match TypedNlri::parse(family, words.prefix).map_err(|error| Refusal::Invalid(error.to_string()))? {
+                // A distinguisher in front of a prefix: the prefix keeps its relation.
+                TypedNlri::Labelled(route) => {
+                    filter.rd = route.rd;
+                    filter.relation = parse_prefix(&Words { prefix: &route.prefix.to_string(), ..*words })?;
+                }
+                typed => {
+                    let key = typed.key().map_err(|error| Refusal::Invalid(error.to_string()))?;
+                    filter.key = Some(key.into());
+                }
+            }
+        }
+        let bits = |prefix: Prefix| if prefix.is_v4() { 32 } else { 128 };
+        match filter.relation.map(subject) {
+            Some(_) if family == Family::RTC => {
+                Err(Refusal::Invalid(format!("routes of {family} are about no prefix: leave it out")))
+            }
+            Some(prefix) if family.address_bits().is_some_and(|wanted| wanted != bits(prefix)) => {
+                Err(Refusal::Invalid(format!(
+                    "{family} does not hold prefixes like {prefix}: leave the family or the prefix out"
+                )))
+            }
+            _ => Ok(filter),
+        }
+    }
+
+    /// Whether it lets everything through.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether a route passes, by what identifies it.
+    pub fn matches(&self, row: &RouteRow) -> bool {
+        if self.is_empty() {
+            return true;
+        }
+        let super::Nlri::Opaque(key) = &row.nlri else { return false };
+        if let Some(wanted) = &self.key {
+            return wanted == key;
+        }
+        let Some(typed) = TypedNlri::decode(row.family, key, &[]) else { return false };
+        self.rd.is_none_or(|rd| typed.rd() == Some(rd))
+            && self
+                .relation
+                .is_none_or(|relation| typed.prefix().is_some_and(|prefix| relation_holds(relation, prefix)))
     }
 }
 
@@ -239,7 +335,7 @@ fn fingerprint(words: &Words<'_>) -> u64 {
         (words.neighbor, words.family, words.prefix),
         words.relation.map(|relation| relation as u8),
         words.origin,
-        (words.as_path, words.communities),
+        (words.as_path, words.communities, words.rd),
     ))
 }
 

@@ -5,8 +5,11 @@ use serde::Serialize;
 
 use crate::{
     types::{PeerId, Timestamp},
-    view::{NeighborView, RouteRow, SessionState},
-    wire::bgp::attribute::{AttrSet, Origin},
+    view::{NeighborView, Nlri, RouteRow, SessionState, nlri_json},
+    wire::bgp::{
+        attribute::{AttrSet, Origin},
+        nlri,
+    },
 };
 
 /// A neighbour.
@@ -217,6 +220,10 @@ pub struct RouteFields<'a> {
     pub family: &'a str,
     /// In a multipath set; left out where there are no such sets.
     pub multipath: Option<bool>,
+    /// MPLS labels (20 bits each); only looked at beside `nlri`.
+    pub labels: &'a [u32],
+    /// `nlri_json::object` for a family without plain prefixes; empty: the family has them, nothing is printed.
+    pub nlri: &'a str,
 }
 
 /// Appends one route as a JSON object, in the order of the contract; `attributes` is `RouteAttributes::fields`.
@@ -243,11 +250,28 @@ pub fn write_route(out: &mut Vec<u8>, route: &RouteFields<'_>, attributes: &str)
         out.extend_from_slice(b",\"multipath\":");
         write_flag(out, multipath);
     }
+    if !route.nlri.is_empty() {
+        out.extend_from_slice(b",\"labels\":[");
+        for (index, label) in route.labels.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            write_number(out, u64::from(*label));
+        }
+        out.extend_from_slice(b"],\"nlri\":");
+        out.extend_from_slice(route.nlri.as_bytes());
+    }
     out.push(b'}');
 }
 
 /// Appends the route of `row`, as seen at `now`.
 pub fn write_row(out: &mut Vec<u8>, row: &RouteRow, attributes: &str, neighbor: &str, now: Timestamp) {
+    let (labels, nlri) = match &row.nlri {
+        Nlri::Prefix(_) => (Vec::new(), String::new()),
+        Nlri::Opaque(key) => {
+            (nlri::labels(row.family, key, &row.labels), nlri_json::object(row.family, key, &row.labels))
+        }
+    };
     let route = RouteFields {
         prefix: &row.nlri.display(row.family),
         neighbor,
@@ -258,6 +282,8 @@ pub fn write_row(out: &mut Vec<u8>, row: &RouteRow, attributes: &str, neighbor: 
         rejected_by: row.rejected_by.as_deref().unwrap_or_default(),
         family: &row.family.to_string(),
         multipath: row.multipath,
+        labels: &labels,
+        nlri: &nlri,
     };
     write_route(out, &route, attributes);
 }
@@ -319,5 +345,14 @@ mod tests {
         write_route(&mut line, &RouteFields { multipath: Some(true), ..route }, &attributes);
         let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
         assert_eq!(value["multipath"], true);
+    }
+
+    #[test]
+    fn a_route_without_a_plain_prefix_also_has_its_labels_and_its_parts() {
+        let route = RouteFields { labels: &[100, 200], nlri: r#"{"type":"vpn"}"#, ..RouteFields::default() };
+        let mut line = Vec::new();
+        write_route(&mut line, &route, &RouteAttributes::default().fields());
+        let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        assert_eq!((&value["labels"], &value["nlri"]["type"]), (&serde_json::json!([100, 200]), &"vpn".into()));
     }
 }

@@ -2,10 +2,11 @@
 //! state of sessions, `api`, `web`, `metrics` and `cli` only format them. Nothing here locks the writer.
 //!
 //! `filter` turns the words of a question into a `RouteQuery` and judges what needs the attributes' text, `scan`
-//! reads a table page by page, `json` holds the field names that the contract fixes.
+//! reads a table page by page, `json` holds the field names that the contract fixes, `nlri_json` those of typed NLRI.
 
 pub mod filter;
 pub mod json;
+pub mod nlri_json;
 pub mod rpki;
 pub mod scan;
 
@@ -197,6 +198,8 @@ pub struct FamilyCounts {
     pub end_of_rib: bool,
     /// How often a route was held back because the neighbour has no next hop or no message for it (RFC 4271 §9.2).
     pub withheld: u64,
+    /// Paths that were dropped on arrival, since their prefix had all it may have (`rib::paths`).
+    pub dropped: u64,
 }
 
 /// Counts of one family in the RIB as a whole.
@@ -318,14 +321,29 @@ impl EventBatch {
 }
 
 /// A route that this router originates by command.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LocalRoute {
-    /// What is announced.
-    pub prefix: Prefix,
-    /// Family; must be a plain-prefix family that fits the prefix.
+    /// Family: unicast, multicast, labelled unicast, VPN or flow specification.
     pub family: Family,
+    /// What is announced.
+    pub nlri: Nlri,
+    /// Label stack octets of a labelled or VPN route; empty elsewhere.
+    pub labels: Box<[u8]>,
     /// Canonical attribute set.
     pub attrs: Vec<u8>,
+}
+
+impl LocalRoute {
+    /// A route of a plain-prefix family.
+    pub fn plain(family: Family, prefix: Prefix, attrs: Vec<u8>) -> Self {
+        Self { family, nlri: Nlri::Prefix(prefix), labels: Box::default(), attrs }
+    }
+}
+
+impl From<Prefix> for Nlri {
+    fn from(prefix: Prefix) -> Self {
+        Self::Prefix(prefix)
+    }
 }
 
 /// A question to the engine.
@@ -346,17 +364,24 @@ pub enum Query {
     Originate(LocalRoute),
     /// Takes a local route back; answers `Done(false)` when there was none.
     Withdraw {
-        /// Family of the prefix.
+        /// Family of the route.
         family: Family,
-        /// The prefix.
-        prefix: Prefix,
+        /// What was announced.
+        nlri: Nlri,
+    },
+    /// A page of local routes, in table order.
+    LocalRoutes {
+        /// Continue behind this route.
+        after: Option<Cursor>,
+        /// Stop after this many.
+        limit: usize,
     },
 }
 
 /// What the engine answers.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// To `Query::Routes`.
+    /// To `Query::Routes` and `Query::LocalRoutes`.
     Routes(RoutePage),
     /// To `Query::Explain`.
     Explanation(Explanation),
@@ -413,6 +438,8 @@ pub enum Refusal {
     Exists(String),
     /// Not in this state.
     NotNow(String),
+    /// A rule of the configuration keeps it; the text names the rule.
+    Forbidden(String),
     /// The daemon is stopping.
     Stopping,
 }
@@ -455,7 +482,11 @@ pub struct DaemonInfo {
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::NotFound(text) | Self::Invalid(text) | Self::Exists(text) | Self::NotNow(text) => f.write_str(text),
+            Self::NotFound(text)
+            | Self::Invalid(text)
+            | Self::Exists(text)
+            | Self::NotNow(text)
+            | Self::Forbidden(text) => f.write_str(text),
             Self::Stopping => f.write_str("the daemon is stopping"),
         }
     }

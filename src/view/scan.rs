@@ -140,10 +140,16 @@ impl Scan {
     }
 
     fn passes(&mut self, at: usize) -> bool {
-        if self.filter.text.is_empty() {
+        if self.filter.is_decided_by_engine() {
             return true;
         }
         let Some(row) = self.page.rows.get(at) else { return false };
+        if !self.filter.inside.matches(row) {
+            return false;
+        }
+        if self.filter.text.is_empty() {
+            return true;
+        }
         let (text, page, scratch) = (&self.filter.text, &self.page, &mut self.scratch);
         *self.verdicts.entry(row.attrs.start).or_insert_with(|| text.matches(page.attrs(row), scratch))
     }
@@ -194,6 +200,23 @@ fn write_token(position: &Position, fingerprint: u64) -> String {
     let prefixes = position.inside.iter().map(|inside| &inside.prefix).chain(&position.after);
     prefixes.for_each(|cursor| write_cursor(cursor, &mut octets));
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+/// The token for going on behind `cursor` in a list that has no question to be bound to.
+pub fn write_cursor_token(cursor: &Cursor) -> String {
+    write_token(&Position { after: Some(cursor.clone()), inside: None }, 0)
+}
+
+/// Reads what `write_cursor_token` writes.
+///
+/// # Errors
+/// `Invalid`: not such a token.
+pub fn read_cursor_token(token: &str) -> Result<Cursor, Refusal> {
+    let wrong = || Refusal::Invalid("the page token is not one of this list: start again without it".into());
+    match read_token(token, 0)? {
+        Position { after: Some(cursor), inside: None } => Ok(cursor),
+        _ => Err(wrong()),
+    }
 }
 
 fn write_cursor(cursor: &Cursor, out: &mut Vec<u8>) {

@@ -136,6 +136,7 @@ impl IntoResponse for Refused {
             Refusal::NotFound(_) => StatusCode::NOT_FOUND,
             Refusal::Invalid(_) => StatusCode::BAD_REQUEST,
             Refusal::Exists(_) | Refusal::NotNow(_) => StatusCode::CONFLICT,
+            Refusal::Forbidden(_) => StatusCode::FORBIDDEN,
             Refusal::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         };
         json_answer(status, &Body { error: self.0.to_string() })

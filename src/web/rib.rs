@@ -36,6 +36,7 @@ struct Parameters {
     origin: Option<u32>,
     as_path: String,
     communities: Vec<String>,
+    rd: String,
     limit: Option<usize>,
     next: String,
 }
@@ -53,12 +54,13 @@ impl Parameters {
                 "origin" => parameters.origin = Some(number(&name, value.trim_start_matches("AS"))?),
                 "as_path" => parameters.as_path = value,
                 "community" => parameters.communities.push(value),
+                "rd" => parameters.rd = value,
                 "limit" => parameters.limit = Some(number(&name, &value)?),
                 "next" => parameters.next = value,
                 _ => {
                     return Err(Refusal::Invalid(format!(
                         "no parameter `{name}`: there are prefix, match, table, neighbor, family, origin, as_path, \
-                         community, limit and next"
+                         community, rd, limit and next"
                     )));
                 }
             }
@@ -76,6 +78,7 @@ impl Parameters {
             origin: self.origin,
             as_path: &self.as_path,
             communities: &self.communities,
+            rd: &self.rd,
         }
     }
 }

@@ -134,12 +134,12 @@ impl Fake {
 
     /// `peer` announces `prefix` with a path id and a set of its own.
     pub fn file(&self, peer: PeerId, prefix: &str, path_id: PathId, attrs: Vec<u8>) {
-        self.change(Some(peer), prefix.parse().unwrap(), path_id, Some(attrs));
+        self.change(Some(peer), unicast(prefix), path_id, Some(attrs));
     }
 
     /// `peer` withdraws `prefix`.
     pub fn withdraw(&self, peer: PeerId, prefix: &str) {
-        self.change(Some(peer), prefix.parse().unwrap(), 0, None);
+        self.change(Some(peer), unicast(prefix), 0, None);
     }
 
     /// Changes how a path is kept, without an event.
@@ -152,10 +152,10 @@ impl Fake {
     }
 
     /// Files, replaces or removes one path, and tells those who listen: first of the path, then of the prefix.
-    fn change(&self, peer: Option<PeerId>, prefix: Prefix, path_id: PathId, attrs: Option<Vec<u8>>) -> bool {
+    fn change(&self, peer: Option<PeerId>, route: (Family, Nlri), path_id: PathId, attrs: Option<Vec<u8>>) -> bool {
         let mut state = self.state();
-        let nlri = Nlri::Prefix(prefix);
-        let key = (family(prefix), nlri.clone(), peer, path_id);
+        let nlri = route.1;
+        let key = (route.0, nlri.clone(), peer, path_id);
         let best_before = state.best(key.0, &nlri);
         let before = match attrs.clone() {
             Some(attrs) => {
@@ -253,6 +253,34 @@ impl State {
         Ok(page)
     }
 
+    fn local_page(&self, after: Option<&Cursor>, limit: usize) -> RoutePage {
+        let mut page = RoutePage { seq: self.seq, ..RoutePage::default() };
+        let behind = |key: &Key| after.is_none_or(|c| (key.0, &key.1) > (c.family, &c.after));
+        let mut ours = self.paths.iter().filter(|(key, _)| key.2.is_none() && behind(key));
+        for (key, stored) in ours.by_ref().take(limit) {
+            let start = page.attrs.len() as u32;
+            page.attrs.extend_from_slice(&stored.attrs);
+            page.rows.push(RouteRow {
+                family: key.0,
+                nlri: key.1.clone(),
+                labels: Box::default(),
+                peer: None,
+                path_id: 0,
+                attrs: start..page.attrs.len() as u32,
+                multipath: None,
+                best: self.best(key.0, &key.1).as_ref() == Some(key),
+                stale: false,
+                received_at: stored.received_at,
+                rejected_by: None,
+            });
+            page.next = Some(Cursor { family: key.0, after: key.1.clone() });
+        }
+        if ours.next().is_none() {
+            page.next = None;
+        }
+        page
+    }
+
     fn add_rows(&self, query: &RouteQuery, family: Family, nlri: &Nlri, page: &mut RoutePage) {
         let Nlri::Prefix(prefix) = nlri else { return };
         let related = match query.prefix {
@@ -334,6 +362,11 @@ pub fn attributes(prefix: &str, path: &[u32]) -> AttrSetBuilder {
     set
 }
 
+fn unicast(prefix: &str) -> (Family, Nlri) {
+    let prefix: Prefix = prefix.parse().unwrap();
+    (family(prefix), prefix.into())
+}
+
 fn family(prefix: Prefix) -> Family {
     if prefix.is_v4() { Family::IPV4_UNICAST } else { Family::IPV6_UNICAST }
 }
@@ -356,7 +389,15 @@ fn neighbor_view(peer: PeerId, address: IpAddr, asn: u32) -> NeighborView {
         established_at: Some(Timestamp(NOW.0 - 273_600_000_000)),
         changed_at: Some(Timestamp(NOW.0 - 273_600_000_000)),
         families: vec![family],
-        counts: vec![FamilyCounts { family, received: 3, accepted: 2, advertised: 1, end_of_rib: true, withheld: 0 }],
+        counts: vec![FamilyCounts {
+            family,
+            received: 3,
+            accepted: 2,
+            advertised: 1,
+            end_of_rib: true,
+            withheld: 0,
+            dropped: 7,
+        }],
         hold_time: Duration::from_secs(90),
         negotiated: vec!["4-octet AS".into(), "route refresh".into()],
         received: MessageCounts { open: 1, update: 10, notification: 0, keepalive: 100, refresh: 0 },
@@ -416,8 +457,11 @@ impl Backend for Fake {
             Query::Routes(query) => self.state().page(&query).map(Answer::Routes),
             Query::Explain { family, prefix } => Ok(Answer::Explanation(self.state().explain(family, prefix))),
             Query::Summary => Ok(Answer::Summary((*self.summary()).clone())),
-            Query::Originate(route) => Ok(Answer::Done(self.change(None, route.prefix, 0, Some(route.attrs)))),
-            Query::Withdraw { prefix, .. } => Ok(Answer::Done(self.change(None, prefix, 0, None))),
+            Query::Originate(route) => {
+                Ok(Answer::Done(self.change(None, (route.family, route.nlri), 0, Some(route.attrs))))
+            }
+            Query::Withdraw { family, nlri } => Ok(Answer::Done(self.change(None, (family, nlri), 0, None))),
+            Query::LocalRoutes { after, limit } => Ok(Answer::Routes(self.state().local_page(after.as_ref(), limit))),
         };
         Box::pin(ready(answer))
     }

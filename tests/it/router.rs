@@ -100,11 +100,7 @@ impl Router {
             .origin(Origin::Igp)
             .as_path_sequence(&[])
             .next_hop(Family::IPV4_UNICAST, NextHop::new(Ipv4Addr::new(192, 0, 2, 1).into()));
-        let route = LocalRoute {
-            prefix: prefix.parse().expect("a prefix"),
-            family: Family::IPV4_UNICAST,
-            attrs: attrs.finish(),
-        };
+        let route = LocalRoute::plain(Family::IPV4_UNICAST, prefix.parse().expect("a prefix"), attrs.finish());
         assert!(matches!(self.query(Query::Originate(route)), Answer::Done(true)));
     }
 
@@ -166,7 +162,7 @@ pub fn prefixes(page: &RoutePage) -> Vec<Prefix> {
 pub fn config(asn: u32, listen: &str, neighbors: &str) -> Config {
     let listen = if listen.is_empty() { String::new() } else { format!("\"{listen}\"") };
     let text = format!(
-        "[router]\nasn = {asn}\nrouter_id = \"10.0.{}.{}\"\nlisten = [{listen}]\n\
+        "[router]\nasn = {asn}\nrouter_id = \"10.0.{}.{}\"\nlisten = [{listen}]\nowned = \"any\"\n\
          [api]\nenabled = false\n[http]\nenabled = false\n{neighbors}",
         asn >> 8 & 0xff,
         asn & 0xff,

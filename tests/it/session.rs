@@ -156,8 +156,9 @@ fn shutdown_text_travels_to_the_other_side() {
     net.run(secs(10));
     net.give(link.0, Input::Disable { text: "maintenance until 04:00".into() });
     net.run(secs(1));
-    let told = "peer sent Cease/Administrative Shutdown (6/2): \"maintenance until 04:00\"";
-    assert!(net.peer(link.1).stats().last_error.as_deref().is_some_and(|text| text.contains(told)));
+    let told = "Cease/Administrative Shutdown (6/2): \"maintenance until 04:00\"";
+    let inside = format!("peer sent Cease/Hard Reset (6/9): {told}");
+    assert!(net.peer(link.1).stats().last_error.as_deref().is_some_and(|text| text.contains(&inside)), "RFC 8538 §5.1");
     net.run(minutes(60));
     assert!(!net.is_up(link.0) && !net.is_up(link.1));
     assert!(net.peer(link.1).stats().last_error.as_deref().is_some_and(|text| text.contains(told)), "still to be read");

@@ -296,7 +296,7 @@ impl Run {
             self.lab.originates(&prefix.to_string(), &attrs).expect("a good route");
             self.model.paths.insert((prefix, (None, 0)), octets);
         } else {
-            self.lab.ask(&Query::Withdraw { family, prefix }).expect("a good question");
+            self.lab.ask(&Query::Withdraw { family, nlri: prefix.into() }).expect("a good question");
             self.model.paths.remove(&(prefix, (None, 0)));
         }
     }
@@ -385,7 +385,7 @@ fn random_neighbours_always_have_what_the_rules_say() {
         }
         let mine: Vec<Prefix> = run.announced().into_iter().collect();
         for prefix in mine {
-            run.lab.ask(&Query::Withdraw { family: family_of(prefix), prefix }).expect("a good question");
+            run.lab.ask(&Query::Withdraw { family: family_of(prefix), nlri: prefix.into() }).expect("a good question");
         }
         run.lab.settle();
         let summary = run.lab.summary();

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     engine::{self, ExportOptions, ImportOptions, LocalAs, MaxPrefix, NextHopRule, RemovePrivate, Retention},
     io::bgp::{Distance, NeighborSettings, Password, Remote, label},
-    session::{self, RemoteAsn},
+    session::{self, RemoteAsn, RestartOffer},
     types::{Asn, Family, Role},
     wire::bgp::update::{AsSets, CodeSet, Rules},
 };
@@ -172,6 +172,12 @@ impl Neighbor {
             delay_open: (!self.delay_open.is_zero()).then_some(self.delay_open),
             add_path_send: self.add_path_send.clone(),
             enforce_first_as: self.enforce_first_as,
+            end_of_rib: self.graceful_restart != GracefulRestart::Off,
+            restart: RestartOffer {
+                restart_time: (self.graceful_restart == GracefulRestart::On).then_some(self.restart_time),
+                long_lived: (!self.long_lived_stale_time.is_zero()).then_some(self.long_lived_stale_time),
+                restarted_until: None,
+            },
             ..session::PeerSettings::new(self.local_asn(router), router.router_id, self.remote_asn.clone())
         };
         let engine = engine::PeerSettings {

@@ -33,6 +33,7 @@ use super::{
     Action, BatchProgress, Engine,
     desk::{Desk, Filed},
     max_prefix::{self, Outcome},
+    retention::marks_on_arrival,
     sessions::{Phase, Slot},
 };
 
@@ -115,9 +116,7 @@ impl Engine {
             ItemKind::Announce => self.import_announced(now, slot, item, skip, budget, out),
             ItemKind::Withdraw => self.import_withdrawn(now, slot, item, skip, budget),
             ItemKind::EndOfRib => {
-                if let Some(session) = self.sessions.get_mut(slot) {
-                    session.family_mut(item.family).end_of_rib = true;
-                }
+                self.end_of_rib_came(slot, item.family);
                 0
             }
         }
@@ -136,6 +135,7 @@ impl Engine {
         let limited = !session.settings.max_prefix.is_empty();
         let rules = session.import.clone();
         let epoch = if session.family_mut(item.family).epoch { PathFlags::EPOCH } else { PathFlags::default() };
+        let marks = marks_on_arrival(session, item.attrs).with(epoch);
         let (mut desk, judge) = self.desk_and_judge(item.family, now);
         let received = desk.attrs.intern(item.attrs);
         judge.begin(&rules, item.family, desk.attrs, received);
@@ -144,7 +144,7 @@ impl Engine {
         let handled = desk.each_route(item, skip, budget, |desk, nlri, path_id, labels| {
             let judged = judge.path(&rules, desk.attrs, prefix_of(nlri));
             desk.attrs.retain(judged.set, 1);
-            let flags = judged.flags.with(epoch);
+            let flags = judged.flags.with(marks);
             let path = Path { set: judged.set, received_secs: now.secs(), path_id, session: slot, flags };
             match desk.announce(nlri, path, labels) {
                 Filed::Done => {}

@@ -30,7 +30,7 @@ impl Task {
                 Action::Close { conn } => self.close(conn),
                 Action::Abort { conn } => self.abort(conn),
                 Action::Established { conn, negotiated } => self.established(conn, negotiated),
-                Action::Down { reason } => self.down(&reason),
+                Action::Down { reason, may_return } => self.down(&reason, may_return),
                 Action::Updates(batch) => {
                     self.unfed.push_back(Feed::Updates { peer: self.neighbor.id, batch });
                 }
@@ -92,21 +92,41 @@ impl Task {
         let label = self.neighbor.label();
         info!(neighbor = %self.neighbor.address, event = "established", "{label} established: {}", words::established(&negotiated));
         let (sender, mailbox) = mpsc::unbounded_channel();
+        let settings = Arc::clone(&self.neighbor.settings().engine);
         self.unfed.push_back(Feed::Up {
             peer: self.neighbor.id,
-            settings: Arc::clone(&self.neighbor.settings().engine),
+            settings: Arc::clone(&settings),
             negotiated: Arc::clone(&negotiated),
             mailbox: sender,
         });
-        self.live = Some(Live { conn, negotiated, since: self.clock.now(), mailbox, handed_out: 0 });
+        self.kept_until = None;
+        self.live = Some(Live { conn, negotiated, settings, since: self.clock.now(), mailbox, handed_out: 0 });
     }
 
-    fn down(&mut self, reason: &DownReason) {
+    fn down(&mut self, reason: &DownReason, may_return: bool) {
         let label = self.neighbor.label();
-        let up_for = self.live.take().map_or(Duration::ZERO, |live| self.clock.now().since(live.since));
+        let now = self.clock.now();
+        let (mut up_for, mut kept_for) = (Duration::ZERO, Duration::ZERO);
+        if let Some(live) = self.live.take() {
+            up_for = now.since(live.since);
+            kept_for = live.settings.retention.longest(&live.negotiated);
+        }
+        let kept = may_return && !kept_for.is_zero();
+        self.kept_until = kept.then(|| now + kept_for);
         let reason = words::printable(&reason.to_string());
-        info!(neighbor = %self.neighbor.address, event = "down", "{label} down after {}: {reason}", words::age(up_for));
+        let rest = match kept {
+            true => format!("; its routes are kept for up to {} (RFC 4724)", words::age(kept_for)),
+            false => String::new(),
+        };
+        info!(neighbor = %self.neighbor.address, event = "down", "{label} down after {}: {reason}{rest}", words::age(up_for));
         self.neighbor.note_send_queue(0);
-        self.unfed.push_back(Feed::Down { peer: self.neighbor.id });
+        self.unfed.push_back(Feed::Down { peer: self.neighbor.id, may_return });
+    }
+
+    /// What the engine may have kept of the neighbour's last session is to go: the operator ended it.
+    pub(super) fn keep_nothing(&mut self) {
+        if self.kept_until.take().is_some() {
+            self.unfed.push_back(Feed::Down { peer: self.neighbor.id, may_return: false });
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::{fmt, net::IpAddr, sync::Arc};
 use crate::{
     engine,
     session::PeerSettings,
-    types::{PeerKind, Prefix},
+    types::{PeerKind, Prefix, Timestamp},
 };
 
 /// Whom settings are about.
@@ -106,6 +106,15 @@ impl NeighborSettings {
     /// `neighbor 192.0.2.1`.
     pub fn label(&self, address: impl fmt::Display) -> String {
         label(self.name.as_deref(), address)
+    }
+
+    /// The run before this one lived until `alive_until`, and the neighbour may keep our routes still if it was told
+    /// to: its first session says that we restarted (R bit, RFC 4724 §3), if it comes up while it can matter. When that
+    /// is over; `None`: it is not told to keep our routes.
+    pub fn restarted(&mut self, alive_until: Timestamp) -> Option<Timestamp> {
+        let until = alive_until + self.session.restart.restart_time?;
+        Arc::make_mut(&mut self.session).restart.restarted_until = Some(until);
+        Some(until)
     }
 
     /// Which side of the AS boundary it stands on, as far as the configuration says.

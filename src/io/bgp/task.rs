@@ -32,6 +32,7 @@ use super::{
     socket,
 };
 use crate::{
+    engine,
     io::{
         clock::{Clock, sleep_until},
         shard::{Feed, ShardHandle, ToPeer},
@@ -72,6 +73,8 @@ type Waiting = Pin<Box<dyn Future<Output = Option<OwnedPermit<Feed>>> + Send>>;
 pub(super) struct Live {
     pub(super) conn: ConnId,
     pub(super) negotiated: Arc<Negotiated>,
+    /// As the engine was given them.
+    pub(super) settings: Arc<engine::PeerSettings>,
     pub(super) since: Timestamp,
     pub(super) mailbox: mpsc::UnboundedReceiver<ToPeer>,
     /// Octets that the engine handed out since it was last told that there is room.
@@ -100,11 +103,15 @@ pub(super) struct Task {
     pub(super) inbox: mpsc::UnboundedReceiver<ToTask>,
     /// Ends with its last connection: accepted from a range, or on the way out.
     pub(super) ends_with_connections: bool,
+    /// Was told to end.
+    pub(super) leaving: bool,
     pub(super) connections: Vec<Connection>,
     pub(super) dials: JoinSet<Dialled>,
     pub(super) dialling: HashMap<ConnId, AbortHandle>,
     pub(super) closing: JoinSet<()>,
     pub(super) live: Option<Live>,
+    /// The session was lost, and the engine may keep routes of it so long for the neighbour's return.
+    pub(super) kept_until: Option<Timestamp>,
     pub(super) batch: UpdateBatch,
     /// What waits for room in the feed, in order.
     pub(super) unfed: VecDeque<Feed>,
@@ -126,6 +133,7 @@ impl Task {
         Self {
             feed: shard.feed(),
             ends_with_connections: neighbor.range.is_some(),
+            leaving: false,
             neighbor,
             clock,
             shard,
@@ -136,6 +144,7 @@ impl Task {
             dialling: HashMap::new(),
             closing: JoinSet::new(),
             live: None,
+            kept_until: None,
             batch: UpdateBatch::default(),
             unfed: VecDeque::new(),
             waiting: None,
@@ -161,6 +170,7 @@ impl Task {
                 tokio::task::yield_now().await;
             }
         }
+        self.keep_nothing();
         for item in std::mem::take(&mut self.unfed) {
             // Without an engine nobody needs to know.
             let _ = self.feed.send(item).await;
@@ -168,12 +178,19 @@ impl Task {
         while self.closing.join_next().await.is_some() {}
     }
 
+    /// A neighbour from a range stays while its routes are kept: coming back, it must be the same one.
     fn is_over(&self) -> bool {
-        self.ends_with_connections && self.connections.is_empty() && self.dialling.is_empty()
+        let returns = !self.leaving && self.kept_until.is_some_and(|until| self.clock.now() < until);
+        self.ends_with_connections && !returns && self.connections.is_empty() && self.dialling.is_empty()
+    }
+
+    /// When a neighbour from a range that did not come back is to be forgotten.
+    fn lingering_until(&self) -> Option<Timestamp> {
+        self.kept_until.filter(|_| self.ends_with_connections && self.connections.is_empty())
     }
 
     async fn next_event(&mut self) -> Event {
-        let deadline = self.neighbor.session().next_deadline();
+        let deadline = [self.neighbor.session().next_deadline(), self.lingering_until()].into_iter().flatten().min();
         let may_read = self.unfed.is_empty() && self.waiting.is_none();
         self.write_first = !self.write_first;
         let Self { inbox, live, dials, closing, waiting, connections, clock, write_first, .. } = self;
@@ -213,22 +230,18 @@ impl Task {
                 let _ = reply.send(result);
             }
             ToTask::Remove(notification) => {
-                self.ends_with_connections = true;
+                (self.ends_with_connections, self.leaving) = (true, true);
                 self.handle(Input::Notify { notification, restart_after: None });
                 self.handle(Input::Shutdown);
             }
             ToTask::Shutdown => {
-                self.ends_with_connections = true;
+                (self.ends_with_connections, self.leaving) = (true, true);
                 self.handle(Input::Shutdown);
             }
         }
     }
 
     fn incoming(&mut self, id: ConnId, stream: TcpStream, local: SocketAddr, remote: SocketAddr) {
-        if !self.neighbor.session().wants_incoming() {
-            self.closing.spawn(refuse(stream));
-            return;
-        }
         if let Err(error) = socket::apply(&self.neighbor.settings(), &stream, remote) {
             let label = self.neighbor.label();
             warn!(neighbor = %remote.ip(), "{label}: connection closed, its socket options cannot be set: {error}");
@@ -241,8 +254,14 @@ impl Task {
     fn command(&mut self, command: TaskCommand) -> Result<(), Refusal> {
         match command {
             TaskCommand::Enable => self.handle(Input::Enable),
-            TaskCommand::Disable { text } => self.handle(Input::Disable { text }),
-            TaskCommand::Reset { text } => self.handle(Input::Reset { text, hard: false }),
+            TaskCommand::Disable { text } => {
+                self.handle(Input::Disable { text });
+                self.keep_nothing();
+            }
+            TaskCommand::Reset { text } => {
+                self.handle(Input::Reset { text, hard: true });
+                self.keep_nothing();
+            }
             TaskCommand::Refresh => return self.refresh(),
         }
         Ok(())

@@ -48,6 +48,7 @@ pub(super) fn agreed(negotiated: &Negotiated) -> Vec<String> {
     optional(!n.add_path_receive.is_empty(), format!("add-path receive {}", names(&n.add_path_receive)));
     optional(!n.add_path_send.is_empty(), format!("add-path send {}", names(&n.add_path_send)));
     optional(!n.extended_next_hop.is_empty(), format!("IPv6 next hops for {}", names(&n.extended_next_hop)));
+    items.extend(n.describe_restart());
     if let Some(role) = n.local_role {
         items.push(format!("roles: we are {}, it is {}", role.name(), role.counterpart().name()));
     }

@@ -2,7 +2,10 @@
 
 use super::{After, Attempt, BgpPeer};
 use crate::{
-    session::{Action, ConnId, DownReason, State, bgp_fsm::Turn},
+    session::{
+        Action, ConnId, DownReason, State,
+        bgp_fsm::{BgpFsm, Turn},
+    },
     types::{Family, Timestamp},
     wire::bgp::notification::Notification,
 };
@@ -108,7 +111,7 @@ impl BgpPeer {
         if was < State::Established {
             self.bare = false;
         }
-        self.note_end(now, was, reason, out);
+        self.note_end(now, &fsm, reason, out);
         if self.conns.is_empty() {
             self.go_on(now, after, out);
         }
@@ -155,17 +158,19 @@ impl BgpPeer {
         }
     }
 
-    /// Says that a connection which was in state `was` is over. One that never was the session says nothing
+    /// Says that a connection is over. One that never was the session says nothing
     /// while another connection goes on.
-    pub(super) fn note_end(&mut self, now: Timestamp, was: State, reason: DownReason, out: &mut Vec<Action>) {
-        if was == State::Established {
+    pub(super) fn note_end(&mut self, now: Timestamp, fsm: &BgpFsm, reason: DownReason, out: &mut Vec<Action>) {
+        if fsm.state() == State::Established {
             self.counters.flaps += 1;
             self.counters.established_at = None;
             self.counters.changed_at = Some(now);
             self.counters.note_error(now, reason.to_string());
             let says_much = !matches!(reason, DownReason::ConnectionLost(_) | DownReason::Replaced);
+            let restart = fsm.negotiated().and_then(|negotiated| negotiated.graceful_restart.as_ref());
+            let may_return = restart.is_some_and(|restart| reason.may_return(restart.notification));
             self.ended_with = says_much.then(|| reason.to_string());
-            out.push(Action::Down { reason });
+            out.push(Action::Down { reason, may_return });
         } else if self.conns.is_empty() {
             self.note_trouble(now, &reason, out);
         }

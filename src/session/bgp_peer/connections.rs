@@ -8,7 +8,7 @@ use crate::{
         Action, ConnId, Direction, DownReason, State,
         bgp_fsm::{BgpFsm, Manner, Progress, Turn},
         collision::{Collision, Rival, Verdict, decide},
-        negotiate::{Endpoints, Negotiated},
+        negotiate::{Endpoints, Negotiated, Tone},
     },
     types::Timestamp,
     wire::bgp::{batch::UpdateBatch, notification::Notification},
@@ -32,9 +32,11 @@ impl BgpPeer {
     pub(super) fn on_connected_in(&mut self, now: Timestamp, conn: ConnId, ends: Endpoints, out: &mut Vec<Action>) {
         if !self.wants_incoming() {
             if !self.enabled {
-                // RFC 4486 §4: Connection Rejected. In idle hold a plain close tells the neighbour to try again.
+                // RFC 9003: whoever knocks hears what it heard when the session ended. In idle hold a plain close tells
+                // the neighbour to try again.
                 self.counters.sent.notification += 1;
-                out.push(Action::Send { conn, bytes: Notification::cease(5).encode() });
+                let bytes = Notification::administrative_shutdown(&self.disabled_text).encode();
+                out.push(Action::Send { conn, bytes });
             }
             out.push(Action::Close { conn });
             return;
@@ -55,7 +57,8 @@ impl BgpPeer {
         let mut turn = Turn { now, settings: &self.settings, counters: &mut self.counters, out };
         // `collision`, 6.
         let speaks_first = self.conns.iter().all(|fsm| fsm.state() != State::Established);
-        let manner = Manner { bare: self.bare, speaks_first };
+        let restarted = self.restarted && self.settings.restart.restarted_until.is_some_and(|until| now < until);
+        let manner = Manner { tone: Tone { bare: self.bare, restarted }, speaks_first };
         let fsm = BgpFsm::new(&mut turn, conn, direction, ends, manner, seed);
         // One place at a time: with thousands of neighbours the spare ones would add up.
         self.conns.reserve_exact(1);
@@ -171,6 +174,7 @@ impl BgpPeer {
         self.connect_retry.reset();
         self.counters.connect_attempts = 0;
         self.ended_with = None;
+        self.restarted = false;
         self.counters.established += 1;
         self.counters.established_at = Some(now);
         self.counters.changed_at = Some(now);

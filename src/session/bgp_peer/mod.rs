@@ -6,7 +6,7 @@
 //!  + Start, Enable, Reset, IdleHoldDue   active: connect, arm connect retry              -> Connect
 //!                                        passive: wait                                   -> Active
 //!  + Connected (theirs)        while waiting after a plain loss: take it                 -> a connection
-//!                              after a fault, or when disabled: refuse                   -> Idle
+//!                              after a fault: close; when disabled: Cease/2, close       -> Idle
 //! Connect      an attempt of ours is under way
 //!  + Connected (ours, theirs)  send OPEN (or arm delay open)                             -> a connection
 //!  + ConnectFailed             arm connect retry, longer each time                       -> Active
@@ -22,7 +22,8 @@
 //!  + lost later, Cease, timer  arm idle hold, longer each time                           -> Idle
 //!  + fault, error NOTIFICATION the same, and refuse incoming connections meanwhile       -> Idle
 //!  + Reset                     Cease/4, connect at once                                  -> Connect
-//!  + Disable, Shutdown         Cease/2 with its text (RFC 9003)                          -> Idle
+//!  + Disable                   Cease/2 with its text (RFC 9003)                          -> Idle
+//!  + Shutdown                  the same; where the neighbour keeps our routes, just close -> Idle
 //!  + Notify (max-prefix …)     the given NOTIFICATION; idle for the given time           -> Idle
 //! ```
 //!
@@ -32,6 +33,8 @@
 //! - After a plain loss an incoming connection ends the idle hold: a neighbour that comes back is served at once.
 //!   After a fault it is refused until the hold is over (DampPeerOscillations): the same table with the same
 //!   fault would only be loaded again.
+//! - Where both know RFC 8538, a Cease that is meant for long (max-prefix, shutdown, de-configured: its §5.1), and a
+//!   reset that the operator calls hard, go inside a Hard Reset.
 //! - A second incoming connection takes the place of one that is not established: an honest speaker gave up the
 //!   first one.
 //! - `2/4` or `2/7` in answer to our OPEN: one more attempt without capabilities (RFC 5492 §3), if configured
@@ -76,6 +79,15 @@ enum After {
     WithoutCapabilities,
 }
 
+/// Whether a Cease goes inside a Hard Reset (RFC 8538 §3.1), where the neighbour knows it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Reset {
+    /// If it is meant for long.
+    AsIs,
+    /// In any case.
+    Hard,
+}
+
 /// One neighbour. Small while it has no connection: thousands may wait.
 #[derive(Debug)]
 pub struct BgpPeer {
@@ -83,6 +95,8 @@ pub struct BgpPeer {
     counters: SessionCounters,
     jitter: Jitter,
     enabled: bool,
+    /// What the operator said when it was disabled.
+    disabled_text: Box<str>,
     attempt: Attempt,
     /// At most two, of them at most one established.
     conns: Vec<BgpFsm>,
@@ -90,6 +104,8 @@ pub struct BgpPeer {
     idle_hold: Backoff,
     /// Our OPENs go without capabilities: the neighbour refused them, or sessions come up only that way.
     bare: bool,
+    /// No session has come up since we restarted (R bit, RFC 4724 §3).
+    restarted: bool,
     next_conn: u64,
     /// What ended the last session, if it says more than that TCP broke: failed attempts do not hide it.
     ended_with: Option<String>,
@@ -101,6 +117,8 @@ impl BgpPeer {
     pub fn new(settings: Arc<PeerSettings>, seed: u64) -> Self {
         Self {
             enabled: settings.enabled,
+            disabled_text: Box::default(),
+            restarted: settings.restart.restarted_until.is_some(),
             connect_retry: Backoff::new(settings.connect_retry, settings.connect_retry_max),
             idle_hold: Backoff::new(settings.idle_hold, settings.idle_hold_max),
             settings,
@@ -135,7 +153,7 @@ impl BgpPeer {
             Input::Reset { text, hard } => self.on_reset(now, &text, hard, out),
             Input::SendRefresh { family } => self.on_send_refresh(now, family, out),
             Input::Notify { notification, restart_after } => self.on_notify(now, &notification, restart_after, out),
-            Input::Shutdown => self.on_disable(now, "", out),
+            Input::Shutdown => self.on_shutdown(now, out),
         }
         self.report_state(out);
     }
@@ -175,8 +193,7 @@ impl BgpPeer {
         self.conns.iter().find(|fsm| fsm.state() == State::Established)?.negotiated()
     }
 
-    /// Whether an incoming connection would be taken. One that is not may be closed at once, or handed over all
-    /// the same to be told why.
+    /// Whether an incoming connection would be taken. One that is not is handed over all the same, to be told why.
     pub fn wants_incoming(&self) -> bool {
         self.enabled && !matches!(self.attempt, Attempt::Idle { refuse: true, .. })
     }
@@ -199,27 +216,38 @@ impl BgpPeer {
 
     fn on_enable(&mut self, now: Timestamp, out: &mut Vec<Action>) {
         self.enabled = true;
+        self.disabled_text = Box::default();
         self.forget_trouble();
         self.on_start(now, out);
     }
 
     fn on_disable(&mut self, now: Timestamp, text: &str, out: &mut Vec<Action>) {
         self.enabled = false;
+        self.disabled_text = text.into();
         self.forget_trouble();
-        self.stop(now, &Notification::administrative_shutdown(text), out);
+        self.stop(now, &Notification::administrative_shutdown(text), Reset::AsIs, out);
         self.attempt = Attempt::Idle { until: None, refuse: true };
+    }
+
+    /// RFC 4724 §4: a NOTIFICATION would make a neighbour forget our routes that is to keep them.
+    fn on_shutdown(&mut self, now: Timestamp, out: &mut Vec<Action>) {
+        let keeps_ours = |negotiated: &Arc<Negotiated>| negotiated.graceful_restart.is_some();
+        let returns = self.settings.restart.restart_time.is_some() && !self.settings.monitor_only;
+        if returns && self.negotiated().is_some_and(keeps_ours) {
+            while let Some(at) = self.conns.iter().position(|fsm| fsm.state() == State::Established) {
+                out.extend(self.conns.get(at).map(|fsm| Action::Close { conn: fsm.conn }));
+                self.forget(now, at, DownReason::Restarting, out);
+            }
+        }
+        self.on_disable(now, "", out);
     }
 
     fn on_reset(&mut self, now: Timestamp, text: &str, hard: bool, out: &mut Vec<Action>) {
         if !self.enabled {
             return;
         }
-        let plain = Notification::administrative_reset(text);
-        let understood = self
-            .negotiated()
-            .and_then(|negotiated| negotiated.graceful_restart.as_ref())
-            .is_some_and(|restart| restart.notification);
-        self.stop(now, &if hard && understood { plain.into_hard_reset() } else { plain }, out);
+        let reset = if hard { Reset::Hard } else { Reset::AsIs };
+        self.stop(now, &Notification::administrative_reset(text), reset, out);
         self.forget_trouble();
         self.begin(now, out);
     }
@@ -234,7 +262,7 @@ impl BgpPeer {
         if self.conns.is_empty() {
             return;
         }
-        self.stop(now, notification, out);
+        self.stop(now, notification, Reset::AsIs, out);
         self.attempt = Attempt::Idle { until: restart_after.map(|time| now + time), refuse: true };
     }
 
@@ -252,13 +280,15 @@ impl BgpPeer {
     }
 
     /// Ends every connection and attempt with `notification`.
-    fn stop(&mut self, now: Timestamp, notification: &Notification, out: &mut Vec<Action>) {
+    fn stop(&mut self, now: Timestamp, notification: &Notification, reset: Reset, out: &mut Vec<Action>) {
         self.give_up_attempt(out);
         for mut fsm in mem::take(&mut self.conns) {
-            let was = fsm.state();
+            let is_hard = reset == Reset::Hard || notification.is_meant_for_long();
+            let hard = (is_hard && fsm.knows_hard_reset()).then(|| notification.clone().into_hard_reset());
+            let notification = hard.as_ref().unwrap_or(notification);
             let mut turn = Turn { now, settings: &self.settings, counters: &mut self.counters, out };
             fsm.close(&mut turn, notification);
-            self.note_end(now, was, DownReason::Ours(notification.clone()), out);
+            self.note_end(now, &fsm, DownReason::Ours(notification.clone()), out);
         }
     }
 

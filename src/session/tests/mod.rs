@@ -5,6 +5,7 @@ mod collisions;
 mod framing;
 mod negotiation;
 mod operator;
+mod restart;
 mod table;
 mod timers;
 

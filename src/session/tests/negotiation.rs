@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    session::negotiate::{Endpoints, Negotiated, local_open, negotiate},
+    session::negotiate::{Endpoints, Negotiated, Tone, local_open, negotiate},
     types::{PeerKind, Role},
     wire::bgp::capability::{AddPathMode, GracefulRestart},
 };
@@ -16,7 +16,7 @@ fn ends(remote: &str) -> Endpoints {
 
 fn meet_over(remote: &str, settings: &PeerSettings, theirs: &Open) -> Result<Negotiated, (String, String)> {
     let ends = ends(remote);
-    negotiate(settings, &local_open(settings, ends, false), theirs, ends).map_err(|fault| {
+    negotiate(settings, &local_open(settings, ends, Tone::default()), theirs, ends).map_err(|fault| {
         let notification = Notification::from(&fault);
         (format!("{}/{}", notification.code, notification.subcode), fault.what)
     })
@@ -36,7 +36,7 @@ fn mirrored(settings: &PeerSettings) -> Vec<Capability> {
 }
 
 fn announced(settings: &PeerSettings, remote: &str) -> Vec<Capability> {
-    local_open(settings, ends(remote), false).capabilities
+    local_open(settings, ends(remote), Tone::default()).capabilities
 }
 
 #[test]
@@ -100,7 +100,8 @@ fn a_missing_family_is_listed_for_the_neighbour() {
     let settings = PeerSettings { families: vec![V6], ..settings() };
     let ends = ends("192.0.2.1:50000");
     let theirs = Open { capabilities: vec![], ..their_open() };
-    let fault = negotiate(&settings, &local_open(&settings, ends, false), &theirs, ends).expect_err("no family");
+    let fault =
+        negotiate(&settings, &local_open(&settings, ends, Tone::default()), &theirs, ends).expect_err("no family");
     assert_eq!(fault.data, [1, 4, 0, 2, 0, 1]);
 }
 
@@ -204,7 +205,9 @@ fn roles_are_matched_and_kept() {
         assert_eq!(agreed(&settings, vec![Capability::Role(theirs as u8)]).local_role, Some(ours));
     }
     let lenient = PeerSettings { local_role: Some(Role::Peer), ..settings() };
-    assert_eq!(agreed(&lenient, vec![]).local_role, None, "not told, not matched");
+    // RFC 9234 §4.2: without the neighbour's word "the locally configured BGP Role is used".
+    assert_eq!(agreed(&lenient, vec![]).local_role, Some(Role::Peer));
+    assert!(agreed(&lenient, vec![]).describe().contains(&"role peer (the neighbour tells none)".to_owned()));
 }
 
 #[test]
@@ -239,7 +242,7 @@ fn names_are_told_when_configured_and_remembered_when_heard() {
 #[test]
 fn an_as_of_four_octets_is_as_trans_in_the_fixed_part() {
     let settings = PeerSettings { local_asn: Asn(65550), ..settings() };
-    let open = local_open(&settings, ends("192.0.2.1:179"), false);
+    let open = local_open(&settings, ends("192.0.2.1:179"), Tone::default());
     assert_eq!((open.my_as, open.asn()), (23456, Asn(65550)));
 }
 
@@ -279,7 +282,8 @@ fn what_was_agreed_reads_well() {
             "extended message",
             "ADD-PATH receive ipv4-unicast",
             "role customer",
-            "End-of-RIB"
+            "End-of-RIB",
+            "routes kept over NOTIFICATION (RFC 8538)"
         ]
     );
 }

@@ -24,7 +24,8 @@ fn a_disabled_neighbour_stays_down_until_it_is_enabled() {
     desk.give(Input::Reset { text: String::new(), hard: false });
     assert_eq!(desk.said(), "");
     desk.accept();
-    assert_eq!(desk.said(), "notification 6/5 in0, close in0", "RFC 4486: Connection Rejected");
+    assert_eq!(sent_notification(&desk).shutdown_text().as_deref(), Some("maintenance until 04:00"), "said again");
+    assert_eq!(desk.said(), "notification 6/2 in0, close in0", "RFC 9003");
     desk.give(Input::Enable);
     assert_eq!((desk.said().as_str(), desk.peer.state()), ("connect", State::Connect));
 }
@@ -89,7 +90,7 @@ fn a_reset_tells_why_and_connects_again_at_once() {
 
 #[test]
 fn a_hard_reset_is_wrapped_where_the_neighbour_understands_it() {
-    // RFC 8538 §3.1: only with the N bit of both; we do not set it, so the plain reset is sent.
+    // RFC 8538 §3.1: only with the N bit of both; they do not set it, so the plain reset is sent.
     let (mut desk, _) = Desk::in_state(State::Established);
     desk.give(Input::Reset { text: String::new(), hard: true });
     assert_eq!(desk.said(), "notification 6/4, close, down, connect");

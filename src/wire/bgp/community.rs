@@ -7,7 +7,7 @@ use std::{
     str::FromStr,
 };
 
-use super::nlri::hex;
+use super::{ext_community_kinds, nlri::hex};
 
 /// Why a text is not a community.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -136,8 +136,8 @@ impl FromStr for LargeCommunity {
     }
 }
 
-/// An extended community (RFC 4360): `rt:64500:1`, `soo:192.0.2.1:1`, `ovs:valid`, or sixteen hex digits as in
-/// `0x0002fbf400000001`.
+/// An extended community (RFC 4360): `rt:64500:1`, `soo:192.0.2.1:1`, `ovs:valid`, the words of
+/// `ext_community_kinds` (`traffic-rate:0:125000`), or sixteen hex digits as in `0x0002fbf400000001`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ExtCommunity(pub u64);
 
@@ -189,7 +189,10 @@ impl fmt::Display for ExtCommunity {
             (0x43, _) if subtype == 0 && [a, b, c, d, e] == [0; 5] && state.is_some() => {
                 write!(f, "ovs:{}", state.copied().unwrap_or_default())
             }
-            _ => write!(f, "0x{:016x}", self.0),
+            _ => match ext_community_kinds::print(self.0) {
+                Some(words) => f.write_str(&words),
+                None => write!(f, "0x{:016x}", self.0),
+            },
         }
     }
 }
@@ -200,7 +203,9 @@ impl FromStr for ExtCommunity {
     fn from_str(s: &str) -> Result<Self, Self::Err> {
         parse_ext(s).ok_or_else(|| {
             CommunityError(format!(
-                "`{s}` is not an extended community: write rt:64500:1, soo:192.0.2.1:1, ovs:valid or 0x and 16 hex digits"
+                "`{s}` is not an extended community: write rt:64500:1, soo:192.0.2.1:1, ovs:valid, {}, or 0x and 16 hex \
+                 digits",
+                ext_community_kinds::NAMES
             ))
         })
     }
@@ -214,6 +219,9 @@ fn parse_ext(s: &str) -> Option<ExtCommunity> {
     if name == "ovs" {
         let (code, _) = VALIDATION_STATES.iter().find(|(_, state)| *state == rest)?;
         return Some(ExtCommunity(0x43 << 56 | u64::from(*code)));
+    }
+    if let Some(community) = ext_community_kinds::parse(name, rest) {
+        return Some(ExtCommunity(community));
     }
     let subtype = subtype(name)?;
     let (administrator, value) = rest.rsplit_once(':')?;
@@ -339,7 +347,7 @@ mod tests {
             (0x4300_0000_0000_0001, "ovs:not-found"),
             (0x4300_0000_0000_0002, "ovs:invalid"),
             (0x4300_0000_0000_0003, "0x4300000000000003"),
-            (0x8006_0000_4974_2400, "0x8006000049742400"),
+            (0x8006_0000_4974_2400, "traffic-rate:0:1000000"),
             // Not transitive across ASes (RFC 4360 §2): not the same route target, so not the same text.
             (0x4002_fbf4_0000_0001, "0x4002fbf400000001"),
         ] {

@@ -6,6 +6,7 @@ pub mod attribute;
 pub mod batch;
 pub mod capability;
 pub mod community;
+mod ext_community_kinds;
 pub mod nlri;
 pub mod notification;
 pub mod open;

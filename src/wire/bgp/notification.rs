@@ -72,9 +72,20 @@ impl Notification {
         hard
     }
 
+    /// Whether the sender wants no routes kept (Cease/Hard Reset, RFC 8538 §3).
+    pub fn is_hard_reset(&self) -> bool {
+        (self.code, self.subcode) == (CEASE, HARD_RESET)
+    }
+
+    /// Whether it is a Cease that stands for a long or final end, where routes should not be kept (RFC 8538 §5.1): maximum
+    /// prefixes, administrative shutdown, de-configured.
+    pub fn is_meant_for_long(&self) -> bool {
+        self.code == CEASE && matches!(self.subcode, 1..=3)
+    }
+
     /// What a Hard Reset carries (RFC 8538 §3.1).
     pub fn inner(&self) -> Option<Self> {
-        if (self.code, self.subcode) != (CEASE, HARD_RESET) {
+        if !self.is_hard_reset() {
             return None;
         }
         let mut r = Reader::new(&self.data);

@@ -7,8 +7,10 @@ use crate::lab::Lab;
 mod attributes;
 mod events;
 mod export;
+mod families;
 mod import;
 mod queries;
+mod restart;
 mod sessions;
 mod slow_readers;
 

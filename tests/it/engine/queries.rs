@@ -102,7 +102,7 @@ fn a_local_route_wins_is_advertised_and_can_be_taken_back() {
     assert_eq!(outside.next_hop().unwrap().global.to_string(), "192.0.2.254");
     assert_eq!(lab.told(i, "203.0.113.0/24").unwrap().next_hop().unwrap().global.to_string(), "192.0.2.254");
 
-    let take_back = Query::Withdraw { family: V4, prefix: p("203.0.113.0/24") };
+    let take_back = Query::Withdraw { family: V4, nlri: p("203.0.113.0/24").into() };
     assert!(matches!(lab.ask(&take_back), Ok(Answer::Done(true))));
     assert!(matches!(lab.ask(&take_back), Ok(Answer::Done(false))));
     lab.settle();
@@ -114,14 +114,14 @@ fn a_local_route_wins_is_advertised_and_can_be_taken_back() {
 fn commands_that_make_no_sense_are_refused_with_a_sentence() {
     let mut lab = Lab::new();
     let route = |family, attrs: &[u8]| {
-        Query::Originate(ribwatch::view::LocalRoute { prefix: p("203.0.113.0/24"), family, attrs: attrs.to_vec() })
+        Query::Originate(ribwatch::view::LocalRoute::plain(family, p("203.0.113.0/24"), attrs.to_vec()))
     };
     let queries = [
         route(V6, &[]),
         route(Family::EVPN, &[]),
         route(V4, &[0x40, 1, 9]),
         route(V4, &[0x40, 1, 1, 7]),
-        Query::Withdraw { family: V6, prefix: p("203.0.113.0/24") },
+        Query::Withdraw { family: V6, nlri: p("203.0.113.0/24").into() },
         Query::Explain { family: V6, prefix: p("203.0.113.0/24") },
         Query::Routes(RouteQuery { table: Table::AdjOut, ..RouteQuery::default() }),
     ];

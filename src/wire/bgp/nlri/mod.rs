@@ -1,17 +1,26 @@
 //! Reachability: what an UPDATE announces or withdraws, per family.
 //!
 //! Here: the iterators that read routes out of an `UpdateBatch`, and `framing`, the one row per family. `wire`
-//! checks and writes the fields of messages, `text` prints keys.
+//! checks and writes the fields of messages. `typed` takes a stored key apart for those who want to read it, with a
+//! file per kind of family behind it: `vpn`, `flowspec` (spelled by `flowspec_text`), `evpn`, `rtc`, `ls`, `sr_policy`.
 //!
 //! Inside a batch there are two forms. *Plain prefixes* (unicast and multicast) stay as they came: an optional
 //! path identifier, the length in bits, the octets; host bits are masked when read. *Every other family* is
 //! kept in frames of our own, because the label stack stands in the middle of what identifies the route:
 //! path identifier (4), octets of labels (1), octets of key (2), labels, key.
 
-mod text;
+pub mod evpn;
+pub mod flowspec;
+mod flowspec_text;
+pub mod ls;
+pub mod rtc;
+pub mod sr_policy;
+mod typed;
+pub mod vpn;
 mod wire;
 
-pub use text::{RouteDistinguisher, display, hex};
+pub use typed::{TextError, TypedNlri, display, from_wire, labels, wire_form};
+pub use vpn::{LabelledPrefix, RouteDistinguisher, hex, label_octets, label_values};
 pub(super) use wire::{FieldFacts, append, check, push_opaque_wire, push_prefix_wire};
 
 use crate::{
@@ -61,8 +70,18 @@ pub(super) fn framing(family: Family) -> Framing {
 }
 
 /// Whether routes of `family` carry labels (RFC 8277).
-pub(super) fn is_labelled(family: Family) -> bool {
+pub fn is_labelled(family: Family) -> bool {
     matches!(framing(family), Framing::Labelled { .. })
+}
+
+/// Whether something that is no part of the key may stand beside it: labels, or what EVPN routes carry.
+pub(super) fn has_aside(family: Family) -> bool {
+    is_labelled(family) || family == Family::EVPN
+}
+
+/// Octets of a route without plain prefixes on the wire, without path identifier.
+pub(super) fn wire_len(family: Family, key: &[u8], labels: &[u8]) -> usize {
+    if family == Family::EVPN { evpn::joined_len(key, labels) } else { key.len() + labels.len() }
 }
 
 /// Octets that hold `bits` bits.
@@ -178,8 +197,9 @@ impl Iterator for PrefixIter<'_> {
 /// Routes of any family without plain prefixes, out of a batch: path identifier, key, label stack.
 ///
 /// The *key* is what identifies the route inside its family: for labelled and VPN families the length in bits
-/// without labels, then route distinguisher and prefix with host bits zero; for every other family the NLRI as
-/// it stands on the wire. *Labels* are three octets each (RFC 8277 §2.2), none in other families.
+/// without labels, then route distinguisher and prefix with host bits zero; for EVPN the NLRI with zeros where it has
+/// properties (see `evpn`); for every other family the NLRI as it stands on the wire. *Labels* are three octets each
+/// (RFC 8277 §2.2), in EVPN the properties, none in other families.
 #[derive(Clone, Debug)]
 pub struct OpaqueIter<'a>(Reader<'a>);
 

@@ -1,7 +1,7 @@
 //! NLRI fields of messages: checked before anything else looks at them (RFC 7606 §5.3), appended to a batch in
 //! its form, and written back.
 
-use super::{Framing, framing, octets, push_opaque};
+use super::{Framing, evpn, framing, octets, push_opaque};
 use crate::{
     types::{Family, PathId, Prefix},
     wire::cursor::Reader,
@@ -85,12 +85,12 @@ pub(in crate::wire::bgp) fn append(family: Family, add_path: bool, mut field: Re
     while !field.is_empty() {
         let Ok(raw) = next_raw(framing, add_path, &mut field) else { return };
         if raw.recognised {
-            append_raw(framing, &raw, out);
+            append_raw(family, framing, &raw, out);
         }
     }
 }
 
-fn append_raw(framing: Framing, raw: &Raw<'_>, out: &mut Vec<u8>) {
+fn append_raw(family: Family, framing: Framing, raw: &Raw<'_>, out: &mut Vec<u8>) {
     match framing {
         Framing::Labelled { rd_bits, prefix_bits_max } => {
             let Some((labels, bits, rest)) = split_labels(raw, rd_bits + prefix_bits_max) else { return };
@@ -110,6 +110,17 @@ fn append_raw(framing: Framing, raw: &Raw<'_>, out: &mut Vec<u8>) {
             let key = out.len();
             push_flowspec_length(raw.body.len(), out);
             out.extend_from_slice(raw.body);
+            patch_key_len(start, key, out);
+        }
+        Framing::TypeLength8 { .. } if family == Family::EVPN => {
+            let start = out.len();
+            push_opaque(raw.path_id, &[], &[], out);
+            let aside = evpn::push_aside(raw.whole, out);
+            if let (Some(len), Ok(value)) = (out.get_mut(start + 4), u8::try_from(aside)) {
+                *len = value; // 29 at most: segment, gateway, label
+            }
+            let key = out.len();
+            evpn::push_key(raw.whole, out);
             patch_key_len(start, key, out);
         }
         _ => push_opaque(raw.path_id, &[], raw.whole, out),
@@ -133,7 +144,7 @@ fn patch_key_len(start: usize, key: usize, out: &mut [u8]) {
     crate::wire::cursor::patch_u16(out, start + 5, key_len);
 }
 
-fn push_flowspec_length(len: usize, out: &mut Vec<u8>) {
+pub(super) fn push_flowspec_length(len: usize, out: &mut Vec<u8>) {
     match u8::try_from(len) {
         Ok(short) if short < 240 => out.push(short),
         _ => out.extend_from_slice(&(0xf000 | u16::try_from(len).unwrap_or(0xfff)).to_be_bytes()),
@@ -241,7 +252,7 @@ fn push_cut<const N: usize>(octets: [u8; N], keep: usize, out: &mut Vec<u8>) {
 }
 
 /// Writes one route of a family without plain prefixes as it stands in a message. Labels are taken for labelled
-/// families only, and are needed there. False, and nothing written, when they are missing or do not fit one length
+/// families, which need them, and for EVPN (see `evpn::join`). False, and nothing written, when they are missing or do not fit one length
 /// octet together with the prefix.
 pub(in crate::wire::bgp) fn push_opaque_wire(
     family: Family,
@@ -268,6 +279,7 @@ pub(in crate::wire::bgp) fn push_opaque_wire(
             out.extend_from_slice(labels);
             out.extend_from_slice(rest);
         }
+        None if family == Family::EVPN => evpn::join(key, labels, out),
         None => out.extend_from_slice(key),
     }
     true

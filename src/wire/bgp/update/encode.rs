@@ -161,14 +161,15 @@ impl UpdateWriter {
     }
 
     /// Adds a route of any other family, key and labels as `nlri::OpaqueIter` gives them. Labels count for announced
-    /// routes of labelled families, which need at least one.
+    /// routes: labelled families need at least one, EVPN has more than labels there.
     pub fn push_opaque(&mut self, path_id: PathId, key: &[u8], labels: &[u8]) {
         let labels = match self.form {
-            _ if !nlri::is_labelled(self.family) => &[],
-            Form::MpUnreach => &WITHDRAWN_LABEL[..],
+            _ if !nlri::has_aside(self.family) => &[],
+            Form::MpUnreach if nlri::is_labelled(self.family) => &WITHDRAWN_LABEL[..],
+            Form::MpUnreach => &[],
             _ => labels,
         };
-        let len = key.len() + labels.len() + if self.add_path { 4 } else { 0 };
+        let len = nlri::wire_len(self.family, key, labels) + if self.add_path { 4 } else { 0 };
         if !self.make_room(len) {
             return;
         }

@@ -1,5 +1,7 @@
 //! NLRI per family: what is taken, what is refused, and the way back.
 
+mod typed;
+
 use super::*;
 
 fn decode(family: Family, add_path: bool, field: &[u8]) -> Result<Vec<u8>, &'static str> {

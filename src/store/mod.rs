@@ -1,0 +1,8 @@
+//! What must outlive the process: files in `[state] dir` and nothing else. `journal` keeps records by kind and key and
+//! survives being cut off at any octet; each use has a file here that turns its values into records and back, so
+//! `app` alone knows which of them is loaded when.
+
+pub mod journal;
+pub mod local_routes;
+
+pub use journal::{Journal, Kind, Opened};

@@ -25,7 +25,7 @@ use crate::{
 };
 
 pub use self::{
-    judge::{Judge, Judged, trace},
+    judge::{Judge, Judged, story, trace},
     rules::{ImportRules, Unusable},
 };
 

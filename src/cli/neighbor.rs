@@ -158,7 +158,7 @@ fn definition(args: &AddArgs) -> Result<String, Failure> {
     Ok(lines.join("\n"))
 }
 
-async fn all(client: &Client) -> Result<Vec<v1::Neighbor>, Failure> {
+pub(super) async fn all(client: &Client) -> Result<Vec<v1::Neighbor>, Failure> {
     let (mut service, mut neighbors, mut page_token) = (client.neighbors(), Vec::new(), String::new());
     loop {
         let answer = service.list_neighbors(v1::ListNeighborsRequest { page_token }).await;

@@ -1,5 +1,6 @@
 //! Work that walks whole tables, in slices: the paths of sessions that ended (purge), those that a refresh did
-//! not confirm (sweep, RFC 7313 §4), and those that import is to judge by other rules (`import::rejudge`). One walk
+//! not confirm (sweep, RFC 7313 §4), those that import is to judge by other rules (`import::rejudge`), and prefixes whose
+//! best path is to be chosen by other knobs. One walk
 //! does all of it: what falls due while it is under way waits for the next one, so a thousand sessions that end
 //! together cost two walks and not a thousand.
 //!
@@ -8,7 +9,7 @@
 //! a prefix that is looked at is tidied first (`cleanse`).
 
 use crate::{
-    rib::{Path, PathFlags, PrefixId},
+    rib::{Knobs, Path, PathFlags, PrefixId},
     types::{Family, Timestamp},
 };
 
@@ -26,6 +27,8 @@ pub enum Job {
     Sweep(Slot, Family),
     /// All paths of a session are judged again: import asks something else of them than before.
     Rejudge(Slot),
+    /// Every best path is chosen again: the knobs of the decision process are others.
+    Decide,
 }
 
 /// Jobs and how far the walk is.
@@ -112,6 +115,7 @@ impl Engine {
                 let state = sessions.get(slot).and_then(|session| session.family(family));
                 state.is_none_or(|state| state.received == 0)
             }
+            Job::Decide => false,
         };
         if background.jobs.iter().all(done) {
             background.families.clear();
@@ -124,10 +128,19 @@ impl Engine {
             match job {
                 Job::Purge(slot) => self.background.leaving.push(slot),
                 Job::Rejudge(slot) if !self.background.waiting.contains(&job) => self.rejudged(slot),
-                Job::Rejudge(_) | Job::Sweep(..) => {}
+                Job::Rejudge(_) | Job::Sweep(..) | Job::Decide => {}
             }
         }
         self.free_slots();
+    }
+
+    /// From here on best paths are chosen by these knobs; those that stand are chosen again in the background. Until the walk
+    /// has come to a prefix, changes there are weighed against a best path of the old knobs, which the walk then corrects.
+    pub(super) fn take_knobs(&mut self, knobs: Knobs) {
+        if self.settings.decision != knobs {
+            self.settings.decision = knobs;
+            self.background.add(Job::Decide);
+        }
     }
 
     /// Frees the slots of purged sessions that no update group's books mention any more.
@@ -148,7 +161,11 @@ impl Engine {
         self.rejudge(now, family, &rejudged(&jobs), ids);
         let mut desk = self.desk(family, now);
         let facts = desk.facts;
+        let decide = jobs.contains(&Job::Decide);
         for id in ids.drain(..) {
+            if decide {
+                desk.decide_afresh(id);
+            }
             desk.remove_where(id, |path| !counts(facts, path) || unconfirmed(&sweeps, path));
         }
         self.background.jobs = jobs;

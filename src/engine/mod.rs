@@ -48,7 +48,7 @@ use bytes::Bytes;
 
 use crate::{
     policy::{Library, PolicyChain},
-    rib::{NlriRef, Rib, SessionFacts, SetId, Source},
+    rib::{Knobs, NlriRef, Rib, SessionFacts, SetId, Source},
     session::negotiate::Negotiated,
     types::{Family, PeerId, PeerKind, Prefix, Timestamp},
     view::{EventBatch, Nlri},
@@ -92,6 +92,8 @@ pub enum Input {
     /// All policies and sets that neighbours' settings can name, from now on. Sessions whose policies mean something
     /// else are judged again and sent the difference; none ends.
     Policies(Arc<Library>),
+    /// The decision process has other settings; best paths are chosen again in the background.
+    Decision(Knobs),
     /// Its settings are others now, and its session goes on: what it sent is judged again where that matters, and it is
     /// sent the difference. Not for what OPEN says, or for `monitor_only`.
     Reconfigure {
@@ -227,6 +229,7 @@ impl Engine {
             Input::PeerUp { peer, settings, negotiated } => self.peer_up(now, peer, settings, negotiated, out),
             Input::PeerDown { peer } => self.peer_down(peer),
             Input::Policies(library) => self.take_policies(library),
+            Input::Decision(knobs) => self.take_knobs(knobs),
             Input::Reconfigure { peer, settings } => self.reconfigure(peer, settings, out),
             Input::Refresh { peer, refresh } => self.refresh(now, peer, refresh, out),
             Input::Writable { peer } => self.writable(peer),

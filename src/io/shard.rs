@@ -30,6 +30,7 @@ use super::clock::{Clock, sleep_until};
 use crate::{
     engine::{Action, BatchProgress, Engine, EngineSettings, Input, PeerSettings},
     policy::Library,
+    rib::Knobs,
     session::negotiate::Negotiated,
     types::PeerId,
     view::{Answer, Delivery, EventBatch, EventSource, PrefixMatch, Query, Refusal, Summary},
@@ -111,6 +112,7 @@ enum Call {
     Subscribe { reply: oneshot::Sender<broadcast::Receiver<Arc<EventBatch>>> },
     Writable { peer: PeerId },
     Policies(Arc<Library>),
+    Decision(Knobs),
     Stop,
 }
 
@@ -175,6 +177,12 @@ impl ShardHandle {
     pub fn set_policies(&self, library: Arc<Library>) {
         // An engine that is gone has nothing to judge.
         let _ = self.calls.send(Call::Policies(library));
+    }
+
+    /// Has best paths chosen by these knobs from now on, in the background also where one is chosen already.
+    pub fn set_decision(&self, knobs: Knobs) {
+        // An engine that is gone has nothing to choose.
+        let _ = self.calls.send(Call::Decision(knobs));
     }
 
     /// Ends the engine's thread after the call it is at.
@@ -363,6 +371,10 @@ impl Shard {
             Call::Policies(library) => {
                 self.changed = true;
                 self.tell_engine(Input::Policies(library));
+            }
+            Call::Decision(knobs) => {
+                self.changed = true;
+                self.tell_engine(Input::Decision(knobs));
             }
             Call::Stop => self.stopping = true,
         }

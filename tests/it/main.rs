@@ -16,6 +16,8 @@ mod mrt;
 mod net;
 mod policy;
 mod network;
+mod policies;
+mod policy_cli;
 mod router;
 mod rpki;
 mod rtr;

@@ -164,6 +164,9 @@ pub struct Candidate {
     pub ineligible: Option<String>,
     /// Where in the decision process it lost; `None` for the best.
     pub lost: Option<Lost>,
+    /// What import did with it, in order and in words: rules of RFCs, statements of policies. Empty where every route is
+    /// simply taken.
+    pub import: Vec<String>,
 }
 
 /// Where in the decision process a candidate lost.

@@ -285,11 +285,18 @@ fn an_explanation_says_why_each_path_stands_where_it_does() {
     NEIGHBOR   NEXT HOP   LOCPREF  MED  AS PATH              WHY
 *>  192.0.2.1  192.0.2.1      200   10  64496 64500 i        best
 *   192.0.2.2  192.0.2.1                64497 64499 64500 i  lost: longer AS path (3 against 2)
+
+import from 192.0.2.1:
+  in/2: local_pref none -> 200, accepts
 ";
     assert_eq!(shell.prints(&["explain", "203.0.113.0/24"]), expected);
     assert_eq!(shell.prints(&["explain", "203.0.113.9"]), expected);
     let json = shell.json(&["explain", "203.0.113.0/24"]);
     assert_eq!((&json[0]["rank"], &json[0]["lost_at"]), (&1.into(), &serde_json::Value::Null));
+    assert_eq!(
+        (&json[0]["import"][0], &json[1]["import"]),
+        (&"in/2: local_pref none -> 200, accepts".into(), &serde_json::json!([]))
+    );
     assert_eq!((&json[1]["lost_at"], &json[1]["route"]["neighbor"]), (&"longer AS path".into(), &"192.0.2.2".into()));
     let lost = ["step", "value", "against", "lost_to"].map(|name| json[1][name].to_string());
     assert_eq!(lost, ["\"as-path-length\"", "\"3\"", "\"2\"", "1"]);

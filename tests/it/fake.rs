@@ -352,6 +352,7 @@ impl State {
                 let (value, against) = (length(row), length(order[0]));
                 Lost { step: "as-path-length", why: "longer AS path", value, against, to: 0 }
             }),
+            import: if page.rows[row].best { vec!["in/2: local_pref none -> 200, accepts".into()] } else { Vec::new() },
         };
         let candidates = order.iter().copied().map(candidate).collect();
         Explanation { page, candidates }

@@ -175,6 +175,26 @@ pub fn trace(rules: &ImportRules, family: Family, attrs: &AttrStore, path: &Path
     rules.chain.trace(&rules.context, &route(rules, family, set, &SetFacts::of(set)), &prefix)
 }
 
+/// What import did with a path, in order and in words; nothing where every route is simply taken. For answers.
+pub fn story(
+    rules: &ImportRules,
+    family: Family,
+    attrs: &AttrStore,
+    path: &Path,
+    prefix: Option<Prefix>,
+) -> Vec<String> {
+    let received = attrs.get(attrs.received(path.set));
+    let mut story = rules.look(received, family).changes();
+    let trace = trace(rules, family, attrs, path.set, prefix);
+    if rules.chain.constant().is_none() {
+        story.extend(trace.matched.iter().map(ToString::to_string));
+    }
+    if trace.accepted && rules.is_shut_down(AttrSet::new(&trace.attrs)) {
+        story.push("GRACEFUL_SHUTDOWN: LOCAL_PREF is 0 (RFC 8326 §4.2)".into());
+    }
+    story
+}
+
 fn route<'a>(rules: &'a ImportRules, family: Family, set: AttrSet<'a>, facts: &'a SetFacts) -> Route<'a> {
     Route { family, set, facts, source: rules.source, from: Some(&rules.context.neighbor) }
 }

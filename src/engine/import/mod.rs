@@ -26,7 +26,7 @@ use crate::{
 };
 
 pub use self::{
-    judge::{Judge, Judged, trace},
+    judge::{Judge, Judged, story, trace},
     rules::{ImportRules, Unusable},
     validity::{Sender, Validity},
 };

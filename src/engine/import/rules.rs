@@ -132,6 +132,14 @@ impl Findings {
     pub fn change(&self) -> bool {
         self.otc.is_some() || self.prepend.is_some() || self.drop_aigp
     }
+
+    /// What changes before policy sees the set, in words.
+    pub fn changes(&self) -> Vec<String> {
+        let otc = self.otc.map(|asn| format!("OTC {asn} is added (RFC 9234 §5)"));
+        let prepend = self.prepend.map(|asn| format!("our local AS {asn} is put in front"));
+        let aigp = self.drop_aigp.then(|| "AIGP is dropped, it is not enabled here (RFC 7311 §3.4)".to_owned());
+        [otc, prepend, aigp].into_iter().flatten().collect()
+    }
 }
 
 impl ImportRules {

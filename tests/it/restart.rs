@@ -17,9 +17,9 @@ use crate::router::{OPEN_POLICY, Raw, Router};
 const V4: Family = Family::IPV4_UNICAST;
 
 /// 203.0.113.0/24 with next hop 127.0.0.2 and AS_PATH 64497.
-const ROUTE: [u8; 48] = [
+const ROUTE: [u8; 47] = [
     0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, // marker
-    0, 48, 2, 0, 0, 0, 21, // 48 octets, UPDATE, no withdrawn routes, 21 octets of attributes
+    0, 47, 2, 0, 0, 0, 20, // 47 octets, UPDATE, no withdrawn routes, 20 octets of attributes
     0x40, 1, 1, 0, // ORIGIN IGP
     0x40, 2, 6, 2, 1, 0, 0, 0xfb, 0xf1, // AS_PATH 64497
     0x40, 3, 4, 127, 0, 0, 2, // NEXT_HOP

@@ -170,7 +170,8 @@ def prefix_set(kind, bench):
                     if with_set and accepted != prefixes:
                         raise feeder.Failure(f"took {accepted:,} of {prefixes:,} routes that are in the set")
                     if with_set:
-                        row["note"] = f"CPU {row['cpu_s'] / rows[0]['cpu_s'] - 1:+.0%} for the set"
+                        plain = rows[0]["cpu_s"]
+                        row["note"] = f"CPU {row['cpu_s'] / plain - 1:+.0%} for the set" if plain else ""
                     rows.append(row)
                 except feeder.Failure as failure:
                     raise feeder.Failure(f"{failure}{daemon.obituary()}") from None
@@ -187,8 +188,8 @@ def selected(daemon):
         return int(text.split(" of ")[1].split()[0]) if " of " in text else 0
     program = os.path.abspath(daemon.program)
     text = daemons.output(program, "rib", "summary", "--json", "--api", f"127.0.0.1:{daemons.API_PORT}")
-    lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
-    return sum(line["best"] for line in lines if "best" in line)
+    tables = json.loads(text).get("tables", []) if text.startswith("{") else []
+    return sum(table["best"] for table in tables)
 
 
 SCENARIOS = {

@@ -11,6 +11,8 @@
   - claim: BIRD counted a route refresh
     output: {at: bird, run: birdc -s /run/bird.ctl show protocols all}
     matches: ["Route refresh"]                            regular expressions; `lacks` for what must not be there
+  - claim: both choose the same neighbour             prefix by prefix; how many prefixes there must be
+    same_best: {at: [bird, rw], prefixes: 300}            `without` names neighbours that nobody may choose
   - do: {kill: frr}                                       kill, start, run: [node, command]
 
 A text that begins with `~` is a regular expression for the whole field; `include` in place of `are` allows more prefixes.
@@ -97,6 +99,8 @@ class Steps:
         """Empty when the claim is true now."""
         if "output" in step:
             return self._output_difference(step)
+        if "same_best" in step:
+            return self._best_difference(step["same_best"])
         view = self.views[step["sessions" if "sessions" in step else "routes"]["at"]]
         if "sessions" in step:
             seen = keyed(view.sessions(), "neighbor")
@@ -110,6 +114,23 @@ class Steps:
             seen = keyed(routes, "prefix")
         wanted = step["are"] if "are" in step else step["include"]
         return compare(wanted or {}, seen, exact="are" in step)
+
+    def _best_difference(self, ask):
+        """Which prefixes two nodes choose different neighbours for."""
+        (one, ours), (other, theirs) = [(name, self.views[name].best()) for name in ask["at"]]
+        lines = [f"  {name} has a best path for {len(best)} prefixes, not {ask['prefixes']}"
+                 for name, best in ((one, ours), (other, theirs)) if len(best) != ask["prefixes"]]
+        lines += [f"  {name} chooses {neighbor} for {prefix}, which is gone"
+                  for name, best in ((one, ours), (other, theirs)) for prefix, neighbor in best.items()
+                  if neighbor in ask.get("without", [])][:10]
+        different = [prefix for prefix in sorted({*ours, *theirs}) if ours.get(prefix) != theirs.get(prefix)]
+        if different:
+            lines.append(f"  {len(different)} prefixes differ")
+        for prefix in different[:5]:
+            lines.append(f"  {prefix}: {one} chooses {ours.get(prefix)}, {other} chooses {theirs.get(prefix)}")
+            for name in ask["at"]:
+                lines += [f"    {name}| {line}" for line in self.views[name].why(prefix).splitlines()]
+        return "\n".join(lines)
 
     def _output_difference(self, step):
         ask = step["output"]

@@ -44,6 +44,14 @@ class View:
         except json.JSONDecodeError:
             return default
 
+    def best(self):
+        """Neighbour of the best path, by prefix; nothing of prefixes that the node itself is on."""
+        return {r["prefix"]: r["neighbor"] for r in self.routes() if r["best"] and r["neighbor"]}
+
+    def why(self, prefix):
+        """What the node says about the paths of one prefix, for a person."""
+        return ""
+
     def version(self):
         lines = self.lab.exec(self.name, shlex.split(self.version_command))[1].strip().splitlines()
         return lines[0] if lines else "version unknown"
@@ -68,6 +76,9 @@ class RibwatchView(View):
     def routes(self, table="loc", neighbor=None):
         arguments = f"rib --table {table}" + (f" --neighbor {neighbor}" if neighbor else "")
         return [route(**r) for r in self.lines(arguments)]
+
+    def why(self, prefix):
+        return self.ask(f"{self.program} explain {prefix} --no-color")
 
 
 class FrrView(View):
@@ -144,6 +155,9 @@ class BirdView(View):
             elif found:
                 self._attribute(found[-1], line)
         return [route(**r) for r in found if neighbor in (None, r["neighbor"])]
+
+    def why(self, prefix):
+        return self.birdc(f"show route all {prefix}")
 
     @staticmethod
     def _attribute(into, line):
@@ -240,9 +254,17 @@ class OpenbgpdView(View):
             ))
         return [r for r in found if neighbor in (None, r["neighbor"])]
 
+    def best(self):
+        # Adj-RIB-In, which `routes` reads, does not know what is best.
+        return {r["prefix"]: r.get("neighbor", {}).get("remote_addr")
+                for r in self.bgpctl("rib best").get("rib", []) if r.get("best")}
+
+    def why(self, prefix):
+        return self.ask(f"bgpctl -s /run/bgpd.rsock show rib detail {prefix}")
+
 
 class SilentView(View):
-    """A daemon that is only listened to (ExaBGP, pmbgpd): claims use `output` with its files."""
+    """A daemon that is only listened to (ExaBGP, pmbgpd, a feeder): claims use `output` with its files."""
 
     def __init__(self, lab, name, version_command):
         super().__init__(lab, name)
@@ -267,6 +289,8 @@ def view_of(lab, name, command):
         return OpenbgpdView(lab, name)
     if "exabgp" in command:
         return SilentView(lab, name, "exabgp --version")
+    if "feed.py" in command:
+        return SilentView(lab, name, "python3 --version")
     if "pmbgpd" in command:
         return SilentView(lab, name, "pmbgpd -V")
     return BirdView(lab, name)

@@ -51,6 +51,9 @@ const ROUTES: &[RouteMetric] = &[
     ("ribwatch_peer_routes_withheld", "Times a route was held back: no next hop or message fits.", |counts| {
         counts.withheld
     }),
+    ("ribwatch_peer_paths_dropped", "Paths dropped on arrival: their prefix had all it may have.", |counts| {
+        counts.dropped
+    }),
     ("ribwatch_peer_end_of_rib", "1 once End-of-RIB was received, else 0.", |counts| counts.end_of_rib.into()),
 ];
 

@@ -234,6 +234,7 @@ fn family_counts(counts: &crate::view::FamilyCounts) -> v1::FamilyCounts {
         accepted: counts.accepted,
         advertised: counts.advertised,
         end_of_rib: counts.end_of_rib,
+        dropped: counts.dropped,
     }
 }
 

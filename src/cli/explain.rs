@@ -109,3 +109,41 @@ fn print_table(answer: &v1::ExplainRouteResponse, out: &mut Output<'_>) -> Resul
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_names_the_other_path_only_when_that_is_not_the_best_one() {
+        let candidate = |neighbor: &str, lost_at: &str, value: &str, against: &str, lost_to| v1::Candidate {
+            route: Some(v1::Route { neighbor: neighbor.into(), ..v1::Route::default() }),
+            lost_at: lost_at.into(),
+            value: value.into(),
+            against: against.into(),
+            lost_to,
+            ..v1::Candidate::default()
+        };
+        let mut all = [
+            candidate("192.0.2.1", "", "", "", 0),
+            candidate("192.0.2.2", "longer AS_PATH", "4", "3", 1),
+            candidate("192.0.2.3", "higher MED", "20", "10", 2),
+            candidate("192.0.2.4", "internal against external", "", "", 1),
+        ];
+        let told = |all: &[v1::Candidate]| -> Vec<String> {
+            all.iter().enumerate().map(|(at, candidate)| why(candidate, at == 0, all)).collect()
+        };
+        let expected = [
+            "best",
+            "lost: longer AS_PATH (4 against 3)",
+            "lost: higher MED (20 against 10 of 192.0.2.2)",
+            "lost: internal against external",
+        ];
+        assert_eq!(told(&all), expected);
+        for candidate in &mut all[..2] {
+            candidate.route.as_mut().unwrap().multipath = Some(true);
+        }
+        let expected = ["best; in the multipath set", "lost: longer AS_PATH (4 against 3); in the multipath set"];
+        assert_eq!(told(&all)[..2], expected);
+    }
+}

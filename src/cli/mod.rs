@@ -13,6 +13,7 @@ mod local;
 pub mod mrt;
 mod neighbor;
 mod output;
+mod policy;
 mod rib;
 mod route;
 mod rpki;
@@ -78,6 +79,8 @@ enum Verb {
     Mrt(mrt::MrtArgs),
     /// Prints BGP messages given in hex as JSON
     Decode(decode::DecodeArgs),
+    /// Policies: what they would do to routes, before anything is changed
+    Policy(policy::PolicyArgs),
     #[command(flatten)]
     Printing(PrintingVerb),
 }
@@ -132,7 +135,7 @@ pub fn main() -> ExitCode {
         Verb::Demo(args) => demo::run(&args, global.no_color),
         Verb::Decode(args) => decode::run(args),
         Verb::Mrt(args) => mrt::run(args),
-        Verb::Asking(_) | Verb::Printing(_) => {
+        Verb::Asking(_) | Verb::Policy(_) | Verb::Printing(_) => {
             let terminal = io::stdout().is_terminal();
             // Makes a million lines cheap; `Output` flushes where a person waits.
             let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
@@ -159,6 +162,7 @@ pub fn execute(arguments: &[&str], out: &mut dyn Write, err: &mut dyn Write) -> 
 fn print(verb: Verb, global: &Global, terminal: bool, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     let done = match verb {
         Verb::Asking(verb) => ask(verb, global, terminal, out),
+        Verb::Policy(args) => policy::run(&args, global, &mut output(global, terminal, out)),
         Verb::Printing(PrintingVerb::Completions { shell }) => completions(shell, out),
         Verb::Printing(PrintingVerb::Version) => version(out),
         _ => Err(Failure::Usage("this verb needs a process of its own".into())),
@@ -183,10 +187,14 @@ fn completions(shell: clap_complete::Shell, out: &mut dyn Write) -> Result<(), F
     Ok(out.write_all(&script)?)
 }
 
+fn output<'a>(global: &Global, terminal: bool, out: &'a mut dyn Write) -> Output<'a> {
+    let colour = terminal && !global.no_color && !global.json && output::colours_wanted();
+    Output::new(out, global.json, colour)
+}
+
 fn ask(verb: AskingVerb, global: &Global, terminal: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let colour = terminal && !global.no_color && !global.json && output::colours_wanted();
-    let mut output = Output::new(out, global.json, colour);
+    let mut output = output(global, terminal, out);
     runtime.block_on(async {
         let client = Client::connect(&global.api).await?;
         match verb {

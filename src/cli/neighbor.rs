@@ -158,7 +158,7 @@ fn definition(args: &AddArgs) -> Result<String, Failure> {
     Ok(lines.join("\n"))
 }
 
-async fn all(client: &Client) -> Result<Vec<v1::Neighbor>, Failure> {
+pub(super) async fn all(client: &Client) -> Result<Vec<v1::Neighbor>, Failure> {
     let (mut service, mut neighbors, mut page_token) = (client.neighbors(), Vec::new(), String::new());
     loop {
         let answer = service.list_neighbors(v1::ListNeighborsRequest { page_token }).await;
@@ -342,7 +342,11 @@ fn counts(neighbor: &v1::Neighbor, out: &mut Output<'_>) -> Result<(), Failure> 
     if !neighbor.counts.is_empty() {
         out.line("")?;
     }
-    Ok(table.flush(out)?)
+    table.flush(out)?;
+    for counts in neighbor.counts.iter().filter(|counts| counts.dropped > 0) {
+        out.line(&format!("{}: {} paths dropped, their prefix had all it may have", counts.family, counts.dropped))?;
+    }
+    Ok(())
 }
 
 fn messages(neighbor: &v1::Neighbor, out: &mut Output<'_>) -> Result<(), Failure> {

@@ -250,12 +250,31 @@ pub(super) fn number(value: Option<u32>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
+/// Encapsulations in which the label field of an EVPN route is a virtual network (RFC 8365 §5.1.3).
+const VIRTUAL_NETWORKS: [&str; 3] = ["encap:vxlan", "encap:nvgre", "encap:vxlan-gpe"];
+
+/// The virtual networks of an EVPN route; nothing where its label fields are MPLS labels.
+fn virtual_networks<'a>(route: &'a v1::Route, message: &v1::PathAttributes) -> &'a [u32] {
+    match route.nlri.as_ref().and_then(|nlri| nlri.kind.as_ref()) {
+        Some(v1::nlri::Kind::Evpn(evpn))
+            if message.ext_communities.iter().any(|word| VIRTUAL_NETWORKS.contains(&word.as_str())) =>
+        {
+            &evpn.vnis
+        }
+        _ => &[],
+    }
+}
+
 /// What a table has no room for, one line each.
 pub(super) fn details(route: &v1::Route, message: &v1::PathAttributes) -> Vec<String> {
     let list = |items: &[String]| items.join(" ");
-    let labels = route.labels.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let (name, labels) = match virtual_networks(route, message) {
+        [] => ("labels", &route.labels[..]),
+        vnis => ("VNIs", vnis),
+    };
+    let labels = labels.iter().map(ToString::to_string).collect::<Vec<_>>();
     let rows = [
-        ("labels", list(&labels)),
+        (name, list(&labels)),
         ("communities", list(&message.communities)),
         ("large communities", list(&message.large_communities)),
         ("extended communities", list(&message.ext_communities)),

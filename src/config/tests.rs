@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use super::*;
 use crate::{
-    engine::{AddPathSelect, LocalAs, NextHopRule, RemovePrivate},
+    engine::{AddPathSelect, LocalAs, NextHopRule, Owned, RemovePrivate},
     io::bgp::Distance,
     session::RemoteAsn,
     types::{Asn, Family, Role},
@@ -98,7 +98,6 @@ upstreams = [64496, 64497]
             "[[watch.prefix]] is checked but not active in this build: no alerts are raised",
             "local_role is told and compared with the neighbor's, but routes are neither marked nor checked with it \
              in this build (OTC, RFC 9234 §5)",
-            "[state] dir knows that ribwatch ran before; nothing else is kept over a restart in this build",
         ]
     );
 }
@@ -434,4 +433,21 @@ fn those_outside_a_confederation_know_us_by_its_identifier() {
     assert_eq!(with(64496), (Asn(64512), false));
     assert_eq!(with(65002), (Asn(65001), true));
     assert_eq!(with(65001), (Asn(65001), false));
+}
+
+#[test]
+fn what_may_be_originated_is_nothing_a_list_or_anything() {
+    let owned = |keys: &str| with_router(keys).map(|config| config.router.owned);
+    assert_eq!(owned("").unwrap(), Owned::Within(Vec::new()), "the default is the safe one");
+    assert_eq!(owned("owned = \"any\"\n").unwrap(), Owned::Any);
+    let list = owned("owned = [\"203.0.113.0/24\", \"2001:db8::/32\"]\n").unwrap();
+    assert_eq!(list, Owned::Within(vec!["203.0.113.0/24".parse().unwrap(), "2001:db8::/32".parse().unwrap()]));
+    for (keys, words) in [
+        ("owned = \"all\"\n", "expected the prefixes that are ours"),
+        ("owned = [\"203.0.113.1/24\"]\n", "did you mean 203.0.113.0/24"),
+        ("owned = [\"203.0.113.0/24\", \"203.0.113.0/24\"]\n", "stands twice"),
+    ] {
+        let text = faults(with_router(keys));
+        assert!(text.contains(words) && text.starts_with("f.toml:4:"), "{text}");
+    }
 }

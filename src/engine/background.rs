@@ -1,14 +1,15 @@
 //! Work that walks whole tables, in slices: the paths of sessions that ended (purge), those that a refresh did not
-//! confirm (sweep, RFC 7313 §4), those that outlive their session (`retention` says when), and those that import is to
-//! judge by other rules (`import::rejudge`). One walk does all of it: what falls due while it is under way waits for
-//! the next one, so a thousand sessions that end together cost two walks and not a thousand.
+//! confirm (sweep, RFC 7313 §4), those that outlive their session (`retention` says when), those that import is to
+//! judge by other rules (`import::rejudge`), and prefixes whose best path is to be chosen by other knobs. One walk does
+//! all of it: what falls due while it is under way waits for the next one, so a thousand sessions that end together
+//! cost two walks and not a thousand.
 //!
 //! From the moment a session ends its paths are no candidates (`SessionFacts::usable`); the walk only tidies up,
 //! chooses again where such a path was the best, and tells whom it concerns. Readers never see what is left:
 //! a prefix that is looked at is tidied first (`cleanse`).
 
 use crate::{
-    rib::{Path, PathFlags, PrefixId},
+    rib::{Knobs, Path, PathFlags, PrefixId},
     types::{Family, Timestamp},
     wire::bgp::community::Community,
 };
@@ -28,6 +29,8 @@ pub enum Job {
     Sweep(Slot, Family),
     /// All paths of a session are judged again: import asks something else of them than before.
     Rejudge(Slot),
+    /// Every best path is chosen again: the knobs of the decision process are others.
+    Decide,
     /// All paths of a family of a session that was lost become stale; those that were go, unless long-lived ones may be
     /// among them.
     Stale(Slot, Family),
@@ -40,16 +43,17 @@ pub enum Job {
 }
 
 impl Job {
-    /// Whose paths it is about, and of which family; `None`: of all.
-    fn about(self) -> (Slot, Option<Family>) {
-        match self {
+    /// Whose paths it is about, and of which family (`None`: of all); `None`: everybody's.
+    fn about(self) -> Option<(Slot, Option<Family>)> {
+        Some(match self {
+            Self::Decide => return None,
             Self::Purge(slot) | Self::Rejudge(slot) => (slot, None),
             Self::Sweep(slot, family)
             | Self::Stale(slot, family)
             | Self::LongLived(slot, family)
             | Self::Unconfirmed(slot, family)
             | Self::Drop(slot, family) => (slot, Some(family)),
-        }
+        })
     }
 }
 
@@ -84,8 +88,8 @@ impl Background {
 
     /// Whether what a loss or a return began waits or is under way for a session.
     pub fn retains(&self, slot: Slot) -> bool {
-        let about_age = |job: &Job| !matches!(job, Job::Purge(_) | Job::Rejudge(_) | Job::Sweep(..));
-        self.waiting.iter().chain(&self.jobs).any(|job| about_age(job) && job.about().0 == slot)
+        let about_age = |job: &Job| !matches!(job, Job::Purge(_) | Job::Rejudge(_) | Job::Sweep(..) | Job::Decide);
+        self.waiting.iter().chain(&self.jobs).any(|job| about_age(job) && job.about().is_some_and(|(of, _)| of == slot))
     }
 
     /// Whether nothing is due.
@@ -138,8 +142,9 @@ impl Engine {
         }
         let sessions = &self.sessions;
         let done = |job: &Job| match job.about() {
-            (slot, None) => sessions.get(slot).is_none_or(|session| session.received() == 0),
-            (slot, Some(family)) => {
+            None => false,
+            Some((slot, None)) => sessions.get(slot).is_none_or(|session| session.received() == 0),
+            Some((slot, Some(family))) => {
                 let state = sessions.get(slot).and_then(|session| session.family(family));
                 state.is_none_or(|state| state.received == 0)
             }
@@ -161,6 +166,15 @@ impl Engine {
         self.free_slots();
     }
 
+    /// From here on best paths are chosen by these knobs; those that stand are chosen again in the background. Until the walk
+    /// has come to a prefix, changes there are weighed against a best path of the old knobs, which the walk then corrects.
+    pub(super) fn take_knobs(&mut self, knobs: Knobs) {
+        if self.settings.decision != knobs {
+            self.settings.decision = knobs;
+            self.background.add(Job::Decide);
+        }
+    }
+
     /// Frees the slots of purged sessions that no update group's books mention any more.
     fn free_slots(&mut self) {
         let (groups, sessions) = (&self.groups, &mut self.sessions);
@@ -179,7 +193,11 @@ impl Engine {
         self.rejudge(now, family, &rejudged(&jobs), ids);
         let mut desk = self.desk(family, now);
         let facts = desk.facts;
+        let decide = jobs.contains(&Job::Decide);
         for id in ids.drain(..) {
+            if decide {
+                desk.decide_afresh(id);
+            }
             desk.remove_where(id, |path| !counts(facts, path) || due.ends(path));
             if due.marks() {
                 due.mark(&mut desk, id);
@@ -226,13 +244,16 @@ struct Due {
 impl Due {
     fn new(jobs: &[Job], family: Family, sessions: &Sessions) -> Self {
         let mut due = Self::default();
-        for job in jobs.iter().filter(|job| job.about().1 == Some(family)) {
-            let slot = job.about().0;
+        for job in jobs {
+            let Some((slot, Some(of))) = job.about() else { continue };
+            if of != family {
+                continue;
+            }
             // Of one that ended everything goes anyway.
             let Some(session) = sessions.get(slot).filter(|session| session.phase != Phase::Dead) else { continue };
             let Some(state) = session.family(family) else { continue };
             match job {
-                Job::Purge(_) | Job::Rejudge(_) => {}
+                Job::Purge(_) | Job::Rejudge(_) | Job::Decide => {}
                 Job::Sweep(..) => due.sweeps.push((slot, state.epoch)),
                 Job::Stale(..) => due.stale.push((slot, !state.kept.is_some_and(|kept| kept.outlives_losses()))),
                 Job::LongLived(..) => due.long_lived.push(slot),

@@ -231,6 +231,7 @@ impl Desk<'_> {
             _ => false,
         };
         if same && !relabelled {
+            self.groups.mark_paths_dirty(self.table.family(), id);
             // That it is stale, or no more, is news for readers, and none for neighbours (RFC 4724 §4.2).
             if let (Some(a), Some(b)) = (&before, &after)
                 && differ(a, b, PathFlags::STALE)

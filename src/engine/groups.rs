@@ -7,6 +7,7 @@ use crate::{
 
 use super::{
     sessions::Slot,
+    transform::Relation,
     update_group::{Group, GroupKey, Missed, names},
 };
 
@@ -14,6 +15,8 @@ use super::{
 #[derive(Debug, Default)]
 pub struct Groups {
     groups: Vec<Option<Group>>,
+    /// Some group may be told other paths than the best.
+    look_at_all_paths: bool,
     /// A group is in the hands of `export`, and its place is empty for that time.
     lent: bool,
     /// Groups without members, whose books are being closed in the background.
@@ -45,6 +48,7 @@ impl Groups {
             self.groups.push(None);
         }
         self.groups[free] = Some(group);
+        self.note_who_looks_at_all_paths();
         free
     }
 
@@ -97,6 +101,39 @@ impl Groups {
                 table.out.mark_dirty(id);
             }
         }
+    }
+
+    /// A path of `id` that is not the best one changed, came or went: news for groups that may be told others than the
+    /// best. Costs nothing where there is no such group.
+    #[inline]
+    pub fn mark_paths_dirty(&mut self, family: Family, id: PrefixId) {
+        if self.look_at_all_paths {
+            self.mark_all_paths_dirty(family, id);
+        }
+    }
+
+    #[cold]
+    fn mark_all_paths_dirty(&mut self, family: Family, id: PrefixId) {
+        for group in self.groups.iter_mut().flatten() {
+            for table in group.tables.iter_mut().filter(|table| table.family == family && table.looks_at_all_paths) {
+                table.out.mark_dirty(id);
+            }
+        }
+    }
+
+    /// Has IBGP groups look at everything again: who is a client of the reflector changed, and with it whose routes they
+    /// are sent (RFC 4456 §6).
+    pub fn walk_internal(&mut self) {
+        let internal = |group: &&mut Group| matches!(group.key.rules.to, Relation::Internal { .. });
+        for group in self.groups.iter_mut().flatten().filter(internal).filter(|group| !group.silent) {
+            group.tables.iter_mut().for_each(|table| table.fill = Some(0));
+        }
+    }
+
+    /// To be called when groups came, went or got other keys.
+    pub fn note_who_looks_at_all_paths(&mut self) {
+        let mut tables = self.groups.iter().flatten().flat_map(|group| &group.tables);
+        self.look_at_all_paths = tables.any(|table| table.looks_at_all_paths);
     }
 
     /// Whether any group has `id` in its books, so that the id must stay what it is. While a group is lent nobody can

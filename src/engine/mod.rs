@@ -51,9 +51,9 @@ use bytes::Bytes;
 
 use crate::{
     policy::{Library, PolicyChain},
-    rib::{Rib, SessionFacts, Source},
+    rib::{Knobs, NlriRef, Rib, SessionFacts, SetId, Source},
     session::negotiate::Negotiated,
-    types::{Family, PeerId, PeerKind, Timestamp},
+    types::{Family, PeerId, PeerKind, Prefix, Timestamp},
     view::{EventBatch, Nlri},
     wire::bgp::{RouteRefresh, notification::Notification},
 };
@@ -109,6 +109,8 @@ pub enum Input {
     /// All policies and sets that neighbours' settings can name, from now on. Sessions whose policies mean something
     /// else are judged again and sent the difference; none ends.
     Policies(Arc<Library>),
+    /// The decision process has other settings; best paths are chosen again in the background.
+    Decision(Knobs),
     /// Its settings are others now, and its session goes on: what it sent is judged again where that matters, and it is
     /// sent the difference. Not for what OPEN says, or for `monitor_only`.
     Reconfigure {
@@ -197,6 +199,8 @@ pub struct Engine {
     blocked: Vec<Slot>,
     /// Sessions whose update group may have to be another one; most of the time none.
     regrouping: Vec<Slot>,
+    /// The attributes of the default route that neighbours are sent with `default_originate`; kept once it was needed.
+    default_set: Option<SetId>,
     /// Buffers of `export`, kept between pages.
     stream: Stream,
     /// Buffers of `import`.
@@ -236,6 +240,7 @@ impl Engine {
             deferral: Deferral::default(),
             blocked: Vec::new(),
             regrouping: Vec::new(),
+            default_set: None,
             stream: Stream::default(),
             judge: Judge::default(),
         }
@@ -249,6 +254,7 @@ impl Engine {
             Input::PeerLost { peer } => self.peer_lost(now, peer),
             Input::Restarted { expected, until } => self.deferral = Deferral::new(expected, until),
             Input::Policies(library) => self.take_policies(library),
+            Input::Decision(knobs) => self.take_knobs(knobs),
             Input::Reconfigure { peer, settings } => self.reconfigure(peer, settings, out),
             Input::Refresh { peer, refresh } => self.refresh(now, peer, refresh, out),
             Input::Writable { peer } => self.writable(peer),
@@ -271,8 +277,13 @@ impl Engine {
 
     /// When `flush` must be called at the latest though nothing happens; `None`: nothing is armed.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        let deadlines =
-            [self.next_overdue_refresh(), self.next_ejection(), self.next_retention(), self.deferral.until()];
+        let deadlines = [
+            self.next_overdue_refresh(),
+            self.next_ejection(),
+            self.next_advertisement(),
+            self.next_retention(),
+            self.deferral.until(),
+        ];
         deadlines.into_iter().flatten().min()
     }
 
@@ -331,7 +342,22 @@ impl Engine {
 
     fn join_group(&mut self, slot: Slot) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
-        session.group = Some(self.groups.join(slot, GroupKey::of(session)));
+        let key = GroupKey::of(session, &self.settings);
+        let at = self.groups.join(slot, key);
+        session.group = Some(at);
+        self.mark_defaults(at);
+    }
+
+    /// Has the default route looked at where a group is sent one, or was: there may be no path of it in the tables.
+    fn mark_defaults(&mut self, at: usize) {
+        let Some(group) = self.groups.get_mut(at) else { return };
+        for (index, family) in group.families_with_default() {
+            let prefix = if family.afi == 1 { Prefix::v4(0, 0) } else { Prefix::v6(0, 0) };
+            let table = self.rib.tables.open(family);
+            if let (Some(id), Some(of)) = (table.find_or_insert(NlriRef::Prefix(prefix)), group.tables.get_mut(index)) {
+                of.out.mark_dirty(id);
+            }
+        }
     }
 
     /// From here on the session's paths are no candidates; they are removed in the background.

@@ -15,7 +15,7 @@ use super::{
     Action, Engine,
     rows::{AttrPool, Subject, borrowed, owned, row},
     sessions::Slot,
-    update_group::{PATH_ID, Told},
+    update_group::{Group, PATH_ID, RouteId, Told},
 };
 
 /// Prefixes looked at between two looks at the index: keeps a page's list of ids small.
@@ -25,7 +25,6 @@ const CHUNK: usize = 256;
 struct Filling {
     rows: Vec<RouteRow>,
     attrs: AttrPool,
-    octets: Vec<u8>,
     scanned: usize,
 }
 
@@ -65,7 +64,7 @@ impl Engine {
             return Err(Refusal::Invalid("adj-out needs a neighbour: what was told, and to whom?".into()));
         }
         let slot = query.neighbor.and_then(|peer| self.sessions.slot_of(peer));
-        let mut page = Filling { rows: Vec::new(), attrs: AttrPool::default(), octets: Vec::new(), scanned: 0 };
+        let mut page = Filling { rows: Vec::new(), attrs: AttrPool::default(), scanned: 0 };
         let mut next = None;
         if query.neighbor.is_none() || slot.is_some() {
             let plan = Plan { query, slot };
@@ -196,16 +195,33 @@ impl Engine {
         let group = plan.slot.and_then(|slot| self.sessions.get(slot)?.group).and_then(|at| self.groups.get(at));
         let (Some(group), Some(slot)) = (group, plan.slot) else { return };
         let Some(of) = group.tables.iter().position(|table| table.family == family) else { return };
-        let (attrs, path) = match group.told(slot, of, id) {
-            None => return,
-            Some(Told::Octets(octets)) => (page.attrs.push(self.rib.attrs.get(octets).as_bytes()), None),
-            Some(Told::Row(row)) => {
-                if self.told_octets(group, of, id, row, &mut page.octets).is_none() {
-                    return;
-                }
-                let same = |set| self.rib.attrs.effective(set) == self.rib.attrs.effective(row.set);
-                let path = table.paths(id).iter().find(|path| path.session == row.source && same(path.set));
-                (page.attrs.push(&page.octets), path)
+        for (path_id, told) in group.told(slot, of, id) {
+            self.add_told_path(plan, table, (group, of, slot), (id, path_id), told, page);
+        }
+    }
+
+    fn add_told_path(
+        &self,
+        plan: &Plan<'_>,
+        table: &Table,
+        (group, of, slot): (&Group, usize, Slot),
+        route: RouteId,
+        told: Told,
+        page: &mut Filling,
+    ) {
+        let (family, (id, path_id)) = (table.family(), route);
+        let (attrs, path) = match told {
+            Told::Octets(octets) => (page.attrs.push(self.rib.attrs.get(octets).as_bytes()), None),
+            Told::Row(row) => {
+                let Some(octets) = self.told_octets(group, of, route, row.sent) else { return };
+                let same = |set| self.rib.attrs.effective(set) == self.rib.attrs.effective(row.sent.set);
+                let is_it = |path: &&Path| path.session == row.sent.source && same(path.set);
+                let path = table
+                    .paths(id)
+                    .iter()
+                    .filter(is_it)
+                    .find(|path| path_id == PATH_ID || path.path_id == row.received);
+                (page.attrs.push(&octets), path)
             }
         };
         let octets = page.attrs.octets.get(attrs.start as usize..attrs.end as usize).unwrap_or_default();
@@ -218,7 +234,7 @@ impl Engine {
             nlri: owned(table.nlri(id)),
             labels: path.map_or(&[][..], |path| table.labels(id, path.session, path.path_id)).into(),
             peer: self.peer_of(slot),
-            path_id: PATH_ID,
+            path_id,
             attrs,
             best: path.is_some() && table.best_path(id) == path,
             multipath: None,

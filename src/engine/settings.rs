@@ -88,6 +88,8 @@ pub struct MaxPrefix {
 pub struct PeerSettings {
     /// Name or address, for messages.
     pub name: Arc<str>,
+    /// Its configured name, which policies can ask for; `None`: they know it by its address.
+    pub called: Option<Arc<str>>,
     /// Its neighbour group, which policies can ask for.
     pub group: Option<Arc<str>>,
     /// Import policy names, first verdict wins; empty on eBGP rejects everything (RFC 8212).
@@ -113,6 +115,7 @@ impl PeerSettings {
     pub fn new(name: Arc<str>) -> Self {
         Self {
             name,
+            called: None,
             group: None,
             import: Vec::new(),
             export: Vec::new(),

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use rustc_hash::FxBuildHasher;
 
 use crate::{
-    rib::{AttrStore, NlriRef, Path, PrefixId, SetId, Table},
-    types::Family,
+    policy::{Evaluator, PerPrefix, Route},
+    rib::{AttrStore, NlriRef, Path, PrefixId, SentPath, SetId, Table},
+    types::{Family, FamilySet, PathId},
     wire::bgp::{
         attribute::AttrSet,
         update::{EncodeContext, UpdateWriter},
@@ -16,16 +17,30 @@ use crate::{
 };
 
 use super::{
-    sessions::Slot,
-    transform::{Learned, Withheld, transform},
-    update_group::{GroupKey, PATH_ID},
+    sessions::{Sessions, Slot},
+    transform::{Learned, Outbound, Withheld, transform, withheld},
+    update_group::{GroupKey, PATH_ID, RouteId, neighbor_facts},
 };
 
 /// Octets of an UPDATE besides the attributes of a canonical set and the NLRI: header, two length fields
 /// (RFC 4271 §4.3), and the extended length and the reserved octet of MP_REACH_NLRI (RFC 4760 §3).
 const UPDATE_OVERHEAD: usize = 19 + 4 + 2;
 
-/// The attributes a group is sent for a set: worked out once per page.
+/// What preparing a route needs beside the route.
+#[derive(Clone, Copy)]
+pub struct Preparing<'a> {
+    /// The sets.
+    pub attrs: &'a AttrStore,
+    /// Who sent routes.
+    pub sessions: &'a Sessions,
+    /// Family of the page.
+    pub family: Family,
+    /// By what is prepared.
+    pub key: &'a GroupKey,
+}
+
+/// The attributes a group is sent for a set: worked out once per page, or where policy looks at the prefix once per
+/// result of it.
 #[derive(Debug, Default)]
 pub struct Prepared {
     octets: Vec<u8>,
@@ -33,6 +48,12 @@ pub struct Prepared {
     known: HashMap<(SetId, Learned), Result<u32, Withheld>, FxBuildHasher>,
     scratch: Vec<u8>,
     last: Option<((SetId, Learned), Result<u32, Withheld>)>,
+    evaluator: Evaluator,
+    /// What policy is being asked about, and what came of each of its results so far.
+    judging: Option<(SetId, Learned)>,
+    results: Vec<Option<Result<u32, Withheld>>>,
+    /// Prepared sets by their octets, where equal ones can come of different results.
+    by_octets: HashMap<Box<[u8]>, u32, FxBuildHasher>,
 }
 
 impl Prepared {
@@ -42,17 +63,18 @@ impl Prepared {
         self.sets.clear();
         self.known.clear();
         self.last = None;
+        self.judging = None;
+        self.by_octets.clear();
     }
 
     /// The number of the prepared set in this page, or why the route is not sent.
     #[inline]
     pub fn prepare(
         &mut self,
-        attrs: &AttrStore,
+        with: Preparing<'_>,
         set: SetId,
         learned: Learned,
-        family: Family,
-        group: &GroupKey,
+        nlri: NlriRef<'_>,
     ) -> Result<u32, Withheld> {
         let key = (set, learned);
         if let Some((last, result)) = self.last
@@ -60,32 +82,84 @@ impl Prepared {
         {
             return result;
         }
-        let result = match self.known.get(&key) {
-            Some(result) => *result,
-            None => {
-                let result = self.work_out(attrs.get(set), learned, family, group);
-                self.known.insert(key, result);
-                result
-            }
+        let known = self.known.get(&key).copied();
+        let (result, settled) = match known {
+            Some(result) => (result, true),
+            None => self.work_out(with, set, learned, nlri),
         };
-        self.last = Some((key, result));
+        if settled {
+            if known.is_none() {
+                self.known.insert(key, result);
+            }
+            self.last = Some((key, result));
+        }
         result
     }
 
+    /// The result, and whether it is the same for every prefix.
     fn work_out(
         &mut self,
-        set: AttrSet<'_>,
+        with: Preparing<'_>,
+        id: SetId,
         learned: Learned,
-        family: Family,
-        group: &GroupKey,
-    ) -> Result<u32, Withheld> {
-        if group.export.rejects_everything() {
-            return Err(Withheld::Policy);
+        nlri: NlriRef<'_>,
+    ) -> (Result<u32, Withheld>, bool) {
+        let Preparing { attrs, family, key, .. } = with;
+        let set = attrs.get(id);
+        if let Err(why) = withheld(set, family, learned, &key.rules) {
+            return (Err(why), true);
         }
-        transform(set, family, learned, &group.rules, &mut self.scratch)?;
+        if key.export.unchanged || learned.default_originate {
+            let done = transform(Outbound::unchanged(set), family, learned, &key.rules, &mut self.scratch);
+            return (done.map(|()| self.take_scratch()), true);
+        }
+        if self.judging != Some((id, learned)) {
+            self.judging = Some((id, learned));
+            self.results.clear();
+            let from = with.sessions.get(learned.from).map(neighbor_facts);
+            let facts = attrs.facts(id);
+            let route = Route { family, set, facts, source: learned.source, from: from.as_ref() };
+            self.evaluator.begin(&key.export.chain, &key.export.context, &route);
+        }
+        let prefix = match nlri {
+            NlriRef::Prefix(prefix) => Some(prefix),
+            NlriRef::Opaque(_) => None,
+        };
+        let settled = self.evaluator.settled();
+        let verdict = self.evaluator.verdict(&PerPrefix { prefix, ..PerPrefix::default() });
+        let outcome = verdict.outcome as usize;
+        if let Some(Some(result)) = self.results.get(outcome) {
+            return (*result, settled);
+        }
+        let outbound = Outbound { stored: set, set: verdict.attrs.unwrap_or(set), next_hop: verdict.next_hop };
+        let done = match verdict.accepted {
+            true => transform(outbound, family, learned, &key.rules, &mut self.scratch),
+            false => Err(Withheld::Policy),
+        };
+        let result = done.map(|()| if settled { self.take_scratch() } else { self.find_scratch() });
+        if outcome >= self.results.len() {
+            self.results.resize(outcome + 1, None);
+        }
+        self.results[outcome] = Some(result);
+        (result, settled)
+    }
+
+    /// Files what was worked out; its number.
+    fn take_scratch(&mut self) -> u32 {
         let start = self.octets.len();
         self.octets.extend_from_slice(&self.scratch);
-        Ok(self.number(start))
+        self.number(start)
+    }
+
+    /// The same, or the number of equal octets: the evaluator counts results anew for each set, and prefixes that
+    /// alternate between sets would share no message.
+    fn find_scratch(&mut self) -> u32 {
+        if let Some(&number) = self.by_octets.get(&*self.scratch) {
+            return number;
+        }
+        let number = self.take_scratch();
+        self.by_octets.insert(self.scratch.as_slice().into(), number);
+        number
     }
 
     /// Takes over octets that were prepared elsewhere.
@@ -116,7 +190,8 @@ impl Prepared {
         };
         // Towards a two-octet speaker AS4_PATH and AS4_AGGREGATOR come on top (RFC 6793 §4.2.2): at most so much.
         let as4 = if group.four_octet_as { 0 } else { 13 + set.as_path().as_bytes().len() };
-        set.as_bytes().len() + as4 + nlri + UPDATE_OVERHEAD <= group.max_len
+        let path_id = if group.add_path.is_empty() { 0 } else { 4 };
+        set.as_bytes().len() + as4 + nlri + path_id + UPDATE_OVERHEAD <= group.max_len
     }
 }
 
@@ -145,7 +220,26 @@ struct Item {
     /// Withdrawals first, then by audience, then by prepared set in the order in which sets were met.
     order: u64,
     id: PrefixId,
-    source: Slot,
+    /// Whose path it is; where path identifiers are sent, its number in `Stream::lines`.
+    what: u32,
+}
+
+/// A route in a message.
+#[derive(Clone, Copy, Debug)]
+pub struct Line {
+    /// Which route, under which path identifier of ours.
+    pub route: RouteId,
+    /// Whose path it is, for its labels.
+    pub source: Slot,
+    /// The identifier that it was received with.
+    pub received: PathId,
+}
+
+impl Line {
+    /// The line of a row.
+    pub fn new(route: RouteId, row: SentPath) -> Self {
+        Self { route, source: row.sent.source, received: row.received }
+    }
 }
 
 const WITHDRAWN: u32 = u32::MAX;
@@ -173,13 +267,18 @@ pub struct Stream {
     /// The same by the key that the group had before, while rows are left that were told by it.
     pub past: Prepared,
     items: Vec<Item>,
+    /// Path identifiers are sent.
+    add_path: bool,
+    lines: Vec<Line>,
     octets: Bytes,
     segments: Vec<Segment>,
 }
 
 impl Stream {
-    /// Empties the page.
-    pub fn clear(&mut self) {
+    /// Empties the page; whether path identifiers are sent in the next one.
+    pub fn begin(&mut self, add_path: bool) {
+        self.add_path = add_path;
+        self.lines.clear();
         self.prepared.clear();
         self.past.clear();
         self.items.clear();
@@ -187,14 +286,26 @@ impl Stream {
         self.octets = Bytes::new();
     }
 
-    /// Adds an announcement with a prepared set; `source` is whose path it is, for its labels.
-    pub fn announce(&mut self, audience: Audience, id: PrefixId, set: u32, source: Slot) {
-        self.items.push(Item { order: order(true, audience, set), id, source });
+    /// Adds an announcement with a prepared set.
+    #[inline]
+    pub fn announce(&mut self, audience: Audience, line: Line, set: u32) {
+        let what = self.what(line);
+        self.items.push(Item { order: order(true, audience, set), id: line.route.0, what });
     }
 
     /// Adds a withdrawal.
-    pub fn withdraw(&mut self, audience: Audience, id: PrefixId) {
-        self.items.push(Item { order: order(false, audience, WITHDRAWN), id, source: 0 });
+    pub fn withdraw(&mut self, audience: Audience, route: RouteId) {
+        let what = self.what(Line { route, source: 0, received: 0 });
+        self.items.push(Item { order: order(false, audience, WITHDRAWN), id: route.0, what });
+    }
+
+    #[inline]
+    fn what(&mut self, line: Line) -> u32 {
+        if !self.add_path {
+            return line.source.into();
+        }
+        self.lines.push(line);
+        self.lines.len() as u32 - 1 // a page has some ten thousand routes
     }
 
     /// Whether there is nothing to say.
@@ -202,11 +313,18 @@ impl Stream {
         self.items.is_empty()
     }
 
-    /// Encodes everything added since `clear`.
+    /// Whether some route is announced.
+    pub fn announces(&self) -> bool {
+        self.items.iter().any(|item| parts(item.order).1 != WITHDRAWN)
+    }
+
+    /// Encodes everything added since `begin`.
     pub fn encode(&mut self, table: &Table, group: &GroupKey) {
         self.items.sort_unstable_by_key(|item| (item.order, item.id));
         let context =
             EncodeContext { four_octet_as: group.four_octet_as, max_len: group.max_len, ..Default::default() };
+        let add_path = if self.add_path { FamilySet::from_iter([table.family()]) } else { FamilySet::EMPTY };
+        let context = EncodeContext { add_path, ..context };
         let mut writer = UpdateWriter::new(context);
         let mut open: Option<Segment> = None;
         for run in self.items.chunk_by(|a, b| a.order == b.order) {
@@ -222,7 +340,13 @@ impl Stream {
                 open = Some(Segment { audience, octets: octets..octets, messages });
             }
             for item in run {
-                push(&mut writer, table, item);
+                push(
+                    &mut writer,
+                    table,
+                    item.id,
+                    self.lines.get(item.what as usize).filter(|_| self.add_path).copied(),
+                    item.what,
+                );
             }
         }
         let made = writer.take();
@@ -246,17 +370,26 @@ impl Stream {
     }
 }
 
-/// Adds the route of an item to the run.
-fn push(writer: &mut UpdateWriter, table: &Table, item: &Item) {
-    match table.nlri(item.id) {
-        NlriRef::Prefix(prefix) => writer.push_prefix(PATH_ID, prefix),
+/// Adds a route to the run; where path identifiers are sent, as `line` says.
+fn push(writer: &mut UpdateWriter, table: &Table, id: PrefixId, line: Option<Line>, what: u32) {
+    let path_id = line.map_or(PATH_ID, |line| line.route.1);
+    match table.nlri(id) {
+        NlriRef::Prefix(prefix) => writer.push_prefix(path_id, prefix),
         NlriRef::Opaque(key) => {
-            // With ADD-PATH a session may have several paths here; labels are those of the one it is best with.
-            let of_source = |path: &&Path| path.session == item.source;
-            let best = table.best_path(item.id).filter(of_source);
-            let path = best.or_else(|| table.paths(item.id).iter().find(of_source));
-            let labels = path.map_or(&[][..], |path| table.labels(item.id, path.session, path.path_id));
-            writer.push_opaque(PATH_ID, key, labels);
+            let path = match line {
+                Some(line) => {
+                    let index = table.find_path(id, line.source, line.received);
+                    index.and_then(|index| table.paths(id).get(index))
+                }
+                // With ADD-PATH a session may have several paths here; labels are those of the one it is best with.
+                None => {
+                    let of_source = |path: &&Path| u32::from(path.session) == what;
+                    let best = table.best_path(id).filter(of_source);
+                    best.or_else(|| table.paths(id).iter().find(of_source))
+                }
+            };
+            let labels = path.map_or(&[][..], |path| table.labels(id, path.session, path.path_id));
+            writer.push_opaque(path_id, key, labels);
         }
     }
 }

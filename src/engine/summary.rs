@@ -36,6 +36,7 @@ impl Engine {
             accepted: state.accepted,
             advertised: group.map_or(0, |group| group.advertised(slot, state.family)),
             end_of_rib: state.end_of_rib,
+            dropped: state.dropped,
             withheld: group.map_or(0, |group| group.withheld(state.family)),
         }
     }

@@ -31,6 +31,7 @@ use super::clock::{Clock, sleep_until};
 use crate::{
     engine::{Action, BatchProgress, Engine, EngineSettings, Input, PeerSettings},
     policy::Library,
+    rib::Knobs,
     session::negotiate::Negotiated,
     types::{PeerId, Timestamp},
     view::{Answer, Delivery, EventBatch, EventSource, PrefixMatch, Query, Refusal, Summary},
@@ -73,8 +74,6 @@ pub(super) enum Feed {
     },
     /// The session ended, or (`may_return`) was lost; also: what was kept of it is not to be kept any more.
     Down { peer: PeerId, may_return: bool },
-    /// The session goes on with other settings.
-    Reconfigure { peer: PeerId, settings: Arc<PeerSettings> },
     /// ROUTE-REFRESH came.
     Refresh { peer: PeerId, refresh: RouteRefresh },
     /// UPDATEs came.
@@ -115,6 +114,7 @@ enum Call {
     Writable { peer: PeerId },
     Restarted { expected: Vec<IpAddr>, until: Timestamp },
     Policies(Arc<Library>),
+    Decision(Knobs),
     Stop,
 }
 
@@ -179,6 +179,12 @@ impl ShardHandle {
     pub fn set_policies(&self, library: Arc<Library>) {
         // An engine that is gone has nothing to judge.
         let _ = self.calls.send(Call::Policies(library));
+    }
+
+    /// Has best paths chosen by these knobs from now on, in the background also where one is chosen already.
+    pub fn set_decision(&self, knobs: Knobs) {
+        // An engine that is gone has nothing to choose.
+        let _ = self.calls.send(Call::Decision(knobs));
     }
 
     /// Ends the engine's thread after the call it is at.
@@ -376,6 +382,10 @@ impl Shard {
                 self.changed = true;
                 self.tell_engine(Input::Policies(library));
             }
+            Call::Decision(knobs) => {
+                self.changed = true;
+                self.tell_engine(Input::Decision(knobs));
+            }
             Call::Stop => self.stopping = true,
         }
     }
@@ -417,12 +427,6 @@ impl Shard {
             Feed::Down { peer, may_return } => {
                 self.tell_engine(if may_return { Input::PeerLost { peer } } else { Input::PeerDown { peer } });
                 self.peers.remove(&peer);
-            }
-            Feed::Reconfigure { peer, settings } => {
-                if let Some(mailbox) = self.peers.get_mut(&peer) {
-                    mailbox.name = Arc::clone(&settings.name);
-                }
-                self.tell_engine(Input::Reconfigure { peer, settings });
             }
             Feed::Refresh { peer, refresh } => self.tell_engine(Input::Refresh { peer, refresh }),
             Feed::Updates { peer, batch } => self.apply(peer, batch),

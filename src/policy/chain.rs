@@ -184,6 +184,11 @@ impl PolicyChain {
         self.program.session_tests.iter().any(SessionTest::looks_at_neighbor)
     }
 
+    /// Whether a verdict can differ between neighbours that a route came from.
+    pub fn looks_at_source(&self) -> bool {
+        self.program.session_tests.iter().any(SessionTest::looks_at_source)
+    }
+
     /// The names of the policies, in order.
     pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
         self.program.policies.iter().map(|policy| &policy.name)

@@ -24,6 +24,9 @@ impl fmt::Display for Change {
 
 /// What differs between two sets, ascending by type code.
 pub fn changes(before: AttrSet<'_>, after: AttrSet<'_>) -> Vec<Change> {
+    if before == after {
+        return Vec::new();
+    }
     let mut codes: Vec<u8> = before.iter().chain(after.iter()).map(|(_, code, _)| code).collect();
     codes.sort_unstable();
     codes.dedup();

@@ -271,7 +271,7 @@ mod tests {
             ("ovs:*", "ovs:invalid", true),
             ("ovs:*", "rt:64500:1", false),
             ("ext:*", "ovs:invalid", true),
-            ("ext:*", "0x8006000049742400", true),
+            ("ext:*", "0x80ff000049742400", true),
             ("ext:*", "64500:1", false),
         ] {
             assert_eq!(fits(pattern, community), expected, "{pattern} {community}");
@@ -283,7 +283,15 @@ mod tests {
         for (pattern, single) in [("64500:1", true), ("64500:*", false), ("64500:1:2", true), ("64500:1:2-3", false)] {
             assert_eq!(pattern.parse::<CommunityPattern>().unwrap().single().is_some(), single, "{pattern}");
         }
-        for text in ["64500:1", "no-export", "64500:1:2", "rt:64500:1", "ovs:valid", "0x8006000049742400"] {
+        for text in [
+            "64500:1",
+            "no-export",
+            "64500:1:2",
+            "rt:64500:1",
+            "ovs:valid",
+            "traffic-rate:0:1000000",
+            "0x80ff000049742400",
+        ] {
             let community: AnyCommunity = text.parse().unwrap();
             assert_eq!(CommunityPattern::from(community).single(), Some(community));
             assert_eq!(community.to_string(), text);

@@ -122,6 +122,11 @@ impl SessionTest {
     pub(super) fn looks_at_neighbor(&self) -> bool {
         matches!(self, Self::Neighbor(_) | Self::NeighborRole(_))
     }
+
+    /// Whether it asks about the neighbour that sent the route.
+    pub(super) fn looks_at_source(&self) -> bool {
+        matches!(self, Self::From(_) | Self::FromRole(_))
+    }
 }
 
 /// A member AS of our confederation counts as internal (RFC 5065 §5.3).

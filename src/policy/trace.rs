@@ -104,6 +104,41 @@ pub struct Trace {
     pub next_hop: NextHopVerdict,
 }
 
+impl Trace {
+    /// What is other than in `before`, the attributes that the chain was asked about, in all.
+    pub fn changes(&self, before: AttrSet<'_>) -> Vec<Change> {
+        let mut changes = changes(before, AttrSet::new(&self.attrs));
+        changes.extend(beside(None, self.weight, NextHopVerdict::Standard, self.next_hop));
+        changes
+    }
+}
+
+/// What changed beside the attributes: the weight, and what export does about the next hop.
+fn beside(
+    weight: Option<u16>,
+    weight_after: Option<u16>,
+    next_hop: NextHopVerdict,
+    next_hop_after: NextHopVerdict,
+) -> impl Iterator<Item = Change> {
+    let text = |weight: Option<u16>| weight.map(|weight| weight.to_string());
+    let weight = (weight != weight_after).then(|| Change {
+        attribute: "weight".into(),
+        before: text(weight),
+        after: text(weight_after),
+    });
+    let word = match next_hop_after {
+        NextHopVerdict::Own => Some("self"),
+        NextHopVerdict::Unchanged => Some("unchanged"),
+        NextHopVerdict::Standard | NextHopVerdict::Explicit => None,
+    };
+    let next_hop = word.filter(|_| next_hop != next_hop_after).map(|word| Change {
+        attribute: "next_hop".into(),
+        before: None,
+        after: Some(word.into()),
+    });
+    weight.into_iter().chain(next_hop)
+}
+
 impl PolicyChain {
     /// Runs the chain for one route and prefix and tells what it did.
     pub fn trace(&self, context: &Context, route: &Route<'_>, prefix: &PerPrefix) -> Trace {
@@ -178,15 +213,7 @@ impl<'a> Run<'a> {
         }
         self.facts = SetFacts::of(self.editor.set());
         let mut changes = changes(AttrSet::new(&before), self.editor.set());
-        if weight != self.weight {
-            let text = |weight: Option<u16>| weight.map(|weight| weight.to_string());
-            changes.push(Change { attribute: "weight".into(), before: text(weight), after: text(self.weight) });
-        }
-        if next_hop != self.next_hop && matches!(self.next_hop, NextHopVerdict::Own | NextHopVerdict::Unchanged) {
-            let after = if self.next_hop == NextHopVerdict::Own { "self" } else { "unchanged" };
-            let change = Change { attribute: "next_hop".into(), before: None, after: Some(after.into()) };
-            changes.push(change);
-        }
+        changes.extend(beside(weight, self.weight, next_hop, self.next_hop));
         let (policy, label) = (policy.clone(), statement.label.clone());
         self.matched.push(Matched { policy, statement: label, changes, ruling: statement.ruling });
     }

@@ -8,6 +8,7 @@
 //!                      PrefixId -> best    Loc-RIB                               paths, decided by best_path
 //! AttrStore            octets <-> SetId    interned attribute sets and facts     attrs
 //! AdjRibOut (per group and family)         PrefixId -> last sent, dirty list     adj_rib_out
+//! AdjRibOutMany (the same, ADD-PATH)       PrefixId, path id -> last sent        adj_rib_out_many
 //! ```
 //!
 //! Invariants:
@@ -25,6 +26,7 @@
 
 mod address;
 pub mod adj_rib_out;
+pub mod adj_rib_out_many;
 mod arena;
 pub mod attrs;
 pub mod best_path;
@@ -38,6 +40,7 @@ pub mod table;
 use crate::types::Family;
 
 pub use adj_rib_out::{AdjRibOut, Sent};
+pub use adj_rib_out_many::{AdjRibOutMany, SentPath};
 pub use attrs::{AttrStore, SetId};
 pub use best_path::{Change, Decision, Knobs, SessionFacts, Source, Step};
 pub use index::{NlriRef, PrefixId};

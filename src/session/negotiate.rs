@@ -81,7 +81,7 @@ pub struct Negotiated {
     /// The families of its long-lived graceful restart, once both sides announced it and graceful restart with it
     /// (RFC 9494 §4.1); may be empty, then it only knows such routes when it sees them.
     pub long_lived: Option<Vec<LlgrFamily>>,
-    /// Our role towards the neighbour, once roles were matched (RFC 9234).
+    /// Our role towards the neighbour, if it contradicted nothing that the neighbour told (RFC 9234 §4.2).
     pub local_role: Option<Role>,
     /// Its hostname, if it told (draft-walton-bgp-hostname-capability).
     pub hostname: Option<String>,
@@ -108,7 +108,8 @@ impl Negotiated {
         say(!self.add_path_send.is_empty(), format!("ADD-PATH send {}", list(&self.add_path_send)));
         say(!self.extended_next_hop.is_empty(), format!("extended next hop {}", list(&self.extended_next_hop)));
         if let Some(role) = self.local_role {
-            say(true, format!("role {}", role.name()));
+            let told = self.remote_capabilities.iter().any(|capability| matches!(capability, Capability::Role(_)));
+            say(true, format!("role {}{}", role.name(), if told { "" } else { " (the neighbour tells none)" }));
         }
         items.extend(self.describe_restart());
         items
@@ -347,7 +348,8 @@ fn agree_hold_time(settings: &PeerSettings, theirs_secs: u16) -> Result<Duration
     Ok(settings.hold_time.min(theirs))
 }
 
-/// RFC 9234 §4.2. The role holds only once both sides told theirs and they match.
+/// RFC 9234 §4.2. Roles that both told must match. Of a neighbour that tells none ours holds all the same ("the locally
+/// configured BGP Role is used"), unless strict mode asks for one.
 fn agree_role(settings: &PeerSettings, ours: &Open, theirs: &Open) -> Result<Option<Role>, Fault> {
     let mismatch = |what: String| Err(Fault::reset(NotificationCode::ROLE_MISMATCH, 29, "RFC 9234 §4.2", what));
     let told = |open: &Open| {
@@ -356,8 +358,8 @@ fn agree_role(settings: &PeerSettings, ours: &Open, theirs: &Open) -> Result<Opt
             _ => None,
         })
     };
-    let (Some(local), Some(_)) = (settings.local_role, told(ours)) else { return Ok(None) };
-    match told(theirs) {
+    let Some(local) = settings.local_role else { return Ok(None) };
+    match told(theirs).filter(|_| told(ours).is_some()) {
         Some(code) if Role::from_code(code) == Some(local.counterpart()) => Ok(Some(local)),
         Some(code) => {
             let theirs = Role::from_code(code).map_or_else(|| code.to_string(), |role| role.name().to_owned());
@@ -365,7 +367,7 @@ fn agree_role(settings: &PeerSettings, ours: &Open, theirs: &Open) -> Result<Opt
             mismatch(format!("peer says its role is {theirs}, ours is {}, so it should be {expected}", local.name()))
         }
         None if settings.strict_role => mismatch("peer tells no role, and strict_role asks for one".into()),
-        None => Ok(None),
+        None => Ok(Some(local)),
     }
 }
 

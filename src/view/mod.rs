@@ -198,6 +198,8 @@ pub struct FamilyCounts {
     pub end_of_rib: bool,
     /// How often a route was held back because the neighbour has no next hop or no message for it (RFC 4271 §9.2).
     pub withheld: u64,
+    /// Paths that were dropped on arrival, since their prefix had all it may have (`rib::paths`).
+    pub dropped: u64,
 }
 
 /// Counts of one family in the RIB as a whole.

@@ -50,12 +50,67 @@ pub fn check_update(message: &[u8], ctx: &DecodeContext) {
         let routes = if item.family.is_plain_prefix() {
             item.prefixes().map(|(_, prefix)| prefix.to_string().len()).filter(|len| *len > 0).count()
         } else {
-            item.opaque().map(|(_, key, _)| nlri::display(item.family, key).len()).count()
+            item.opaque().map(|(_, key, labels)| read_typed(item.family, key, labels)).count()
         };
         assert_eq!(routes, item.routes());
         if item.kind == ItemKind::Announce {
             assert!(result != Ok(Outcome::Withdraw));
             check_canonical(item.attrs, item.family);
+        }
+    }
+}
+
+/// Families whose routes have a typed view.
+const TYPED: [Family; 13] = [
+    Family::IPV4_LABELED,
+    Family::IPV6_LABELED,
+    Family::VPNV4,
+    Family::VPNV6,
+    Family::IPV4_FLOWSPEC,
+    Family::IPV6_FLOWSPEC,
+    Family::VPNV4_FLOWSPEC,
+    Family::VPNV6_FLOWSPEC,
+    Family::EVPN,
+    Family::BGP_LS,
+    Family::RTC,
+    Family::IPV4_SR_POLICY,
+    Family::IPV6_SR_POLICY,
+];
+
+/// Reads everything that a key and what stands beside it can say, and checks that a route which can be written comes
+/// back as it was.
+fn read_typed(family: Family, key: &[u8], labels: &[u8]) {
+    assert!(!nlri::display(family, key).is_empty());
+    let wire = nlri::wire_form(family, key, labels);
+    let _ = (nlri::labels(family, key, labels), nlri::from_wire(family, &wire));
+    let Some(typed) = nlri::TypedNlri::decode(family, key, labels) else { return };
+    let _ = (typed.prefix(), typed.rd(), typed.to_string());
+    if let Ok(again) = typed.key() {
+        assert_eq!(nlri::TypedNlri::decode(family, &again, labels).as_ref(), Some(&typed));
+    }
+}
+
+/// The laws of the typed view for any octets: as a key with labels, as an NLRI field, and as text.
+pub fn check_typed(family: u8, form: u8, octets: &[u8]) {
+    let family = TYPED[usize::from(family) % TYPED.len()];
+    match form {
+        0..=99 => {
+            let (labels, key) = octets.split_at(usize::from(form).min(octets.len()));
+            read_typed(family, key, labels);
+        }
+        100..=199 => {
+            if let Some((typed, labels)) = nlri::from_wire(family, octets) {
+                assert!(!typed.to_string().is_empty() && labels.len() <= 21);
+            }
+        }
+        200.. => {
+            let Ok(text) = std::str::from_utf8(octets) else { return };
+            let Ok(typed) = nlri::TypedNlri::parse(family, text) else { return };
+            // What is printed is understood, and means the same.
+            assert_eq!(nlri::TypedNlri::parse(family, &typed.to_string()).as_ref(), Ok(&typed));
+            if let Ok(key) = typed.key() {
+                assert_eq!(nlri::TypedNlri::decode(family, &key, &[]).as_ref(), Some(&typed));
+            }
         }
     }
 }

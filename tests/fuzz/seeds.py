@@ -42,3 +42,19 @@ for path in sorted((corpus / "mrt").iterdir()):
         opener = gzip.open if path.suffix == ".gz" else open
         with opener(path, "rb") as file:
             put("decode_mrt", path.name[:40], file.read(6000))
+# Family (place in the list of lib.rs), form, then a key, a field or a text.
+for number, (family, form, rest) in enumerate([
+    (2, 100, bytes.fromhex("70000641 0000fbf400000001 c00002".replace(" ", ""))),
+    (4, 0, bytes.fromhex("0b0118c00002038106048119")),
+    (5, 0, bytes.fromhex("12012000 20010db8 026840123456789a 038106".replace(" ", ""))),
+    (4, 200, b"dst 192.0.2.0/24; proto =17; dport >=1024&<=2048,=53; tcp-flags syn&!ack; fragment is-fragment"),
+    (5, 200, b"dst ::1234:5678:9a00:0/64-104; flow-label >65535"),
+    (6, 200, b"rd 64500:1; src 10.0.0.0/8; dscp =46"),
+    (3, 200, b"65536:2:2001:db8::/32"),
+    (8, 100, bytes.fromhex("0221" + "0000fbf400000001" + "00" * 10 + "00000000" + "30" + "00005e005301" + "00" + "000641")),
+    (8, 100, bytes.fromhex("0522" + "0000fbf400000001" + "00" * 10 + "00000000" + "18cb007100" + "c0000209" + "000641")),
+    (9, 0, bytes.fromhex("0001001902" + "00" * 8 + "0100000c020000040000fbf402010000")),
+    (10, 100, bytes.fromhex("60" + "0000fbf0" + "0002fbf100000064")),
+    (11, 100, bytes.fromhex("60" + "00000001" + "00000009" + "c0000201")),
+]):
+    put("typed_nlri", f"seed-{number}", bytes([family, form]) + rest)

@@ -2,7 +2,7 @@
 //! say about it. The steps by themselves are told in `rib::best_path`.
 
 use ribwatch::{
-    engine::{Confederation, EngineSettings},
+    engine::{Confederation, EngineSettings, Input},
     rib::{
         Knobs,
         best_path::{MaximumPaths, NextHopCheck, NextHopRoute, NextHops},
@@ -11,7 +11,7 @@ use ribwatch::{
     view::{Answer, Explanation, Query, Table},
 };
 
-use crate::lab::{Lab, external, internal, p, path};
+use crate::lab::{Lab, external, internal, many, p, path};
 
 const PREFIX: &str = "203.0.113.0/24";
 
@@ -82,7 +82,7 @@ fn a_member_of_our_confederation_counts_as_internal() {
     lab.announces(member, PREFIX, path("64496 64501"));
     lab.announces(outside, PREFIX, path("64496 64501"));
     assert_eq!(lab.best(PREFIX), Some(Some(lab.id(outside))));
-    assert_eq!(lost(&explain(&mut lab)), ["external confederation external 0"]);
+    assert_eq!(lost(&explain(&mut lab)), ["external - - 0"]);
 }
 
 #[test]
@@ -128,4 +128,40 @@ fn a_next_hop_out_of_reach_is_explained() {
     lab.settle();
     assert_eq!(lab.told_prefixes(far).len(), 1, "what is best is told");
     assert!(lab.told_prefixes(near).is_empty());
+}
+
+#[test]
+fn other_knobs_choose_again_and_exactly_the_difference_is_sent() {
+    // As many prefixes as several slices of the background walk. For a third of them the first neighbour has the longer
+    // path; where lengths are equal it wins by its router id.
+    let mut lab = Lab::of(settings(Knobs::default()));
+    let (a, b, reader) = (lab.peer(external(64496)), lab.peer(external(64497)), lab.peer(external(64498)));
+    let all = many(1500);
+    let (longer, level) = all.split_at(500);
+    lab.announces_paths(a, longer, &path("64496 64499 64500"));
+    lab.announces_paths(a, level, &path("64496 64500"));
+    lab.announces_paths(b, &all, &path("64497 64500"));
+    lab.settle();
+    let chosen = |lab: &mut Lab, who| {
+        let id = lab.id(who);
+        lab.table(Table::Loc, None).rows.iter().filter(|row| row.peer == Some(id)).count()
+    };
+    assert_eq!((chosen(&mut lab, a), chosen(&mut lab, b)), (level.len(), longer.len()));
+    assert_eq!(lab.heard(reader).routes.len(), all.len());
+    let repeated = lab.heard(reader).repeated;
+
+    let knobs = Knobs { ignore_as_path_length: true, ..Knobs::default() };
+    lab.handle(Input::Decision(knobs));
+    // Changes go on while the walk is under way.
+    lab.withdraws_paths(a, &longer[..1]);
+    lab.settle();
+    assert_eq!((chosen(&mut lab, a), chosen(&mut lab, b)), (all.len() - 1, 1));
+    let first_asn = |lab: &Lab, prefix: &str| lab.told(reader, prefix).and_then(|set| set.as_path().asns().nth(1));
+    assert_eq!(first_asn(&lab, &longer[1].1.to_string()), Some(Asn(64496)));
+    assert_eq!(first_asn(&lab, &longer[0].1.to_string()), Some(Asn(64497)));
+    assert_eq!((lab.heard(reader).repeated, lab.heard(reader).unfounded.len()), (repeated, 0), "only the difference");
+
+    lab.handle(Input::Decision(Knobs::default()));
+    lab.settle();
+    assert_eq!((chosen(&mut lab, a), chosen(&mut lab, b)), (level.len(), longer.len()));
 }

@@ -10,10 +10,11 @@ use std::{
 
 use ribwatch::{
     engine::{
-        Action, BatchProgress, Engine, EngineSettings, Input, MaxPrefix, NextHopRule, PeerSettings, SEND_QUEUE_HIGH,
+        Action, AddPathSelect, BatchProgress, Confederation, Engine, EngineSettings, ExportOptions, Input, MaxPrefix,
+        NextHopRule, PeerSettings, SEND_QUEUE_HIGH,
     },
     session::negotiate::Negotiated,
-    types::{Asn, Family, FamilySet, PathId, PeerId, PeerKind, Prefix, RouterId, Timestamp},
+    types::{Asn, Family, FamilySet, PathId, PeerId, PeerKind, Prefix, Role, RouterId, Timestamp},
     view::{Answer, EventBatch, LocalRoute, PrefixMatch, Query, Refusal, RoutePage, RouteQuery, Summary, Table},
     wire::bgp::{
         MAX_EXTENDED_LEN, MAX_LEN, MessageType, RefreshSubtype, RouteRefresh,
@@ -22,7 +23,7 @@ use ribwatch::{
         community::Community,
         frame,
         notification::Notification,
-        update::{DecodeContext, decode_update},
+        update::{DecodeContext, Rules, decode_update},
     },
 };
 
@@ -91,6 +92,8 @@ impl Attrs {
 pub struct Spec {
     pub settings: PeerSettings,
     pub negotiated: Negotiated,
+    /// It takes us for a member of its confederation.
+    pub confederation_member: bool,
 }
 
 /// A neighbour in another AS that takes and gives everything in IPv4 unicast.
@@ -106,6 +109,7 @@ pub fn internal() -> Spec {
 fn spec(asn: u32, kind: PeerKind) -> Spec {
     let address = |last: u8, port| SocketAddr::new(Ipv4Addr::new(192, 0, 2, last).into(), port);
     Spec {
+        confederation_member: false,
         settings: PeerSettings {
             import: vec!["accept-all".into()],
             export: vec!["accept-all".into()],
@@ -189,6 +193,31 @@ impl Spec {
         self
     }
 
+    /// It is sent several paths per prefix of IPv4 unicast (RFC 7911).
+    pub fn add_path(mut self, select: AddPathSelect) -> Self {
+        self.negotiated.add_path_send = vec![Family::IPV4_UNICAST];
+        self.settings.export_options.add_path = select;
+        self
+    }
+
+    /// With these export options.
+    pub fn options(mut self, change: impl FnOnce(&mut ExportOptions)) -> Self {
+        change(&mut self.settings.export_options);
+        self
+    }
+
+    /// Another member AS of our confederation.
+    pub fn confederation_member(mut self) -> Self {
+        self.confederation_member = true;
+        self
+    }
+
+    /// Our role towards it.
+    pub fn role(mut self, role: Role) -> Self {
+        self.negotiated.local_role = Some(role);
+        self
+    }
+
     pub fn extended_next_hop(mut self) -> Self {
         self.negotiated.extended_next_hop = vec![Family::IPV4_UNICAST];
         self
@@ -203,6 +232,8 @@ pub type Who = usize;
 pub struct Heard {
     /// Routes it has from us, by family and prefix, as canonical octets.
     pub routes: BTreeMap<(Family, Prefix), Vec<u8>>,
+    /// Those of families with ADD-PATH, by path identifier.
+    pub paths: BTreeMap<(Family, Prefix, PathId), Vec<u8>>,
     /// End-of-RIB markers, in order, with the number of routes it had by then.
     pub end_of_rib: Vec<(Family, usize)>,
     /// Refresh marks, in order.
@@ -243,6 +274,13 @@ pub struct Lab {
 impl Lab {
     pub fn new() -> Self {
         Self::with(true)
+    }
+
+    /// In a confederation of ours with these other members, known outside under `id`.
+    pub fn in_confederation(id: u32, members: &[u32]) -> Self {
+        let members = members.iter().map(|asn| Asn(*asn)).collect();
+        let confederation = Some(Confederation { id: Asn(id), members });
+        Self::of(EngineSettings { confederation, ..EngineSettings::new(Asn(OUR_AS), RouterId(0xc633_6401)) })
     }
 
     /// Without best path selection.
@@ -508,6 +546,18 @@ impl Lab {
         self.heard(who).routes.get(&(family_of(prefix), prefix)).map(|octets| AttrSet::new(octets))
     }
 
+    /// The paths of a prefix that the neighbour has from us with ADD-PATH: identifier and AS_PATH.
+    pub fn told_paths(&self, who: Who, prefix: &str) -> Vec<(PathId, String)> {
+        let prefix = p(prefix);
+        let paths = self.heard(who).paths.iter().filter(|((_, of, _), _)| *of == prefix);
+        paths.map(|((_, _, path_id), octets)| (*path_id, AttrSet::new(octets).as_path().to_string())).collect()
+    }
+
+    /// The AS_PATH that the neighbour has of a prefix.
+    pub fn told_as_path(&self, who: Who, prefix: &str) -> Option<String> {
+        self.told(who, prefix).map(|set| set.as_path().to_string())
+    }
+
     /// Prefixes that the neighbour has from us.
     pub fn told_prefixes(&self, who: Who) -> BTreeSet<String> {
         self.heard(who).routes.keys().map(|(_, prefix)| prefix.to_string()).collect()
@@ -580,11 +630,25 @@ impl Heard {
         }
     }
 
+    fn take_path(&mut self, kind: ItemKind, key: (Family, Prefix, PathId), octets: &[u8]) {
+        match kind {
+            ItemKind::Withdraw if self.paths.remove(&key).is_none() => self.unfounded.push(key.1),
+            ItemKind::Announce => {
+                let before = self.paths.insert(key, octets.to_vec());
+                self.repeated += usize::from(before.as_deref() == Some(octets));
+            }
+            _ => {}
+        }
+    }
+
     fn take_update(&mut self, message: &[u8], spec: &Spec) {
         self.messages += 1;
+        let rules = Rules { confederation: spec.confederation_member, ..Rules::default() };
         let context = DecodeContext {
+            rules,
             four_octet_as: spec.negotiated.four_octet_as,
             families: spec.negotiated.families.iter().copied().collect::<FamilySet>(),
+            add_path: spec.negotiated.add_path_send.iter().copied().collect::<FamilySet>(),
             ..DecodeContext::new(spec.negotiated.kind)
         };
         let (mut batch, mut faults) = (UpdateBatch::new(), Vec::new());
@@ -594,8 +658,12 @@ impl Heard {
             self.last_update = message.to_vec();
         }
         for item in batch.iter() {
-            for (_, prefix) in item.prefixes() {
+            for (path_id, prefix) in item.prefixes() {
                 let key = (item.family, prefix);
+                if spec.negotiated.add_path_send.contains(&item.family) {
+                    self.take_path(item.kind, (item.family, prefix, path_id), item.attrs.as_bytes());
+                    continue;
+                }
                 match item.kind {
                     ItemKind::Withdraw if self.routes.remove(&key).is_none() => self.unfounded.push(prefix),
                     ItemKind::Announce => {
@@ -607,7 +675,8 @@ impl Heard {
                 }
             }
             if item.kind == ItemKind::EndOfRib {
-                let count = self.routes.keys().filter(|(family, _)| *family == item.family).count();
+                let plain = self.routes.keys().filter(|(family, _)| *family == item.family).count();
+                let count = plain + self.paths.keys().filter(|(family, _, _)| *family == item.family).count();
                 self.end_of_rib.push((item.family, count));
             }
         }

@@ -182,6 +182,7 @@ impl Neighbor {
         };
         let engine = engine::PeerSettings {
             name: self.label().into(),
+            called: self.name.as_deref().map(Into::into),
             import: self.import.iter().map(|name| name.as_str().into()).collect(),
             export: self.export.iter().map(|name| name.as_str().into()).collect(),
             monitor_only: self.monitor_only,

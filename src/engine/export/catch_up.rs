@@ -1,7 +1,7 @@
 //! Members with a stream of their own: those that lag behind their group, and those that asked for a refresh.
 
 use crate::{
-    rib::{PrefixId, Sent, SetId},
+    rib::{SentPath, SetId},
     types::Timestamp,
     wire::bgp::RefreshSubtype,
 };
@@ -9,10 +9,10 @@ use crate::{
 use super::{
     super::{
         Action, Engine,
-        stream::Stream,
+        stream::{Line, Stream},
         update_group::{Group, Resend, RouteId},
     },
-    EVERYBODY, Place, change,
+    EVERYBODY, Place,
 };
 
 impl Engine {
@@ -29,16 +29,15 @@ impl Engine {
             return false;
         }
         let Some((family, mut lag)) = group.take_lag(place.member, place.table) else { return false };
-        let mut stream = std::mem::take(&mut self.stream);
-        stream.clear();
+        let mut stream = self.begin_stream(group, place.table);
         let mut gone = Vec::new();
         if let Some(from) = lag.next {
             let mut rows = Vec::new();
             let count = u32::try_from(budget).unwrap_or(u32::MAX);
-            lag.next = group.tables.get(place.table).and_then(|of| of.out.scan(from, count, &mut rows));
-            for (id, sent) in rows.into_iter().filter(|(_, sent)| sent.source != place.slot) {
+            lag.next = group.tables.get(place.table).and_then(|of| of.rows_for(place.slot, from, count, &mut rows));
+            for (route, row) in rows {
                 // A row that changed after it was told cannot be behind the point reached, so nothing is told twice.
-                lag.told += u64::from(self.say(group, place.table, id, sent, &mut stream));
+                lag.told += u64::from(self.say(group, place.table, route, row, &mut stream));
             }
         } else {
             for _ in 0..budget {
@@ -63,50 +62,48 @@ impl Engine {
     }
 
     /// Adds a row of the group's table to a member's own stream; whether it could be said.
-    fn say(&mut self, group: &Group, table: usize, id: PrefixId, sent: Sent, stream: &mut Stream) -> bool {
-        match self.prepare_row(group, table, id, sent, stream) {
-            Some(set) => {
-                stream.announce(EVERYBODY, id, set, sent.source);
-                true
-            }
-            None => false,
+    fn say(&mut self, group: &Group, table: usize, route: RouteId, row: SentPath, stream: &mut Stream) -> bool {
+        let set = self.prepare_row(group, table, route, row, stream);
+        if let Some(set) = set {
+            stream.announce(EVERYBODY, Line::new(route, row), set);
         }
+        set.is_some()
     }
 
     /// The number of the octets that stand for a row: by the key that it was told by, since it may not have been
     /// looked at under the present one yet.
-    fn prepare_row(&self, group: &Group, table: usize, id: PrefixId, sent: Sent, stream: &mut Stream) -> Option<u32> {
-        let family = group.tables.get(table)?.family;
-        let key = group.key_of(table, id);
-        let learned = self.learned(key, sent);
-        if std::ptr::eq(key, &group.key) {
-            return stream.prepared.prepare(&self.rib.attrs, sent.set, learned, family, key).ok();
-        }
-        let number = stream.past.prepare(&self.rib.attrs, sent.set, learned, family, key).ok()?;
-        Some(stream.prepared.adopt(stream.past.get(number)))
+    fn prepare_row(
+        &self,
+        group: &Group,
+        table: usize,
+        route: RouteId,
+        row: SentPath,
+        stream: &mut Stream,
+    ) -> Option<u32> {
+        let told = self.octets_of(group, table, route, row.sent, stream)?;
+        Some(stream.number_of(told))
     }
 
     fn say_missed(
         &mut self,
         group: &Group,
         place: Place,
-        ((id, path_id), before): (RouteId, Option<SetId>),
+        (route, before): (RouteId, Option<SetId>),
         stream: &mut Stream,
         told: &mut u64,
     ) {
         let Some(of) = group.tables.get(place.table) else { return };
-        let _ = path_id;
-        let row = of.row_for(place.slot, id);
-        match row.and_then(|row| Some((row, self.prepare_row(group, place.table, id, row, stream)?))) {
+        let row = of.row_for(place.slot, route);
+        match row.and_then(|row| Some((row, self.prepare_row(group, place.table, route, row, stream)?))) {
             Some((row, set)) => {
-                let same = before.is_some_and(|before| change::equal(self, before, stream, set));
+                let same = before.is_some_and(|before| self.equals(before, stream, set));
                 if !same || !of.family.is_plain_prefix() {
-                    stream.announce(EVERYBODY, id, set, row.source);
+                    stream.announce(EVERYBODY, Line::new(route, row), set);
                 }
                 *told = *told + 1 - u64::from(before.is_some());
             }
             None if before.is_some() => {
-                stream.withdraw(EVERYBODY, id);
+                stream.withdraw(EVERYBODY, route);
                 *told -= 1;
             }
             None => {}
@@ -126,8 +123,7 @@ impl Engine {
         out: &mut Vec<Action>,
     ) -> bool {
         let blocked = self.is_blocked(place.slot);
-        let Some(of) = group.tables.get(place.table) else { return false };
-        let family = of.family;
+        let Some(family) = group.tables.get(place.table).map(|of| of.family) else { return false };
         let Some(standing) = group.members.get(place.member).and_then(|m| m.families.get(place.table)) else {
             return false;
         };
@@ -142,11 +138,11 @@ impl Engine {
             Resend::From(from) => from,
         };
         let mut rows = Vec::new();
-        let next = of.out.scan(from, u32::try_from(budget).unwrap_or(u32::MAX), &mut rows);
-        let mut stream = std::mem::take(&mut self.stream);
-        stream.clear();
-        for (id, sent) in rows.into_iter().filter(|(_, sent)| sent.source != place.slot) {
-            self.say(group, place.table, id, sent, &mut stream);
+        let count = u32::try_from(budget).unwrap_or(u32::MAX);
+        let next = group.tables.get(place.table).and_then(|of| of.rows_for(place.slot, from, count, &mut rows));
+        let mut stream = self.begin_stream(group, place.table);
+        for (route, row) in rows {
+            self.say(group, place.table, route, row, &mut stream);
         }
         self.deliver_all(now, group, family, &[place.slot], &mut stream, out);
         self.stream = stream;

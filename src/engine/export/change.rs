@@ -1,17 +1,23 @@
-//! One prefix of one update group: what is it to be told, what was it told, and what is the difference?
+//! One prefix of one update group: what was it told, what is it to be told, and what is the difference?
 
 use crate::{
-    rib::{Path, PrefixId, Sent, SetId},
-    types::{Family, Timestamp},
+    rib::{PrefixId, Sent, SentPath},
+    types::{PathId, Timestamp},
 };
 
 use super::super::{
     Action, Engine,
     sessions::Slot,
-    stream::{Audience, Stream},
-    transform::{Learned, Withheld},
-    update_group::{Group, GroupKey, PATH_ID},
+    stream::{Audience, Line, Stream},
+    update_group::{Group, PATH_ID},
 };
+
+/// Where a change stands: a prefix in one of the group's tables.
+#[derive(Clone, Copy)]
+pub(super) struct Spot {
+    pub(super) table: usize,
+    pub(super) id: PrefixId,
+}
 
 impl Engine {
     /// Compares one prefix with what the group was told, and adds the difference to the stream. False when the
@@ -20,201 +26,148 @@ impl Engine {
         &mut self,
         now: Timestamp,
         group: &mut Group,
-        table: usize,
-        id: PrefixId,
+        spot: Spot,
         stream: &mut Stream,
         out: &mut Vec<Action>,
     ) -> bool {
-        let Some(of) = group.tables.get(table) else { return false };
-        let (family, old, past) = (of.family, of.out.sent(id), of.out.is_past(id));
-        let chosen = self.choose(now, group, family, id, stream, out);
-        let new = chosen.map(|(sent, _)| sent);
-        if old == new && !past && (new.is_none() || family.is_plain_prefix()) {
+        let Some(of) = group.tables.get(spot.table) else { return false };
+        if of.sends_many() {
+            return self.change_paths(now, group, spot, stream, out);
+        }
+        let Spot { table, id } = spot;
+        let route = (id, PATH_ID);
+        let (family, old, old_second, past) = (of.family, of.out.sent(id), of.second(id), of.out.is_past(id));
+        let chosen = self.choose(now, group, spot, stream, out);
+        let (new, new_second) = (chosen.first.map(|(sent, _)| sent), chosen.second.map(|(sent, _)| sent));
+        let unchanged = old == new && old_second == new_second && !past;
+        if unchanged && (new.is_none() || family.is_plain_prefix()) {
             return new.is_some();
         }
-        let same_octets = match (old, chosen) {
-            (Some(old), Some((new, set))) if family.is_plain_prefix() => {
-                self.was_told(group, table, id, old, (new, set), stream)
+        let same = |one: Option<Sent>, other: Option<(Sent, u32)>, stream: &mut Stream| match (one, other) {
+            (Some(old), Some((new, set))) => {
+                family.is_plain_prefix() && self.was_told(group, spot, PATH_ID, old, (new, set), stream)
             }
+            (None, None) => true,
             _ => false,
         };
-        self.remember(group, table, id, old, stream);
-        if let Some(new) = new {
-            self.rib.attrs.retain(new.set, 1);
+        let same_first = same(old, chosen.first, stream);
+        // The source of the new row is told the second one; before it was told the old row, or its own second.
+        let to_second = new.map(|new| new.source).filter(|source| group.has(*source));
+        let told_before = if old.map(|old| old.source) == to_second { old_second } else { old };
+        let same_second = same(told_before, chosen.second, stream);
+        self.remember(group, spot, PATH_ID, old.map(|old| (old, old_second)), stream);
+        for sent in [new, new_second].into_iter().flatten() {
+            self.rib.attrs.retain(sent.set, 1);
         }
-        if let Some(before) = group.tables.get_mut(table).and_then(|of| of.set_sent(id, new)) {
-            self.rib.attrs.release(before.set);
+        if let Some(of) = group.tables.get_mut(table) {
+            let second = new.zip(new_second).map(|(new, second)| (new.source, second));
+            let before = [of.set_second(id, old.map(|old| old.source), second), of.set_sent(id, new)];
+            before.into_iter().flatten().for_each(|sent| self.rib.attrs.release(sent.set));
         }
-        match (chosen, old) {
-            (None, Some(old)) => stream.withdraw(Audience::Except(old.source), id),
-            (Some((new, set)), None) => stream.announce(Audience::Except(new.source), id, set, new.source),
-            (Some((new, set)), Some(old)) => {
-                if !same_octets {
-                    stream.announce(Audience::Except(new.source), id, set, new.source);
-                } else if old.source != new.source && group.has(old.source) {
-                    // The others have these octets; only the former source was never told them.
-                    stream.announce(Audience::Only(old.source), id, set, new.source);
+        let line = |sent: Sent| Line { route, source: sent.source, received: 0 };
+        match (chosen.first, old) {
+            (None, Some(old)) => {
+                stream.withdraw(Audience::Except(old.source), route);
+                if old_second.is_some() {
+                    stream.withdraw(Audience::Only(old.source), route);
                 }
-                if old.source != new.source && group.has(new.source) {
-                    stream.withdraw(Audience::Only(new.source), id);
+            }
+            (Some((new, set)), before) => {
+                if !same_first {
+                    stream.announce(Audience::Except(new.source), line(new), set);
+                } else if let Some(old) = before.filter(|old| old.source != new.source && group.has(old.source)) {
+                    // The others have these octets; only the former source was never told them.
+                    stream.announce(Audience::Only(old.source), line(new), set);
                 }
             }
             (None, None) => {}
         }
+        if let Some(to) = to_second.filter(|_| !same_second) {
+            match chosen.second {
+                Some((second, set)) => stream.announce(Audience::Only(to), line(second), set),
+                None => stream.withdraw(Audience::Only(to), route),
+            }
+        }
         new.is_some()
     }
 
-    /// Whether the octets that members have for `old` are those prepared for `new`.
-    fn was_told(
-        &self,
-        group: &Group,
-        table: usize,
-        id: PrefixId,
-        old: Sent,
-        (new, set): (Sent, u32),
-        stream: &mut Stream,
-    ) -> bool {
-        let past = group.tables.get(table).is_some_and(|of| of.out.is_past(id));
-        if !past && old.set == new.set && self.learned(&group.key, old) == self.learned(&group.key, new) {
-            return true;
-        }
-        // Other sets, or other rules: the difference may be in what is not passed on.
-        let Some(before) = self.octets_of(group, table, id, old, stream) else { return false };
-        stream.before(before) == stream.prepared.get(set)
-    }
-
-    /// The number in `stream` of the octets by which the row of `id` was told. `None`: it would not be told now.
-    fn octets_of(&self, group: &Group, table: usize, id: PrefixId, row: Sent, stream: &mut Stream) -> Option<Before> {
-        let family = group.tables.get(table)?.family;
-        let key = group.key_of(table, id);
-        let past = !std::ptr::eq(key, &group.key);
-        let prepared = if past { &mut stream.past } else { &mut stream.prepared };
-        let number = prepared.prepare(&self.rib.attrs, row.set, self.learned(key, row), family, key).ok()?;
-        Some(Before { past, number })
-    }
-
-    /// Keeps for members that lag what they were told of `id` until now.
-    fn remember(&mut self, group: &mut Group, table: usize, id: PrefixId, old: Option<Sent>, stream: &mut Stream) {
-        if !group.lags() {
-            return;
-        }
-        let told = old.and_then(|old| {
-            let before = self.octets_of(group, table, id, old, stream)?;
-            Some((old.source, self.rib.attrs.intern(stream.before(before))))
-        });
-        let heard = |slot: Slot| told.filter(|(source, _)| *source != slot).map(|(_, octets)| octets);
-        group.remember(table, (id, PATH_ID), heard, &mut self.rib.attrs);
-        if let Some((_, octets)) = told {
-            self.rib.attrs.release(octets);
-        }
-    }
-
-    /// What of a row's origin decides over what neighbours with this key are sent.
-    pub(in crate::engine) fn learned(&self, _key: &GroupKey, sent: Sent) -> Learned {
-        Learned { source: self.source_of(sent.source) }
-    }
-
-    /// The octets that a member was told, written to `out`; `None`: it has nothing, or they are not known any more.
-    pub(in crate::engine) fn told_octets(
-        &self,
-        group: &Group,
-        table: usize,
-        id: PrefixId,
-        row: Sent,
-        out: &mut Vec<u8>,
-    ) -> Option<()> {
-        let key = group.key_of(table, id);
-        let family = group.tables.get(table)?.family;
-        super::super::transform::transform(self.rib.attrs.get(row.set), family, self.learned(key, row), &key.rules, out)
-            .ok()
-    }
-
-    /// The path that the group is to be told about, with its prepared set; `None` where there is none, or policy,
-    /// a rule or the message length keeps it.
-    fn choose(
+    /// The same where several paths per prefix are sent.
+    fn change_paths(
         &mut self,
         now: Timestamp,
         group: &mut Group,
-        family: Family,
-        id: PrefixId,
+        spot: Spot,
         stream: &mut Stream,
         out: &mut Vec<Action>,
-    ) -> Option<(Sent, u32)> {
-        let stale = |path: &Path| !self.facts.get(usize::from(path.session)).is_some_and(|f| f.usable);
-        if self.rib.tables.get(family)?.best_path(id).is_some_and(stale) {
-            self.cleanse(now, family, id);
+    ) -> bool {
+        let Spot { table, id } = spot;
+        let chosen = self.choose_paths(now, group, spot, stream, out);
+        let Some(of) = group.tables.get(table) else { return false };
+        let (family, Some(many)) = (of.family, of.many()) else { return false };
+        let gone: Vec<(PathId, SentPath)> = many
+            .of(id)
+            .filter(|(_, row)| {
+                let same_path = |new: &SentPath| new.sent.source == row.sent.source && new.received == row.received;
+                !chosen.iter().any(|(new, _)| same_path(new))
+            })
+            .collect();
+        // Identifiers of what is about to go stay taken for this once: on the way nothing changes its path.
+        let mut taken = Vec::new();
+        let mut told = Vec::with_capacity(chosen.len());
+        for (row, set) in chosen {
+            let path_id = many.identifier(id, row.sent.source, row.received, &taken);
+            taken.push(path_id);
+            told.push((path_id, many.sent(id, path_id), row, set));
         }
-        let table = self.rib.tables.get(family)?;
-        let path = *table.best_path(id).filter(|path| group.has_audience(path.session))?;
-        match self.prepare_path(group, family, id, &path, stream) {
-            Ok(chosen) => Some(chosen),
-            Err(why) => {
-                self.withhold(group, family, why, out);
-                None
+        for (path_id, old) in gone {
+            self.remember(group, spot, path_id, Some((old.sent, None)), stream);
+            if let Some(before) = group.tables.get_mut(table).and_then(|of| of.set_path((id, path_id), None)) {
+                self.rib.attrs.release(before.sent.set);
+            }
+            stream.withdraw(Audience::Except(old.sent.source), (id, path_id));
+        }
+        let any = !told.is_empty();
+        for (path_id, old, new, set) in told {
+            let past = group.tables.get(table).is_some_and(|of| of.is_past((id, path_id)));
+            if old == Some(new) && !past && family.is_plain_prefix() {
+                continue;
+            }
+            let same = family.is_plain_prefix()
+                && old.is_some_and(|old| self.was_told(group, spot, path_id, old.sent, (new.sent, set), stream));
+            self.remember(group, spot, path_id, old.map(|old| (old.sent, None)), stream);
+            self.rib.attrs.retain(new.sent.set, 1);
+            if let Some(before) = group.tables.get_mut(table).and_then(|of| of.set_path((id, path_id), Some(new))) {
+                self.rib.attrs.release(before.sent.set);
+            }
+            if !same {
+                stream.announce(Audience::Except(new.sent.source), Line::new((id, path_id), new), set);
             }
         }
+        any
     }
 
-    /// The row and the prepared set of a path.
-    fn prepare_path(
-        &self,
-        group: &Group,
-        family: Family,
-        id: PrefixId,
-        path: &Path,
+    /// Keeps for members that lag what they were told of a route until now: a row, and what its source has instead.
+    fn remember(
+        &mut self,
+        group: &mut Group,
+        spot: Spot,
+        path_id: PathId,
+        old: Option<(Sent, Option<Sent>)>,
         stream: &mut Stream,
-    ) -> Result<(Sent, u32), Withheld> {
-        let Some(table) = self.rib.tables.get(family) else { return Err(Withheld::Policy) };
-        let row = self.row_of(path);
-        let learned = self.learned(&group.key, row);
-        let set = stream.prepared.prepare(&self.rib.attrs, row.set, learned, family, &group.key)?;
-        let labels = table.labels(id, path.session, path.path_id).len();
-        let fits = stream.prepared.fits(set, table.nlri(id), labels, &group.key);
-        if fits { Ok((row, set)) } else { Err(Withheld::TooLong) }
-    }
-
-    /// The row that stands for a path in an Adj-RIB-Out.
-    fn row_of(&self, path: &Path) -> Sent {
-        let llgr_stale = path.flags.has(crate::rib::PathFlags::LLGR_STALE);
-        Sent { set: path.set, source: path.session, llgr_stale }
-    }
-
-    /// Counts what cannot be sent for reasons that an operator would want to know, and says so once per group.
-    fn withhold(&self, group: &mut Group, family: Family, why: Withheld, out: &mut Vec<Action>) {
-        let (warned, text) = match why {
-            Withheld::NoNextHop => {
-                (&mut group.warned_next_hop, format!("no usable next hop for {family}: its routes are not sent"))
-            }
-            Withheld::TooLong => {
-                (&mut group.warned_length, format!("a {family} route does not fit a message: it is not sent"))
-            }
-            Withheld::InternalToInternal | Withheld::Community | Withheld::Policy => return,
-        };
-        for table in group.tables.iter_mut().filter(|table| table.family == family) {
-            table.withheld += 1;
-        }
-        if std::mem::replace(warned, true) {
+    ) {
+        if !group.lags() {
             return;
         }
-        let peers = group.members.iter().filter_map(|member| self.sessions.peer(member.slot));
-        out.extend(peers.map(|peer| Action::Warn { peer, text: text.clone() }));
+        let route = (spot.id, path_id);
+        let (row, second) = (old.map(|(row, _)| row), old.and_then(|(_, second)| second));
+        let [first_octets, second_octets] = [row, second].map(|sent| {
+            let before = self.octets_of(group, spot.table, route, sent?, stream)?;
+            Some(self.rib.attrs.intern(stream.told(before)))
+        });
+        let heard = |slot: Slot| if row.is_some_and(|row| row.source == slot) { second_octets } else { first_octets };
+        group.remember(spot.table, route, heard, &mut self.rib.attrs);
+        for octets in [first_octets, second_octets].into_iter().flatten() {
+            self.rib.attrs.release(octets);
+        }
     }
-}
-
-/// Octets that were told: prepared by the group's key, or by the one before.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::engine) struct Before {
-    past: bool,
-    number: u32,
-}
-
-impl Stream {
-    fn before(&self, before: Before) -> crate::wire::bgp::attribute::AttrSet<'_> {
-        if before.past { self.past.get(before.number) } else { self.prepared.get(before.number) }
-    }
-}
-
-/// Whether prepared octets are those of an interned set.
-pub(super) fn equal(engine: &Engine, told: SetId, stream: &Stream, number: u32) -> bool {
-    engine.rib.attrs.get(told) == stream.prepared.get(number)
 }

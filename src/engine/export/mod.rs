@@ -18,7 +18,9 @@
 
 mod catch_up;
 mod change;
+mod choose;
 mod regroup;
+mod told;
 
 use std::time::Duration;
 
@@ -28,6 +30,7 @@ use crate::{
     wire::bgp::{RefreshSubtype, RouteRefresh, update},
 };
 
+use self::change::Spot;
 use super::{
     Action, Engine, SEND_QUEUE_HIGH,
     sessions::Slot,
@@ -140,6 +143,7 @@ impl Engine {
         let mut ids = Vec::new();
         let Some(of) = group.tables.get_mut(table) else { return false };
         let family = of.family;
+        of.release_held(now);
         of.out.take_dirty(budget, &mut ids);
         if let Some(from) = of.fill {
             let room = u32::try_from(budget - ids.len()).unwrap_or(u32::MAX);
@@ -149,13 +153,20 @@ impl Engine {
                 None => None,
             };
         }
-        let mut stream = std::mem::take(&mut self.stream);
-        stream.clear();
+        let waits = of.fill.is_none() && of.waits(now);
+        let mut stream = self.begin_stream(group, table);
         let mut gone = Vec::new();
         for id in ids {
-            if !self.change(now, group, table, id, &mut stream, out) {
+            let spot = Spot { table, id };
+            if waits && self.would_announce(now, group, spot, &mut stream, out) {
+                group.tables.get_mut(table).into_iter().for_each(|of| of.hold(id));
+            } else if !self.change(now, group, spot, &mut stream, out) {
                 gone.push(id);
             }
+        }
+        let interval = group.key.advertisement_interval;
+        if let Some(of) = group.tables.get_mut(table).filter(|_| !interval.is_zero() && stream.announces()) {
+            of.not_before = now + interval;
         }
         self.deliver_all(now, group, family, &listeners, &mut stream, out);
         self.stream = stream;
@@ -167,6 +178,40 @@ impl Engine {
             self.end_of_rib(now, group, table, out);
         }
         !done || group.tables.get(table).is_some_and(|of| of.out.dirty_len() > 0)
+    }
+
+    /// Whether a change of the prefix is more than a withdrawal, which waits for no interval (RFC 4271 §9.2.1.1).
+    fn would_announce(
+        &mut self,
+        now: Timestamp,
+        group: &mut Group,
+        spot: Spot,
+        stream: &mut Stream,
+        out: &mut Vec<Action>,
+    ) -> bool {
+        if group.tables.get(spot.table).is_some_and(GroupTable::sends_many) {
+            return !self.choose_paths(now, group, spot, stream, out).is_empty();
+        }
+        self.choose(now, group, spot, stream, out).first.is_some()
+    }
+
+    /// When a group may announce again what it holds back.
+    pub(super) fn next_advertisement(&self) -> Option<Timestamp> {
+        let groups = (0..self.groups.len()).filter_map(|at| self.groups.get(at));
+        // Who waits for a queue to drain waits for that first.
+        let ready = |group: &Group, table: usize| !group.in_step(table).any(|slot| self.is_blocked(slot));
+        let held = groups.flat_map(|group| {
+            let tables = group.tables.iter().enumerate();
+            tables.filter_map(move |(at, table)| table.held_until().filter(|_| ready(group, at)))
+        });
+        held.min()
+    }
+
+    /// The stream, empty, for a page of one of the group's tables.
+    fn begin_stream(&mut self, group: &Group, table: usize) -> Stream {
+        let mut stream = std::mem::take(&mut self.stream);
+        stream.begin(group.tables.get(table).is_some_and(GroupTable::sends_many));
+        stream
     }
 
     /// BoRR or EoRR, where both sides know them.

@@ -58,12 +58,18 @@ impl Engine {
     }
 
     fn key_of(&self, slot: Slot) -> Option<GroupKey> {
-        Some(GroupKey::of(self.sessions.get(slot)?))
+        Some(GroupKey::of(self.sessions.get(slot)?, &self.settings))
     }
 
     fn turn(&mut self, at: usize, key: GroupKey) {
         if let Some(group) = self.groups.get_mut(at).filter(|group| group.key != key) {
+            let reflects = group.key.rules.to != key.rules.to;
             group.turn(key);
+            if reflects {
+                self.groups.walk_internal();
+            }
+            self.groups.note_who_looks_at_all_paths();
+            self.mark_defaults(at);
         }
     }
 
@@ -71,11 +77,16 @@ impl Engine {
     fn move_out(&mut self, at: usize, slot: Slot, key: Option<GroupKey>) {
         let Some(key) = key else { return };
         let Some(group) = self.groups.get_mut(at).filter(|group| group.key != key) else { return };
+        let reflects = group.key.rules.to != key.rules.to;
         let Some(mut alone) = group.split(slot, &mut self.rib.attrs) else { return };
         alone.turn(key);
         let to = self.groups.add(alone);
+        if reflects {
+            self.groups.walk_internal();
+        }
         if let Some(session) = self.sessions.get_mut(slot) {
             session.group = Some(to);
         }
+        self.mark_defaults(to);
     }
 }

@@ -151,7 +151,10 @@ impl ImportRules {
             neighbor: NeighborFacts {
                 address: negotiated.remote.ip().to_canonical(),
                 asn: negotiated.peer_asn,
-                name: settings.name.clone(),
+                name: settings
+                    .called
+                    .clone()
+                    .unwrap_or_else(|| negotiated.remote.ip().to_canonical().to_string().into()),
                 group: settings.group.clone(),
                 kind: negotiated.kind,
                 role: remote_role,

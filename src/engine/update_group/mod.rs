@@ -18,13 +18,16 @@ mod table;
 use std::collections::BTreeMap;
 
 use crate::{
-    rib::{AttrStore, PrefixId, Sent, SetId},
+    rib::{AttrStore, PrefixId, SentPath, SetId},
     types::{Family, PathId},
 };
 
 use super::sessions::Slot;
 
-pub use self::{key::GroupKey, table::GroupTable};
+pub use self::{
+    key::{GroupKey, neighbor_facts},
+    table::GroupTable,
+};
 
 /// A route as neighbours see it: which prefix, and under which path id of ours.
 pub type RouteId = (PrefixId, PathId);
@@ -38,7 +41,7 @@ pub type Missed = BTreeMap<RouteId, Option<SetId>>;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Told {
     /// A row of the group's table, whose attributes are worked out by the key that holds for it.
-    Row(Sent),
+    Row(SentPath),
     /// These octets.
     Octets(SetId),
 }
@@ -130,8 +133,10 @@ impl Group {
     /// A group without members that was told nothing.
     pub fn new(key: GroupKey) -> Self {
         let silent = key.is_silent();
-        let tables = key.families.iter().map(|family| GroupTable::new(*family, (!silent).then_some(0))).collect();
-        Self {
+        let fill = (!silent).then_some(0);
+        let tables = key.families.iter().map(|family| GroupTable::new(*family, fill, key.add_path.contains(family)));
+        let tables = tables.collect();
+        let mut group = Self {
             key,
             past: None,
             tables,
@@ -140,6 +145,14 @@ impl Group {
             lags: false,
             warned_next_hop: false,
             warned_length: false,
+        };
+        group.note_what_tables_look_at();
+        group
+    }
+
+    fn note_what_tables_look_at(&mut self) {
+        for table in &mut self.tables {
+            table.looks_at_all_paths = !self.silent && self.key.looks_at_all_paths(table.family);
         }
     }
 
@@ -156,6 +169,7 @@ impl Group {
         (self.warned_next_hop, self.warned_length) = (false, false);
         self.tables.iter_mut().for_each(GroupTable::review);
         self.past = Some(before);
+        self.note_what_tables_look_at();
     }
 
     /// Forgets the earlier key once no row is left that was told by it.
@@ -166,10 +180,18 @@ impl Group {
         }
     }
 
-    /// The key by which the row of `id` was told.
-    pub fn key_of(&self, table: usize, id: PrefixId) -> &GroupKey {
+    /// Tables whose members are sent a default route, or were, with their families.
+    pub fn families_with_default(&self) -> Vec<(usize, Family)> {
+        let keys = std::iter::once(&self.key).chain(&self.past);
+        let wanted: Vec<Family> = keys.flat_map(|key| &key.default_originate).copied().collect();
+        let tables = self.tables.iter().enumerate().map(|(index, table)| (index, table.family));
+        tables.filter(|(_, family)| wanted.contains(family) && family.is_plain_prefix()).collect()
+    }
+
+    /// The key by which a route was told.
+    pub fn key_of(&self, table: usize, route: RouteId) -> &GroupKey {
         match &self.past {
-            Some(past) if self.tables.get(table).is_some_and(|table| table.out.is_past(id)) => past,
+            Some(past) if self.tables.get(table).is_some_and(|table| table.is_past(route)) => past,
             _ => &self.key,
         }
     }
@@ -314,22 +336,28 @@ impl Group {
         self.tables.iter().filter(|table| table.family == family).map(|table| table.withheld).sum()
     }
 
-    /// What a member was last told about `id`.
-    pub fn told(&self, slot: Slot, table: usize, id: PrefixId) -> Option<Told> {
-        let member = self.members.iter().find(|member| member.slot == slot)?;
-        let lag = member.families.get(table)?.lag.as_ref();
-        if let Some(missed) = lag.and_then(|lag| lag.missed.get(&(id, PATH_ID))) {
-            return missed.map(Told::Octets);
+    /// What a member was last told about `id`, by our path identifiers.
+    pub fn told(&self, slot: Slot, table: usize, id: PrefixId) -> Vec<(PathId, Told)> {
+        let member = self.members.iter().find(|member| member.slot == slot);
+        let standing = member.and_then(|member| member.families.get(table));
+        let (Some(standing), Some(of)) = (standing, self.tables.get(table)) else { return Vec::new() };
+        let lag = standing.lag.as_ref();
+        let mut path_ids = if lag.is_none_or(|lag| lag.covers(id)) { of.path_ids(id) } else { Vec::new() };
+        if let Some(lag) = lag {
+            path_ids.extend(lag.missed.range((id, 0)..=(id, PathId::MAX)).map(|((_, path_id), _)| *path_id));
+            path_ids.sort_unstable();
+            path_ids.dedup();
         }
-        if lag.is_some_and(|lag| !lag.covers(id)) {
-            return None;
-        }
-        self.tables.get(table)?.row_for(slot, id).map(Told::Row)
+        let one = |path_id| match lag.and_then(|lag| lag.missed.get(&(id, path_id))) {
+            Some(missed) => missed.map(Told::Octets),
+            None => of.row_for(slot, (id, path_id)).map(Told::Row),
+        };
+        path_ids.into_iter().filter_map(|path_id| Some((path_id, one(path_id)?))).collect()
     }
 
     /// Whether the group's books name `id`.
     pub fn holds(&self, table: usize, id: PrefixId) -> bool {
-        let in_table = self.tables.get(table).is_some_and(|table| table.out.holds(id));
+        let in_table = self.tables.get(table).is_some_and(|table| table.holds(id));
         let missed = |lag: &Lag| names(&lag.missed, id);
         in_table
             || self.lags

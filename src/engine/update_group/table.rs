@@ -1,11 +1,29 @@
 //! The books of one update group in one family: what was told, to how many, and what is to be looked at.
+//!
+//! There are two kinds of books. Most groups are told one path per prefix: a row of `AdjRibOut`, which everybody has but
+//! the session that the path came from. That session may have been told another one instead (`seconds`, for clients of a
+//! route server). With ADD-PATH there are several rows per prefix (`AdjRibOutMany`), each for everybody but its source;
+//! `out` then holds the dirty marks only.
+
+use std::collections::BTreeMap;
 
 use crate::{
-    rib::{AdjRibOut, AttrStore, PrefixId, Sent},
-    types::Family,
+    rib::{AdjRibOut, AdjRibOutMany, AttrStore, PrefixId, Sent, SentPath},
+    types::{Family, PathId, Timestamp},
 };
 
-use super::super::sessions::Slot;
+use super::{super::sessions::Slot, PATH_ID, RouteId};
+
+/// Rows that have to do with one session.
+#[derive(Clone, Copy, Default, Debug)]
+struct Rows {
+    /// Those for everybody but it, since its path is what they tell.
+    left_out: u64,
+    /// Those for it alone.
+    alone: u64,
+    /// All that name it as a source.
+    source: u64,
+}
 
 /// What a group was told in one family.
 #[derive(Debug)]
@@ -14,10 +32,19 @@ pub struct GroupTable {
     pub family: Family,
     /// What was last told, and what is dirty.
     pub out: AdjRibOut,
-    /// Rows per source slot.
-    by_source: Vec<u64>,
+    /// What the source of a row was told instead of it; only where there is such a row.
+    seconds: BTreeMap<PrefixId, Sent>,
+    /// What was last told where several paths per prefix are sent.
+    many: Option<AdjRibOutMany>,
+    /// Whether changes of paths that are not best concern this table.
+    pub looks_at_all_paths: bool,
+    by_slot: Vec<Rows>,
     /// A walk over the Loc-RIB (the first one, or after a change of the key) goes on at this id; `None`: done.
     pub fill: Option<u32>,
+    /// Nothing is announced before this time; withdrawals are.
+    pub not_before: Timestamp,
+    /// Prefixes that are to be looked at again then.
+    held: Vec<PrefixId>,
     /// How often a route was held back because the members have no next hop or no message for it.
     pub withheld: u64,
     /// A member joined that End-of-RIB is due to once the first walk is done.
@@ -27,9 +54,22 @@ pub struct GroupTable {
 }
 
 impl GroupTable {
-    /// A table that was told nothing; `fill` as the field.
-    pub fn new(family: Family, fill: Option<u32>) -> Self {
-        Self { family, out: AdjRibOut::new(), by_source: Vec::new(), fill, withheld: 0, end_of_rib_due: true, clear: 0 }
+    /// A table that was told nothing; `fill` as the field, `add_path` whether several paths per prefix are sent.
+    pub fn new(family: Family, fill: Option<u32>, add_path: bool) -> Self {
+        Self {
+            family,
+            out: AdjRibOut::new(),
+            seconds: BTreeMap::new(),
+            many: add_path.then(AdjRibOutMany::default),
+            looks_at_all_paths: false,
+            by_slot: Vec::new(),
+            fill,
+            not_before: Timestamp::default(),
+            held: Vec::new(),
+            withheld: 0,
+            end_of_rib_due: true,
+            clear: 0,
+        }
     }
 
     /// A second table that was told the same.
@@ -40,79 +80,236 @@ impl GroupTable {
             next = self.out.scan(from, 1 << 16, &mut rows);
             rows.drain(..).for_each(|(_, sent)| attrs.retain(sent.set, 1));
         }
-        Self { out: self.out.clone(), by_source: self.by_source.clone(), ..*self }
+        self.seconds.values().for_each(|sent| attrs.retain(sent.set, 1));
+        if let Some(many) = &self.many {
+            let mut rows = Vec::new();
+            many.scan(0, u32::MAX, &mut rows);
+            rows.into_iter().for_each(|(_, _, row)| attrs.retain(row.sent.set, 1));
+        }
+        Self {
+            out: self.out.clone(),
+            seconds: self.seconds.clone(),
+            many: self.many.clone(),
+            by_slot: self.by_slot.clone(),
+            held: self.held.clone(),
+            ..*self
+        }
+    }
+
+    /// Whether several paths per prefix are sent.
+    pub fn sends_many(&self) -> bool {
+        self.many.is_some()
+    }
+
+    /// The books of several paths per prefix.
+    pub fn many(&self) -> Option<&AdjRibOutMany> {
+        self.many.as_ref()
     }
 
     /// Notes what is told now; returns what was told before, whose reference is the caller's.
     pub fn set_sent(&mut self, id: PrefixId, sent: Option<Sent>) -> Option<Sent> {
         let before = self.out.set_sent(id, sent);
         if let Some(before) = before {
-            *self.rows_of_mut(before.source) -= 1;
+            self.uncount(before.source);
         }
         if let Some(sent) = sent {
-            *self.rows_of_mut(sent.source) += 1;
+            self.count(sent.source);
         }
         before
     }
 
-    /// Rows whose route came from `slot`.
-    pub fn rows_of(&self, slot: Slot) -> u64 {
-        self.by_source.get(usize::from(slot)).copied().unwrap_or(0)
+    /// What the source of the row of `id` was told instead.
+    pub fn second(&self, id: PrefixId) -> Option<Sent> {
+        if self.seconds.is_empty() { None } else { self.seconds.get(&id).copied() }
     }
 
-    fn rows_of_mut(&mut self, slot: Slot) -> &mut u64 {
-        let at = usize::from(slot);
-        if at >= self.by_source.len() {
-            self.by_source.resize(at + 1, 0);
+    /// Notes what `to` alone, the source of the row, is told now; as `set_sent`. `before` is the source of the row when
+    /// the one before was told.
+    pub fn set_second(&mut self, id: PrefixId, before: Option<Slot>, sent: Option<(Slot, Sent)>) -> Option<Sent> {
+        let old = if self.seconds.is_empty() { None } else { self.seconds.remove(&id) };
+        if let (Some(old), Some(to)) = (old, before) {
+            self.rows_mut(to).alone -= 1;
+            self.rows_mut(old.source).source -= 1;
         }
-        &mut self.by_source[at]
+        if let Some((to, sent)) = sent {
+            self.seconds.insert(id, sent);
+            self.rows_mut(to).alone += 1;
+            self.rows_mut(sent.source).source += 1;
+        }
+        old
+    }
+
+    /// Notes what is told now under one identifier; as `set_sent`.
+    pub fn set_path(&mut self, (id, path_id): RouteId, row: Option<SentPath>) -> Option<SentPath> {
+        let before = self.many.as_mut()?.set_sent(id, path_id, row);
+        if let Some(before) = before {
+            self.uncount(before.sent.source);
+        }
+        if let Some(row) = row {
+            self.count(row.sent.source);
+        }
+        before
+    }
+
+    fn count(&mut self, source: Slot) {
+        let rows = self.rows_mut(source);
+        rows.left_out += 1;
+        rows.source += 1;
+    }
+
+    fn uncount(&mut self, source: Slot) {
+        let rows = self.rows_mut(source);
+        rows.left_out -= 1;
+        rows.source -= 1;
+    }
+
+    /// Rows whose route came from `slot`.
+    pub fn rows_of(&self, slot: Slot) -> u64 {
+        self.by_slot.get(usize::from(slot)).map_or(0, |rows| rows.source)
+    }
+
+    fn rows_mut(&mut self, slot: Slot) -> &mut Rows {
+        let at = usize::from(slot);
+        if at >= self.by_slot.len() {
+            self.by_slot.resize(at + 1, Rows::default());
+        }
+        &mut self.by_slot[at]
     }
 
     /// Routes that a member in step has.
     pub fn told_to(&self, slot: Slot) -> u64 {
-        self.out.len() - self.rows_of(slot)
+        let all = self.many.as_ref().map_or(self.out.len(), AdjRibOutMany::len);
+        let rows = self.by_slot.get(usize::from(slot)).copied().unwrap_or_default();
+        all - rows.left_out + rows.alone
     }
 
-    /// What a member in step has of `id`.
-    pub fn row_for(&self, slot: Slot, id: PrefixId) -> Option<Sent> {
-        self.out.sent(id).filter(|sent| sent.source != slot)
+    /// What a member in step has of a route.
+    pub fn row_for(&self, slot: Slot, (id, path_id): RouteId) -> Option<SentPath> {
+        if let Some(many) = &self.many {
+            return many.sent(id, path_id).filter(|row| row.sent.source != slot);
+        }
+        let row = self.out.sent(id)?;
+        let sent = if row.source == slot { self.second(id) } else { Some(row) };
+        sent.map(|sent| SentPath { sent, received: 0 })
+    }
+
+    /// What a member in step has of all ids from `from` on, `n` of them, and where to go on; `None` at the end.
+    pub fn rows_for(&self, slot: Slot, from: u32, n: u32, found: &mut Vec<(RouteId, SentPath)>) -> Option<u32> {
+        if let Some(many) = &self.many {
+            let mut rows = Vec::new();
+            let next = many.scan(from, n, &mut rows);
+            let others = rows.into_iter().filter(|(_, _, row)| row.sent.source != slot);
+            found.extend(others.map(|(id, path_id, row)| ((id, path_id), row)));
+            return next;
+        }
+        let mut rows = Vec::new();
+        let next = self.out.scan(from, n, &mut rows);
+        let ids = rows.into_iter().map(|(id, _)| (id, PATH_ID));
+        found.extend(ids.filter_map(|route| Some((route, self.row_for(slot, route)?))));
+        next
+    }
+
+    /// The routes told of `id`, by our path identifiers.
+    pub fn path_ids(&self, id: PrefixId) -> Vec<PathId> {
+        match &self.many {
+            Some(many) => many.of(id).map(|(path_id, _)| path_id).collect(),
+            None => vec![PATH_ID],
+        }
+    }
+
+    /// Whether a route was last told under the key before this one.
+    pub fn is_past(&self, (id, path_id): RouteId) -> bool {
+        match &self.many {
+            Some(many) => many.is_past(id, path_id),
+            None => self.out.is_past(id),
+        }
+    }
+
+    /// Whether there is anything about `id`: told, or about to be looked at.
+    pub fn holds(&self, id: PrefixId) -> bool {
+        self.out.holds(id) || self.many.as_ref().is_some_and(|many| many.holds(id))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.out.is_empty() && self.many.as_ref().is_none_or(AdjRibOutMany::is_empty)
     }
 
     /// Whether there is nothing to send to members in step.
     pub fn is_at_rest(&self) -> bool {
-        self.fill.is_none() && self.out.dirty_len() == 0 && !self.end_of_rib_due
+        self.is_done() && !self.end_of_rib_due
     }
 
     /// Whether all that was to be looked at was looked at.
     pub fn is_done(&self) -> bool {
-        self.fill.is_none() && self.out.dirty_len() == 0
+        self.fill.is_none() && self.out.dirty_len() == 0 && self.held.is_empty()
+    }
+
+    /// Whether announcements wait.
+    pub fn waits(&self, now: Timestamp) -> bool {
+        now < self.not_before
+    }
+
+    /// Keeps a prefix until announcements may go.
+    pub fn hold(&mut self, id: PrefixId) {
+        self.held.push(id);
+    }
+
+    /// Until when something is held back.
+    pub fn held_until(&self) -> Option<Timestamp> {
+        (!self.held.is_empty()).then_some(self.not_before)
+    }
+
+    /// Marks what was held back as dirty once announcements may go.
+    pub fn release_held(&mut self, now: Timestamp) {
+        if !self.waits(now) {
+            self.held.drain(..).for_each(|id| self.out.mark_dirty(id));
+        }
     }
 
     /// Whether nothing was ever told and the first walk has not begun: a newcomer is in step at once.
     pub fn is_untouched(&self) -> bool {
-        self.fill == Some(0) && self.out.is_empty()
+        self.fill == Some(0) && self.is_empty()
     }
 
     /// Everything is to be compared with what was told, under other rules than it was told under.
     pub fn review(&mut self) {
         self.out.turn_era();
+        if let Some(many) = &mut self.many {
+            many.turn_era();
+        }
         self.fill = Some(0);
     }
 
-    /// Clears about `limit` rows and gives their references back; the ids whose books were touched. None: it is empty.
+    /// Clears about `limit` rows and gives their references back; the ids whose books were touched. `None`: it is empty.
     pub fn clear_some(&mut self, limit: usize, attrs: &mut AttrStore) -> Option<Vec<PrefixId>> {
         let mut ids = Vec::new();
         self.out.take_dirty(limit, &mut ids);
         if !ids.is_empty() {
             return Some(ids);
         }
-        let mut rows = Vec::new();
-        let next = self.out.scan(self.clear, u32::try_from(limit).unwrap_or(u32::MAX), &mut rows);
-        for (id, sent) in rows {
-            self.set_sent(id, None);
-            attrs.release(sent.set);
-            ids.push(id);
-        }
+        let count = u32::try_from(limit).unwrap_or(u32::MAX);
+        let next = if self.many.is_some() {
+            let mut rows = Vec::new();
+            let next = self.many.as_ref().and_then(|many| many.scan(self.clear, count, &mut rows));
+            for (id, path_id, row) in rows {
+                self.set_path((id, path_id), None);
+                attrs.release(row.sent.set);
+                ids.push(id);
+            }
+            next
+        } else {
+            let mut rows = Vec::new();
+            let next = self.out.scan(self.clear, count, &mut rows);
+            for (id, sent) in rows {
+                if let Some(second) = self.set_second(id, Some(sent.source), None) {
+                    attrs.release(second.set);
+                }
+                self.set_sent(id, None);
+                attrs.release(sent.set);
+                ids.push(id);
+            }
+            next
+        };
         self.clear = next.unwrap_or(u32::MAX);
         (next.is_some() || !ids.is_empty()).then_some(ids)
     }

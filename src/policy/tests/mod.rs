@@ -1,7 +1,10 @@
 //! Tests of policies as operators see them: what a chain of statements says about routes. The language of the tests is
 //! here; `matches` and `actions` have a row for each match and action, `oracle` compares the fast road with a slow one.
 
+mod actions;
 mod chain;
+mod matches;
+mod oracle;
 
 use std::sync::Arc;
 

@@ -190,7 +190,7 @@ impl Decision<'_> {
     pub fn value(&self, step: Step, path: &Path) -> Option<String> {
         let c = &self.candidate(path);
         Some(match step {
-            Step::LlgrStale | Step::LocalOrigin => return None,
+            Step::LlgrStale | Step::LocalOrigin | Step::External => return None,
             Step::Weight => self.weight(c).to_string(),
             Step::LocalPref => self.local_pref(c).to_string(),
             Step::Aigp => match self.aigp(c) {
@@ -200,12 +200,6 @@ impl Decision<'_> {
             Step::PathLength => self.path_length(c).to_string(),
             Step::Origin => Origin::from_code(c.facts.origin_code()).map_or("none", Origin::name).to_owned(),
             Step::Med => self.med(c).to_string(),
-            Step::External => match c.session.source {
-                Source::Local => "local".to_owned(),
-                Source::External => "external".to_owned(),
-                Source::Internal => "internal".to_owned(),
-                Source::Confederation => "confederation".to_owned(),
-            },
             Step::IgpCost => self.step_cost(c).to_string(),
             Step::Older => Timestamp::from_secs(c.path.received_secs.into()).to_string(),
             Step::RouterId => self.router_id(c).to_string(),

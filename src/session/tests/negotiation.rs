@@ -205,7 +205,9 @@ fn roles_are_matched_and_kept() {
         assert_eq!(agreed(&settings, vec![Capability::Role(theirs as u8)]).local_role, Some(ours));
     }
     let lenient = PeerSettings { local_role: Some(Role::Peer), ..settings() };
-    assert_eq!(agreed(&lenient, vec![]).local_role, None, "not told, not matched");
+    // RFC 9234 §4.2: without the neighbour's word "the locally configured BGP Role is used".
+    assert_eq!(agreed(&lenient, vec![]).local_role, Some(Role::Peer));
+    assert!(agreed(&lenient, vec![]).describe().contains(&"role peer (the neighbour tells none)".to_owned()));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use ribwatch::{
     types::{Family, PeerKind},
     view::{Answer, LocalRoute, Nlri, Query, Refusal, Table},
     wire::bgp::{
-        attribute::{AttrSet, AttrSetBuilder},
+        attribute::{AttrSet, AttrSetBuilder, code},
         batch::UpdateBatch,
         nlri::{TypedNlri, wire_form},
         update::{DecodeContext, decode_update},
@@ -82,23 +82,8 @@ fn a_mac_address_that_moves_replaces_its_route_and_is_relayed_whole() {
         [&[2, 33][..], &rd, &[esi; 10], &[0, 0, 0, 0, 48, 0, 0, 0x5e, 0, 0x53, 1, 0, 0, label, 1]].concat()
     };
     let attrs = path("64496").octets(Family::EVPN, "192.0.2.1".parse().unwrap());
-    // UPDATEs as a neighbour writes them, read by the real decoder.
     let announce = |lab: &mut Lab, nlri: &[u8]| {
-        let mut value = AttrSet::new(&attrs).get(14).unwrap().to_vec();
-        value.push(0);
-        value.extend_from_slice(nlri);
-        let mut set = AttrSetBuilder::from_set(AttrSet::new(&attrs));
-        let attributes = set.raw(0x80, 14, &value).finish();
-        let len = 23 + attributes.len();
-        let mut message = vec![0xff; 16];
-        message.extend_from_slice(&(len as u16).to_be_bytes());
-        message.extend_from_slice(&[2, 0, 0]);
-        message.extend_from_slice(&(attributes.len() as u16).to_be_bytes());
-        message.extend_from_slice(&attributes);
-        let mut batch = UpdateBatch::new();
-        let context = DecodeContext::new(PeerKind::External);
-        decode_update(&message, &context, &mut batch, &mut Vec::new()).unwrap();
-        lab.apply(a, &batch);
+        lab.apply(a, &received(Family::EVPN, &attrs, nlri));
         lab.settle();
     };
     announce(&mut lab, &route(0, 100));
@@ -107,4 +92,59 @@ fn a_mac_address_that_moves_replaces_its_route_and_is_relayed_whole() {
     let [row] = &told[..] else { panic!("one route, not {told:?}") };
     let Nlri::Opaque(key) = &row.nlri else { panic!("{row:?}") };
     assert_eq!(wire_form(Family::EVPN, key, &row.labels), route(7, 200));
+}
+
+/// An UPDATE as a neighbour writes it, read by the real decoder.
+fn received(family: Family, attrs: &[u8], nlri: &[u8]) -> UpdateBatch {
+    let attrs = AttrSet::new(attrs);
+    let mut reach = attrs.get(code::MP_REACH).expect("a next hop").to_vec();
+    reach.push(0);
+    reach.extend_from_slice(nlri);
+    let attributes = AttrSetBuilder::from_set(attrs).raw(0x80, code::MP_REACH, &reach).finish();
+    let len = u16::try_from(23 + attributes.len()).expect("a message");
+    let mut message = vec![0xff; 16];
+    message.extend_from_slice(&len.to_be_bytes());
+    message.extend_from_slice(&[2, 0, 0]);
+    message.extend_from_slice(&(len - 23).to_be_bytes());
+    message.extend_from_slice(&attributes);
+    let mut batch = UpdateBatch::new();
+    decode_update(&message, &DecodeContext::new(PeerKind::External), &mut batch, &mut Vec::new()).expect("good");
+    assert!(batch.iter().any(|item| item.family == family));
+    batch
+}
+
+/// What is shown by type and otherwise not looked at goes on octet for octet, and the typed view agrees with it.
+#[test]
+fn every_family_is_relayed_as_it_came() {
+    let rd = [0, 0, 0xfb, 0xf4, 0, 0, 0, 1];
+    let node = [&[0, 1, 0, 21, 2][..], &[0; 8], &[1, 0, 0, 8, 2, 0, 0, 4, 0, 0, 0xfb, 0xf4]].concat();
+    let rows: [(Family, Vec<u8>, &str); 8] = [
+        (Family::IPV4_LABELED, vec![48, 0, 6, 0x41, 203, 0, 113], "203.0.113.0/24"),
+        (Family::VPNV6, [&[120, 0, 6, 0x41][..], &rd, &[0x20, 1, 0xd, 0xb8]].concat(), "64500:1:2001:db8::/32"),
+        (Family::IPV4_FLOWSPEC, vec![8, 1, 24, 203, 0, 113, 3, 0x81, 6], "dst 203.0.113.0/24; proto =6"),
+        // A component that nobody knows (RFC 8955 §4.2) is no reason to hold the filter back from those who may.
+        (Family::IPV4_FLOWSPEC, vec![3, 99, 0x81, 6], "[ipv4-flowspec 03638106]"),
+        (Family::VPNV4_FLOWSPEC, [&[13][..], &rd, &[1, 24, 203, 0, 113]].concat(), "rd 64500:1; dst 203.0.113.0/24"),
+        (Family::RTC, vec![96, 0, 0, 0xfb, 0xf0, 0, 2, 0xfb, 0xf1, 0, 0, 0, 100], "[rtc 64496 rt:64497:100]"),
+        (Family::BGP_LS, node, "[bgp-ls node isis-l2 0 local {as 64500}]"),
+        (
+            Family::IPV4_SR_POLICY,
+            vec![96, 0, 0, 0, 1, 0, 0, 0, 9, 192, 0, 2, 1],
+            "[sr-policy 1 color 9 endpoint 192.0.2.1]",
+        ),
+    ];
+    for (family, nlri, text) in rows {
+        let mut lab = Lab::new();
+        let (a, b) = (lab.peer(external(64496).families(&[family])), lab.peer(external(64497).families(&[family])));
+        let next_hop = if family.afi == 2 { "2001:db8::1" } else { "192.0.2.1" };
+        let attrs = path("64496").octets(family, next_hop.parse().unwrap());
+        lab.apply(a, &received(family, &attrs, &nlri));
+        lab.settle();
+        let told = lab.table(Table::AdjOut, Some(b));
+        let [row] = &told.rows[..] else { panic!("{family}: {told:?}") };
+        let Nlri::Opaque(key) = &row.nlri else { panic!("{row:?}") };
+        assert_eq!(row.nlri.display(family), text);
+        assert_eq!(wire_form(family, key, &row.labels), nlri, "{family}");
+        assert_eq!(told.attrs(row).next_hop().unwrap().global.to_string(), next_hop, "{family}: it stays");
+    }
 }

@@ -4,9 +4,15 @@
 //! | trap | clause | story |
 //! |---|---|---|
 //! | MED is compared inside one neighbouring AS, in any order of arrival | RFC 4271 §9.1.2.2 c | `med_compares_inside_one_neighbouring_as_only_and_the_order_of_arrival_does_not_matter` |
+//! | a path with a lower MED gives back what it took | RFC 4271 §9.1.2.2 c | `a_path_with_a_lower_med_gives_back_what_it_took_when_it_goes` |
+//! | MED of our own routes | RFC 4271 §9.1.2.2 c | `med_of_our_own_routes_compares_as_of_one_as` |
+//! | the neighbouring AS behind a confederation | RFC 5065 §5.3 | `through_a_confederation_the_neighbour_is_the_first_as_outside` |
+//! | oscillation | RFC 3345 | `the_oscillation_of_rfc_3345_settles_for_a_router_that_sees_all_paths` |
 //! | a replacement with our AS in its path takes the old route away | RFC 4271 §9.1.2 | `a_replacement_that_is_not_eligible_takes_the_old_route_away` |
 //! | so does one that was reflected in a circle | RFC 4456 §8 | `a_replacement_that_was_reflected_in_a_circle_takes_the_old_route_away` |
 //! | so does one that is malformed | RFC 7606 §2 | `a_replacement_that_is_malformed_takes_the_old_route_away` |
+//! | so does one that policy rejects | RFC 4271 §9.1.1 | `a_replacement_that_policy_rejects_takes_the_old_route_away` |
+//! | so does one that leaks | RFC 9234 §5 | `a_replacement_that_leaks_takes_the_old_route_away` |
 //! | and the next best one takes over at once | RFC 4271 §9.1.2 | `when_a_replacement_is_no_good_the_next_best_route_takes_over` |
 //! | a collision is decided on the OPEN, by identifier | RFC 4271 §6.8 | `the_connection_of_the_greater_identifier_stays_whichever_open_comes_first` |
 //! | a late attempt does not end what is nearly up | RFC 4271 §6.8 | `an_attempt_that_succeeds_late_is_dropped_before_its_open` |
@@ -52,8 +58,8 @@
 //! | unknown transitive: kept raw, Partial, low flag bits zero, a part of what makes routes differ | RFC 4271 §5 | `an_unknown_attribute_travels_raw_and_tells_routes_apart` |
 //! | every malformed message costs as little as the RFC allows | RFC 7606 | `every_malformed_message_costs_a_live_session_exactly_what_the_rfcs_ask` |
 //!
-//! Not here yet, because the feature is not: ADD-PATH towards neighbours, retention over restarts and LLGR, OTC,
-//! reflection, confederations, policy, origin validation.
+//! Not here yet, because the feature is not: ADD-PATH towards neighbours, retention over restarts and LLGR, what goes
+//! out by reflection and confederations, origin validation.
 
 mod paths;
 mod replacements;

@@ -2,10 +2,13 @@
 //! §3.1: an announcement replaces what was announced before). Speakers that drop the new one at the door go on
 //! sending traffic where nobody wants it.
 
-use ribwatch::view::Table;
+use ribwatch::{engine::Input, types::Role, view::Table};
 
 use super::{attribute, mandatory, update};
-use crate::lab::{Lab, Who, external, internal, path};
+use crate::{
+    lab::{Lab, Who, external, internal, path},
+    policies,
+};
 
 const PREFIX: &str = "203.0.113.0/24";
 const NLRI: &[u8] = &[24, 203, 0, 113];
@@ -47,6 +50,43 @@ fn a_replacement_that_is_malformed_takes_the_old_route_away() {
     lab.receives(inside, &update(&[], &mandatory(&[64501]), NLRI));
     lab.settle();
     assert_eq!(lab.told(outside, PREFIX).unwrap().as_path().to_string(), "64512 64501", "the session goes on");
+}
+
+#[test]
+fn a_replacement_that_policy_rejects_takes_the_old_route_away() {
+    // RFC 4271 §9.1.1: what policy excludes is no candidate; what it replaced is gone all the same (§3.1).
+    let mut lab = Lab::new();
+    lab.handle(Input::Policies(policies::library(vec![policies::without_path("no-64666", "_64666_")])));
+    let (a, b) = (lab.peer(external(64496).import(&["no-64666"])), lab.peer(external(64497)));
+    lab.announces(a, PREFIX, path("64496 64500"));
+    lab.settle();
+    assert!(lab.told(b, PREFIX).is_some());
+    lab.announces(a, PREFIX, path("64496 64666 64500"));
+    lab.settle();
+    assert_eq!(lab.best(PREFIX), None);
+    assert!(lab.told(b, PREFIX).is_none(), "withdrawn");
+    let kept = lab.table(Table::AdjIn, Some(a));
+    assert_eq!(kept.rows.len(), 1, "what was said is kept");
+    assert!(kept.rows[0].rejected_by.as_deref().is_some_and(|by| by.contains("no-64666")), "and who rejected it");
+}
+
+#[test]
+fn a_replacement_that_leaks_takes_the_old_route_away() {
+    // RFC 9234 §5: OTC on a route from a customer is a leak, and the route is not eligible.
+    let mut lab = Lab::new();
+    let mut customer = external(64496);
+    customer.negotiated.local_role = Some(Role::Provider);
+    let (a, b) = (lab.peer(customer), lab.peer(external(64497)));
+    lab.announces(a, PREFIX, path("64496 64500"));
+    lab.settle();
+    assert!(lab.told(b, PREFIX).is_some());
+    lab.announces(a, PREFIX, path("64496 64500").raw(0xc0, 35, &64500_u32.to_be_bytes()));
+    lab.settle();
+    assert_eq!(lab.best(PREFIX), None);
+    assert!(lab.told(b, PREFIX).is_none(), "withdrawn");
+    lab.announces(a, PREFIX, path("64496 64500"));
+    lab.settle();
+    assert!(lab.told(b, PREFIX).is_some(), "a route without OTC is welcome again");
 }
 
 #[test]

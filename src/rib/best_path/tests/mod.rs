@@ -20,6 +20,8 @@ struct Said {
     llgr_stale: bool,
     unusable: bool,
     weight: u16,
+    /// Weight that import policy gave this path.
+    set_weight: Option<u16>,
     local_pref: Option<u32>,
     source: Source,
     aigp: Option<u8>,
@@ -56,6 +58,7 @@ fn plain() -> Said {
         llgr_stale: false,
         unusable: false,
         weight: 0,
+        set_weight: None,
         local_pref: None,
         source: Source::External,
         aigp: None,
@@ -98,9 +101,14 @@ impl Net {
                 weight: said.weight,
                 usable: true,
             });
+            let octets = octets(said);
+            let mut set = net.attrs.intern(AttrSet::new(&octets));
+            if said.set_weight.is_some() {
+                set = net.attrs.derive(set, AttrSet::new(&octets), said.set_weight);
+            }
             let flags = |on, flag| if on { flag } else { PathFlags::default() };
             net.paths.push(Path {
-                set: net.attrs.intern(AttrSet::new(&octets(said))),
+                set,
                 received_secs: said.received,
                 path_id: said.path_id,
                 session,

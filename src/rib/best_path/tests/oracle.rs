@@ -65,7 +65,7 @@ fn eliminate(said: &[Said], knobs: &Knobs, routes: &Routes<'_>) -> (Vec<usize>, 
     let mut left: Vec<usize> = (0..said.len()).filter(|&i| !said[i].unusable && routes.reachable(&said[i])).collect();
     // 1: long-lived stale last. 2: weight. 3: LOCAL_PREF. 5: local.
     keep_lowest(&mut left, |i| said[i].llgr_stale);
-    keep_lowest(&mut left, |i| u16::MAX - said[i].weight);
+    keep_lowest(&mut left, |i| u16::MAX - said[i].set_weight.unwrap_or(said[i].weight));
     keep_lowest(&mut left, |i| u32::MAX - said[i].local_pref.unwrap_or(knobs.default_local_pref));
     keep_lowest(&mut left, |i| said[i].source != Source::Local);
     // 6: AIGP and the cost of getting there; one that has it beats one that has not.

@@ -84,7 +84,7 @@ fn said() -> impl Strategy<Value = Said> {
         prop_oneof![12 => Just(None), 1 => (0u8..2).prop_map(Some)],
         as_path(),
         few(0),
-        prop_oneof![9 => Just(0u16), 1 => Just(1)],
+        (prop_oneof![9 => Just(0u16), 1 => Just(1)], prop::option::weighted(0.1, 0u16..2)),
     );
     let second = (
         prop_oneof![4 => (0u32..3).prop_map(Some), 3 => Just(None), 1 => Just(Some(u32::MAX))],
@@ -97,13 +97,14 @@ fn said() -> impl Strategy<Value = Said> {
         (0u32..3, 64496u32..64498),
     );
     (first, second).prop_map(|(first, second)| {
-        let (llgr_stale, unusable, local_pref, source, aigp, as_path, origin, weight) = first;
+        let (llgr_stale, unusable, local_pref, source, aigp, as_path, origin, (weight, set_weight)) = first;
         let (med, router_id, originator_id, clusters, address, path_id, next_hop, (received, asn)) = second;
         let (address, origin) = (neighbor(address), origin as u8);
         Said {
             llgr_stale,
             unusable,
             weight,
+            set_weight,
             local_pref,
             source,
             aigp,
@@ -120,6 +121,34 @@ fn said() -> impl Strategy<Value = Said> {
             path_id,
         }
     })
+}
+
+/// Paths that differ late: level up to MED but for a few, so that MED and the multipath sets have much to decide.
+fn level() -> impl Strategy<Value = Said> {
+    let path = prop_oneof![
+        4 => (64496u32..64498, 64500u32..64502).prop_map(|(first, last)| sequence(&[first, last])),
+        1 => (64512u32..64514).prop_map(|member| vec![(CONFED_SEQUENCE, vec![member]), (SEQUENCE, vec![64496, 64500])]),
+    ];
+    let source =
+        prop_oneof![6 => Just(Source::External), 2 => Just(Source::Internal), 1 => Just(Source::Confederation)];
+    let med = prop_oneof![Just(None), Just(Some(0)), Just(Some(1))];
+    (path, source, med, 0u8..4, 1u32..3, 0usize..2, 1u8..4).prop_map(
+        |(as_path, source, med, next_hop, router_id, clusters, address)| Said {
+            as_path,
+            source,
+            med,
+            next_hop,
+            router_id,
+            clusters,
+            address: neighbor(address),
+            ..plain()
+        },
+    )
+}
+
+/// So many paths of either kind.
+fn paths(count: impl Into<prop::collection::SizeRange> + Clone) -> impl Strategy<Value = Vec<Said>> {
+    prop_oneof![prop::collection::vec(said(), count.clone()), prop::collection::vec(level(), count)]
 }
 
 /// Makes no two of them alike in address and path id: between such, the number of the session decides, and that
@@ -140,7 +169,7 @@ proptest! {
 
     #[test]
     fn every_permutation_gives_the_oracles_winner_and_one_ranking(
-        said in prop::collection::vec(said(), 2..=6),
+        said in paths(2..=6),
         knobs in knobs(),
     ) {
         let said = unlike(said);
@@ -171,8 +200,8 @@ proptest! {
     /// Each arrival, replacement and departure in turn; the engine decides after every one.
     #[test]
     fn every_order_of_inserts_replacements_and_removals_ends_with_the_oracles_winner(
-        said in prop::collection::vec(said(), 2..=6),
-        others in prop::collection::vec(said(), 6),
+        said in paths(2..=6),
+        others in paths(6),
         fate in prop::collection::vec(0u8..3, 6),
         knobs in knobs(),
     ) {
@@ -214,7 +243,7 @@ proptest! {
 
     #[test]
     fn deciding_step_by_step_gives_what_deciding_at_once_gives(
-        said in prop::collection::vec(said(), 1..9),
+        said in paths(1..9),
         moves in prop::collection::vec((0usize..9, prop::option::weighted(0.7, 0usize..9)), 1..60),
         knobs in knobs(),
     ) {
@@ -234,7 +263,7 @@ proptest! {
     }
 
     #[test]
-    fn no_two_paths_are_level(said in prop::collection::vec(said(), 2..6), knobs in knobs()) {
+    fn no_two_paths_are_level(said in paths(2..6), knobs in knobs()) {
         let net = Net::with(&said, knobs);
         let all: Vec<_> = net.paths.iter().map(|path| net.decision().candidate(path)).collect();
         for (i, a) in all.iter().enumerate() {

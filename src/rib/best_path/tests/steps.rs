@@ -26,6 +26,8 @@ fn each_step_decides_and_says_so() {
         (LlgrStale, |_| (), |b| (b.llgr_stale, b.local_pref) = (true, Some(200)), ["", ""]),
         (LlgrStale, |_| (), |b| (b.llgr_stale, b.weight) = (true, 9), ["", ""]),
         (Weight, |a| a.weight = 1, |b| b.local_pref = Some(200), ["0", "1"]),
+        (Weight, |a| a.set_weight = Some(2), |b| b.weight = 1, ["1", "2"]), // policy speaks before the neighbour
+        (Weight, |a| a.weight = 1, |b| (b.weight, b.set_weight) = (9, Some(0)), ["0", "1"]),
         (LocalPref, |a| a.as_path = sequence(&[64496; 9]), |b| b.local_pref = Some(99), ["99", "100"]),
         (LocalPref, |a| a.local_pref = Some(101), |b| b.source = Source::Local, ["100", "101"]),
         (LocalOrigin, |a| (a.source, a.origin) = (Source::Local, 2), |b| b.aigp = Some(0), ["", ""]),
@@ -35,13 +37,13 @@ fn each_step_decides_and_says_so() {
         (Origin, |a| a.med = Some(9), |b| b.origin = 1, ["egp", "igp"]),
         (Med, |a| (a.source, a.med) = (Source::Internal, Some(1)), |b| b.med = Some(2), ["2", "1"]),
         (Med, |a| a.router_id = 99, |b| b.med = Some(1), ["1", "0"]), // absent is 0
-        (External, |a| a.router_id = 99, |b| b.source = Source::Internal, ["internal", "external"]),
-        (External, |a| a.router_id = 99, |b| b.source = Source::Confederation, ["confederation", "external"]),
+        (External, |a| a.router_id = 99, |b| b.source = Source::Internal, ["", ""]),
+        (External, |a| a.router_id = 99, |b| b.source = Source::Confederation, ["", ""]),
         (
             External,
             |a| (a.router_id, a.med) = (99, Some(9)),
             |b| (b.source, b.as_path) = (Source::Internal, sequence(&[64497, 64500])),
-            ["internal", "external"],
+            ["", ""],
         ),
         // RFC 5065 §5.3 (4): a confederation neighbour is internal, so nothing is external here.
         (

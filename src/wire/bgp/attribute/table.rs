@@ -155,7 +155,7 @@ static ROWS: &[Row] = &[
     row_of(code::AS_PATH, "AS_PATH", WellKnown, Anyone, (WITHDRAW, "RFC 7606 §7.2"), as_path),
     row_of(code::NEXT_HOP, "NEXT_HOP", WellKnown, Anyone, (WITHDRAW, "RFC 7606 §7.3"), four_octets),
     row_of(code::MED, "MULTI_EXIT_DISC", NonTransitive, Anyone, (WITHDRAW, "RFC 7606 §7.4"), four_octets),
-    row_of(code::LOCAL_PREF, "LOCAL_PREF", WellKnown, Internal(never, "RFC 7606 §7.5"), (WITHDRAW, "RFC 7606 §7.5"), four_octets),
+    row_of(code::LOCAL_PREF, "LOCAL_PREF", WellKnown, Internal(between_members, "RFC 7606 §7.5"), (WITHDRAW, "RFC 7606 §7.5"), four_octets),
     with_flags(row_of(code::ATOMIC_AGGREGATE, "ATOMIC_AGGREGATE", WellKnown, Anyone, (DISCARD, "RFC 7606 §7.6"), empty), FLAGS_DISCARD),
     with_flags(row_of(code::AGGREGATOR, "AGGREGATOR", Transitive, Anyone, (DISCARD, "RFC 7606 §7.7"), aggregator), FLAGS_DISCARD),
     row_of(code::COMMUNITIES, "COMMUNITIES", Transitive, Anyone, (WITHDRAW, "RFC 7606 §7.8"), list_of::<4>),
@@ -326,8 +326,14 @@ fn tlvs_2_2(value: &[u8], _: &DecodeContext) -> Result<(), Problem> {
     tlvs::<2>(value, |_, _| true)
 }
 
+/// RFC 5065 §5.2: members of a confederation tell each other LOCAL_PREF.
+fn between_members(rules: &Rules) -> bool {
+    rules.confederation
+}
+
+/// Inside a confederation it needs no permission (RFC 7311 §3.3).
 fn aigp_allowed(rules: &Rules) -> bool {
-    rules.aigp_external
+    rules.aigp_external || rules.confederation
 }
 
 /// RFC 7311 §3: the length covers type and length; type 1 is eleven octets.

@@ -427,6 +427,10 @@ fn rules_change_what_they_say_and_nothing_else() {
     // RFC 5065 §5.
     let confed = path(&[3, 1, 0, 0, 0xfc, 0]);
     assert_eq!(outcome(&confed, rules(Rules { confederation: true, ..Rules::default() })), Ok(Outcome::Ok));
+    // RFC 5065 §5.2: LOCAL_PREF passes between members.
+    let local_pref = with(&[0x40, 5, 4, 0, 0, 0, 100]);
+    assert_eq!(outcome(&local_pref, rules(Rules::default())), Ok(Outcome::Discard));
+    assert_eq!(outcome(&local_pref, rules(Rules { confederation: true, ..Rules::default() })), Ok(Outcome::Ok));
     // RFC 4271 §6.3 to the letter: 3/2 with the attribute as data.
     let unknown = attribute(0x40, 200, b"hello");
     let fault = outcome(&with(&unknown), rules(Rules::strict())).unwrap_err();

@@ -5,10 +5,13 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     types::{Asn, PathId, Prefix, RouterId},
-    wire::bgp::{
-        attribute::{AttrSetBuilder, NextHop, Origin, code},
-        community::{Community, ExtCommunity, LargeCommunity},
-        frame,
+    wire::{
+        bgp::{
+            attribute::{AttrSetBuilder, NextHop, Origin, code},
+            community::{Community, ExtCommunity, LargeCommunity},
+            frame, nlri,
+        },
+        cursor::Reader,
     },
 };
 
@@ -147,7 +150,14 @@ fn any_routes() -> impl Strategy<Value = Routes> {
         .prop_map(|routes| {
             let opaque = routes
                 .into_iter()
-                .map(|(id, kind, rest)| (id, [vec![kind, u8::try_from(rest.len()).unwrap()], rest].concat(), vec![]));
+                .map(|(id, kind, rest)| (id, [vec![kind, u8::try_from(rest.len()).unwrap()], rest].concat()))
+                .map(|(id, nlri)| {
+                    // What identifies the route, and what stands beside it.
+                    let mut frame = Vec::new();
+                    nlri::append(Family::EVPN, false, Reader::new(&nlri), &mut frame);
+                    let (_, key, aside) = nlri::OpaqueIter::new(&frame).next().unwrap();
+                    (id, key.to_vec(), aside.to_vec())
+                });
             Routes { family: Family::EVPN, prefixes: vec![], opaque: opaque.collect() }
         });
     let vpn = prop::collection::vec((any::<u32>(), any::<[u8; 8]>(), any::<[u8; 3]>(), any::<[u8; 3]>()), 1..20)

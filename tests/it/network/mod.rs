@@ -1,6 +1,6 @@
 //! Twenty routers in virtual time: real sessions over wires that delay, cut and break, a real engine behind each, a
 //! random topology of ASes with a full mesh inside each. Sessions flap, wires go silent, routers die and come back,
-//! routes come and go. After each settling what every router holds from a neighbour is what that neighbour says that
+//! routes come and go, policies change under living sessions. After each settling what every router holds from a neighbour is what that neighbour says that
 //! it told it, octet by octet, and no packet would run in a circle.
 //!
 //! A run is a function of its seed: the same seed gives the same messages at the same times and the same tables.
@@ -8,24 +8,29 @@
 //! model in `simulation`; here it is whether many of them agree.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
     time::Duration,
 };
 
 use ribwatch::{
     engine::{self, Action, BatchProgress, Engine, EngineSettings, SEND_QUEUE_HIGH},
+    policy::Library,
     session::Input,
     types::{Asn, Family, PathId, PeerId, PeerKind, Prefix, RouterId, Timestamp},
     view::{LocalRoute, Nlri, Query, RouteQuery, Table},
-    wire::bgp::attribute::AttrSet,
+    wire::bgp::community::Community,
 };
 
 use crate::{
     lab::{p, path},
     net::{End, Happening, Net, secs, speaker},
+    policies,
     simulation::Dice,
 };
+
+mod checks;
 
 const V4: Family = Family::IPV4_UNICAST;
 const ROUTERS: usize = 20;
@@ -37,6 +42,8 @@ struct Router {
     asn: u32,
     engine: Engine,
     originated: BTreeMap<Prefix, Vec<u8>>,
+    /// Which of its policies hold: the same names mean something else each time.
+    edition: u32,
 }
 
 /// One router's side of a link.
@@ -83,7 +90,7 @@ impl Network {
         while routers.len() < ROUTERS {
             for _ in 0..(1 + dice.roll(4)).min(ROUTERS - routers.len()) {
                 let engine = fresh_engine(asn, routers.len());
-                routers.push(Router { asn, engine, originated: BTreeMap::new() });
+                routers.push(Router { asn, engine, originated: BTreeMap::new(), edition: 0 });
             }
             asn += 1;
         }
@@ -92,6 +99,9 @@ impl Network {
         let mut network =
             Self { dice, net, routers, sides: Vec::new(), prefixes, busy_at, open: seed.is_multiple_of(2) };
         network.wire();
+        for router in 0..ROUTERS {
+            network.change_policies(router);
+        }
         network.net.start();
         network
     }
@@ -148,10 +158,44 @@ impl Network {
         }
     }
 
-    /// Inside an AS nothing is filtered: that would be a hole, not a policy.
-    fn policy(&mut self, external: bool) -> Vec<std::sync::Arc<str>> {
-        let reject = external && !self.open && self.dice.roll(6) == 0;
-        vec![if reject { "reject-all".into() } else { "accept-all".into() }]
+    /// Inside an AS nothing is filtered: that would be a hole, not a policy. LOCAL_PREF is left alone: preferences that
+    /// contradict each other need not settle at all (RFC 4264).
+    fn policy(&mut self, external: bool) -> Vec<Arc<str>> {
+        let names: &[&str] = match (external, self.open) {
+            (false, _) => &["accept-all"],
+            (true, true) => &["accept-all", "accept-all", "mark"],
+            (true, false) => &["accept-all", "accept-all", "mark", "some", "reject-all"],
+        };
+        vec![names[self.dice.roll(names.len())].into()]
+    }
+
+    /// Other policies under the same names; sessions live on.
+    fn change_policies(&mut self, router: usize) {
+        self.routers[router].edition += 1;
+        let library = library(router, self.routers[router].edition);
+        self.tell_engine(router, engine::Input::Policies(library));
+    }
+
+    /// A neighbour gets another import or export policy; its session lives on.
+    fn change_neighbor(&mut self, at: usize) {
+        let far = self.sides[self.sides[at].far].router;
+        let external = self.routers[self.sides[at].router].asn != self.routers[far].asn;
+        let (import, export) = (self.policy(external), self.policy(external));
+        let side = &mut self.sides[at];
+        (side.settings.import, side.settings.export) = (import, export);
+        if side.up {
+            let input = engine::Input::Reconfigure { peer: side.peer(), settings: Arc::new(side.settings.clone()) };
+            let router = side.router;
+            self.tell_engine(router, input);
+        }
+    }
+
+    fn tell_engine(&mut self, router: usize, input: engine::Input) {
+        let mut actions = Vec::new();
+        self.routers[router].engine.handle(self.net.now(), input, &mut actions);
+        self.busy_at = self.net.now();
+        self.perform(actions);
+        self.flush(router);
     }
 
     /// Lets time pass, with the routers at work.
@@ -183,7 +227,7 @@ impl Network {
         match happening {
             Happening::Up(negotiated) => {
                 (side.up, side.taken) = (true, 0);
-                let settings = std::sync::Arc::new(side.settings.clone());
+                let settings = Arc::new(side.settings.clone());
                 engine.handle(now, engine::Input::PeerUp { peer, settings, negotiated }, &mut actions);
             }
             Happening::Down { may_return } => {
@@ -262,7 +306,7 @@ impl Network {
             attrs = attrs.raw(0xc0, 213, &[self.dice.roll(3) as u8; 5]);
         }
         if self.dice.roll(10) == 0 {
-            attrs = attrs.community(ribwatch::wire::bgp::community::Community::NO_EXPORT);
+            attrs = attrs.community(Community::NO_EXPORT);
         }
         let octets = attrs.octets(V4, "0.0.0.0".parse().unwrap());
         self.routers[router].originated.insert(prefix, octets.clone());
@@ -281,6 +325,8 @@ impl Network {
     /// The router dies without a word and starts again; its own routes are in its configuration.
     fn restart(&mut self, router: usize) {
         self.routers[router].engine = fresh_engine(self.routers[router].asn, router);
+        let library = library(router, self.routers[router].edition);
+        self.tell_engine(router, engine::Input::Policies(library));
         for (prefix, attrs) in self.routers[router].originated.clone() {
             self.ask(router, &Query::Originate(LocalRoute::plain(V4, prefix, attrs)));
         }
@@ -297,7 +343,9 @@ impl Network {
         let router = self.dice.roll(ROUTERS);
         let end = self.sides[self.dice.roll(self.sides.len())].end;
         match self.dice.roll(100) {
-            0..50 => {
+            0..5 => self.change_policies(router),
+            5..10 => self.change_neighbor(end.number()),
+            10..50 => {
                 let prefix = self.prefixes[self.dice.roll(self.prefixes.len())];
                 self.originate(router, prefix);
             }
@@ -360,82 +408,6 @@ impl Network {
         rows.into_iter().map(|(_, prefix, path_id, attrs)| ((prefix, path_id), attrs)).collect()
     }
 
-    fn check(&mut self) {
-        self.links_agree();
-        let best = self.best();
-        self.packets_arrive(&best);
-        if self.open {
-            self.everybody_has_everything(&best);
-        }
-    }
-
-    /// What was said is what was heard.
-    fn links_agree(&mut self) {
-        for at in 0..self.sides.len() {
-            let (side, far) = (&self.sides[at], &self.sides[self.sides[at].far]);
-            assert!(side.end > far.end || self.net.agree((side.end, far.end)), "one connection, known to both");
-            let (here, peer, there, us) = (side.router, side.peer(), far.router, far.peer());
-            let held = self.routes(here, Table::AdjIn, peer);
-            let told = self.routes(there, Table::AdjOut, us);
-            assert_eq!(held, told, "router {here} holds from {there} what that one told it");
-        }
-    }
-
-    /// Each router's best route of each prefix: from which router (itself for its own), and its path.
-    fn best(&mut self) -> Vec<BTreeMap<Prefix, (usize, Vec<Asn>)>> {
-        (0..ROUTERS)
-            .map(|router| {
-                let rows = self.table(router, Table::Loc, None);
-                let of = |(peer, prefix, _, attrs): (Option<PeerId>, Prefix, PathId, Vec<u8>)| {
-                    let far = |peer: PeerId| self.sides[self.sides[peer.0 as usize - 1].far].router;
-                    (prefix, (peer.map_or(router, far), AttrSet::new(&attrs).as_path().asns().collect()))
-                };
-                rows.into_iter().map(of).collect()
-            })
-            .collect()
-    }
-
-    /// From every router, going each time to whom the best route came from ends at an originator, and the AS path is
-    /// what lies on the way (RFC 4271 §5.1.2).
-    fn packets_arrive(&self, best: &[BTreeMap<Prefix, (usize, Vec<Asn>)>]) {
-        for (start, table) in best.iter().enumerate() {
-            for (prefix, (_, told)) in table {
-                let (mut at, mut seen, mut crossed) = (start, BTreeSet::new(), Vec::new());
-                loop {
-                    assert!(seen.insert(at), "{prefix} from {start} runs in a circle at {at}");
-                    let (next, _) = best[at].get(prefix).unwrap_or_else(|| panic!("{prefix}: {at} sends into nothing"));
-                    if *next == at {
-                        break;
-                    }
-                    if self.routers[*next].asn != self.routers[at].asn {
-                        crossed.push(Asn(self.routers[*next].asn));
-                    }
-                    at = *next;
-                }
-                assert!(self.routers[at].originated.contains_key(prefix), "{prefix} of {at}, which never had it");
-                assert_eq!(*told, crossed, "{prefix} at {start}: path and way");
-                let distinct: BTreeSet<Asn> = told.iter().copied().collect();
-                assert!(distinct.len() == told.len() && !distinct.contains(&Asn(self.routers[start].asn)));
-            }
-        }
-    }
-
-    /// Where nobody filters, a prefix that somebody announces without condition is known to all.
-    fn everybody_has_everything(&self, best: &[BTreeMap<Prefix, (usize, Vec<Asn>)>]) {
-        let free = |attrs: &Vec<u8>| AttrSet::new(attrs).communities().count() == 0;
-        let everywhere = self.routers.iter().flat_map(|router| {
-            let mine = router.originated.iter().filter(|(_, attrs)| free(attrs));
-            mine.map(|(prefix, _)| *prefix)
-        });
-        for prefix in everywhere.collect::<BTreeSet<_>>() {
-            // Another router's NO_EXPORT route may be nearer to some and hide it from those behind them.
-            let held_back = self.routers.iter().any(|r| r.originated.get(&prefix).is_some_and(|attrs| !free(attrs)));
-            for (router, table) in best.iter().enumerate() {
-                assert!(held_back || table.contains_key(&prefix), "router {router} has not heard of {prefix}");
-            }
-        }
-    }
-
     /// All tables of all routers as one number.
     fn tables(&mut self) -> u64 {
         let mut hasher = DefaultHasher::new();
@@ -453,6 +425,26 @@ impl Network {
 
 fn fresh_engine(asn: u32, router: usize) -> Engine {
     Engine::new(EngineSettings::new(Asn(asn), RouterId(0xc000_0201 + router as u32)))
+}
+
+/// What `mark` adds at a router.
+fn mark(router: usize, edition: u32) -> Community {
+    Community((1000 + router as u32) << 16 | edition)
+}
+
+/// What `some` rejects: other prefixes in each edition.
+fn rejected(edition: u32) -> Vec<Prefix> {
+    (0..40).filter(|i| (i + edition).is_multiple_of(4)).map(|i| p(&format!("10.{i}.0.0/{}", 16 + i % 9))).collect()
+}
+
+fn library(router: usize, edition: u32) -> Arc<Library> {
+    let Community(mark) = mark(router, edition);
+    let prefixes: Vec<String> = rejected(edition).iter().map(Prefix::to_string).collect();
+    let prefixes: Vec<&str> = prefixes.iter().map(String::as_str).collect();
+    policies::library(vec![
+        policies::tag("mark", &format!("{}:{}", mark >> 16, mark & 0xffff)),
+        policies::without("some", &prefixes),
+    ])
 }
 
 /// What stands for a day: all messages, and the tables after each settling.

@@ -1,0 +1,223 @@
+//! Which paths of a prefix a group is to be told.
+//!
+//! - Most groups: the best path of the Loc-RIB, or nothing where rules or policy hold it back (RFC 4271 §9.2).
+//! - Clients of a route server (RFC 7947 §2.3): the best of the paths that the export policy lets pass, so that a policy
+//!   which rejects the best path hides no other; and who sent that one is told the best of the others.
+//! - With ADD-PATH (RFC 7911): all paths, the best few, or the best one of each neighbouring AS, of those that pass. What
+//!   a member sent itself is among those counted and is not sent back to it.
+//! - A group with `default_originate` is told of our default route, whatever the tables hold and policy says.
+
+use crate::{
+    rib::{Decision, Path, Sent, SentPath},
+    types::{Asn, Family, Timestamp},
+    wire::bgp::attribute::{AttrSet, AttrSetBuilder, Origin},
+};
+
+use super::{
+    super::{Action, AddPathSelect, Engine, LOCAL, stream::Stream, transform::Withheld, update_group::Group},
+    change::Spot,
+    told::{is_default, row_of},
+};
+
+/// A row, and the number of its prepared set.
+pub(super) type Choice = (Sent, u32);
+
+/// What a group is to be told of a prefix.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Chosen {
+    /// For everybody but the session it comes from.
+    pub(super) first: Option<Choice>,
+    /// For that session.
+    pub(super) second: Option<Choice>,
+}
+
+impl Engine {
+    /// The path that the group is to be told about, with its prepared set; nothing where there is none, or policy,
+    /// a rule or the message length keeps it.
+    pub(super) fn choose(
+        &mut self,
+        now: Timestamp,
+        group: &mut Group,
+        spot: Spot,
+        stream: &mut Stream,
+        out: &mut Vec<Action>,
+    ) -> Chosen {
+        let Some(family) = group.tables.get(spot.table).map(|of| of.family) else { return Chosen::default() };
+        if let Some(ours) = self.choose_default(group, family, spot, stream) {
+            return Chosen { first: Some(ours), second: None };
+        }
+        self.cleanse_stale(now, family, spot);
+        if group.key.rules.transparent {
+            return self.choose_for_clients(group, family, spot, stream, out);
+        }
+        let best = self.rib.tables.get(family).and_then(|table| table.best_path(spot.id).copied());
+        let Some(path) = best.filter(|path| group.has_audience(path.session)) else { return Chosen::default() };
+        let first = self.prepare_path(group, family, spot, &path, stream);
+        Chosen { first: self.or_withhold(first, group, family, out), second: None }
+    }
+
+    fn choose_for_clients(
+        &mut self,
+        group: &mut Group,
+        family: Family,
+        spot: Spot,
+        stream: &mut Stream,
+        out: &mut Vec<Action>,
+    ) -> Chosen {
+        let mut chosen = Chosen::default();
+        for path in self.candidates(family, spot) {
+            match chosen.first {
+                None if !group.has_audience(path.session) => continue,
+                Some((first, _)) if first.source == path.session => continue,
+                _ => {}
+            }
+            let choice = self.prepare_path(group, family, spot, &path, stream);
+            let choice = self.or_withhold(choice, group, family, out);
+            match (choice, chosen.first) {
+                (None, _) => {}
+                (Some((first, _)), None) => {
+                    chosen.first = choice;
+                    if !group.has(first.source) {
+                        break;
+                    }
+                }
+                (Some(_), Some(_)) => {
+                    chosen.second = choice;
+                    break;
+                }
+            }
+        }
+        chosen
+    }
+
+    /// The paths that the group is to be told about, best first.
+    pub(super) fn choose_paths(
+        &mut self,
+        now: Timestamp,
+        group: &mut Group,
+        spot: Spot,
+        stream: &mut Stream,
+        out: &mut Vec<Action>,
+    ) -> Vec<(SentPath, u32)> {
+        let Some(family) = group.tables.get(spot.table).map(|of| of.family) else { return Vec::new() };
+        if let Some((sent, set)) = self.choose_default(group, family, spot, stream) {
+            return vec![(SentPath { sent, received: 0 }, set)];
+        }
+        self.cleanse_stale(now, family, spot);
+        let select = group.key.add_path_select;
+        let mut chosen = Vec::new();
+        let mut seen: Vec<Option<Asn>> = Vec::new();
+        for path in self.candidates(family, spot) {
+            let neighbor = self.rib.attrs.facts(path.set).neighbor_asn();
+            match select {
+                _ if !group.has_audience(path.session) => continue,
+                AddPathSelect::Best(n) if chosen.len() >= usize::from(n) => break,
+                AddPathSelect::PerNeighborAs if seen.contains(&neighbor) => continue,
+                _ => {}
+            }
+            let choice = self.prepare_path(group, family, spot, &path, stream);
+            if let Some((sent, set)) = self.or_withhold(choice, group, family, out) {
+                chosen.push((SentPath { sent, received: path.path_id }, set));
+                seen.push(neighbor);
+            }
+        }
+        chosen
+    }
+
+    /// Eligible paths, best first.
+    fn candidates(&self, family: Family, spot: Spot) -> Vec<Path> {
+        let Some(table) = self.rib.tables.get(family) else { return Vec::new() };
+        let paths = table.paths(spot.id);
+        let decision = Decision::new(&self.rib.attrs, &self.facts, &self.settings.decision);
+        if let [only] = paths {
+            return if decision.is_eligible(only) { vec![*only] } else { Vec::new() };
+        }
+        let ranked = decision.rank(paths).into_iter().filter(|rank| rank.eligible);
+        ranked.filter_map(|rank| paths.get(rank.index).copied()).collect()
+    }
+
+    /// Removes what a session left that ended, where it is the best path still.
+    fn cleanse_stale(&mut self, now: Timestamp, family: Family, spot: Spot) {
+        let stale = |path: &Path| !self.facts.get(usize::from(path.session)).is_some_and(|f| f.usable);
+        if self.rib.tables.get(family).and_then(|table| table.best_path(spot.id)).is_some_and(stale) {
+            self.cleanse(now, family, spot.id);
+        }
+    }
+
+    /// Our default route, where the group is sent one and this is its prefix.
+    fn choose_default(&mut self, group: &Group, family: Family, spot: Spot, stream: &mut Stream) -> Option<Choice> {
+        if !group.key.default_originate.contains(&family) {
+            return None;
+        }
+        let nlri = self.rib.tables.get(family)?.nlri(spot.id);
+        if !is_default(nlri) {
+            return None;
+        }
+        let set = match self.default_set {
+            Some(set) => set,
+            None => {
+                let octets = AttrSetBuilder::new().origin(Origin::Igp).as_path_sequence(&[]).finish();
+                *self.default_set.insert(self.rib.attrs.intern(AttrSet::new(&octets)))
+            }
+        };
+        let row = Sent { set, source: LOCAL, llgr_stale: false };
+        let nlri = self.rib.tables.get(family)?.nlri(spot.id);
+        let learned = self.learned(&group.key, family, row, nlri);
+        let number = stream.prepared.prepare(self.preparing(family, &group.key), set, learned, nlri).ok()?;
+        Some((row, number))
+    }
+
+    /// The row and the prepared set of a path.
+    fn prepare_path(
+        &self,
+        group: &Group,
+        family: Family,
+        spot: Spot,
+        path: &Path,
+        stream: &mut Stream,
+    ) -> Result<Choice, Withheld> {
+        let Some(table) = self.rib.tables.get(family) else { return Err(Withheld::Policy) };
+        let row = row_of(path, &self.rib.attrs);
+        let nlri = table.nlri(spot.id);
+        let learned = self.learned(&group.key, family, row, nlri);
+        let set = stream.prepared.prepare(self.preparing(family, &group.key), row.set, learned, nlri)?;
+        let labels = table.labels(spot.id, path.session, path.path_id).len();
+        let fits = stream.prepared.fits(set, nlri, labels, &group.key);
+        if fits { Ok((row, set)) } else { Err(Withheld::TooLong) }
+    }
+
+    fn or_withhold(
+        &self,
+        choice: Result<Choice, Withheld>,
+        group: &mut Group,
+        family: Family,
+        out: &mut Vec<Action>,
+    ) -> Option<Choice> {
+        choice.inspect_err(|why| self.withhold(group, family, *why, out)).ok()
+    }
+
+    /// Counts what cannot be sent for reasons that an operator would want to know, and says so once per group.
+    fn withhold(&self, group: &mut Group, family: Family, why: Withheld, out: &mut Vec<Action>) {
+        let (warned, text) = match why {
+            Withheld::NoNextHop => {
+                (&mut group.warned_next_hop, format!("no usable next hop for {family}: its routes are not sent"))
+            }
+            Withheld::TooLong => {
+                (&mut group.warned_length, format!("a {family} route does not fit a message: it is not sent"))
+            }
+            Withheld::InternalToInternal
+            | Withheld::Community
+            | Withheld::Otc
+            | Withheld::LongLivedStale
+            | Withheld::Policy => return,
+        };
+        for table in group.tables.iter_mut().filter(|table| table.family == family) {
+            table.withheld += 1;
+        }
+        if std::mem::replace(warned, true) {
+            return;
+        }
+        let peers = group.members.iter().filter_map(|member| self.sessions.peer(member.slot));
+        out.extend(peers.map(|peer| Action::Warn { peer, text: text.clone() }));
+    }
+}

@@ -1,0 +1,81 @@
+//! The next hop on the way out, for families of plain prefixes.
+//!
+//! 1. What policy says goes first: an address, our own, or the received one.
+//! 2. Then the neighbour's setting: always ours, or always the received one. What is reflected keeps its next hop in any
+//!    case (RFC 4456 §10).
+//! 3. Else the received one is kept on IBGP (RFC 4271 §5.1.3 item 1), towards other member ASes (RFC 5065 §5.2) and towards
+//!    clients of a route server (RFC 7947 §2.2.1), and EBGP is given our own address, which is always right (§5.1.3 item
+//!    2). The third-party rule would also allow the received one where it is on the neighbour's subnet; what subnet that
+//!    is, an address alone does not say, so that is left to `next_hop_unchanged`.
+//! 4. A route of our own, and one without a next hop, has our address; so has one with an unspecified address.
+//! 5. What the neighbour could not use is not sent: a next hop of the other address family, unless RFC 8950 was
+//!    negotiated; and a link-local one, which names nobody beyond the link (RFC 2545 §2). For the same reason a
+//!    link-local address beside a received global one is not passed on (§3).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::{
+    policy::NextHopVerdict,
+    rib::Source,
+    types::Family,
+    wire::bgp::attribute::{self, flag},
+};
+
+use super::{super::NextHopRule, ExportRules, Outbound, Relation};
+
+/// The next hop to send; `None` when the group can use none that we have.
+pub(super) fn choose(route: Outbound<'_>, family: Family, source: Source, rules: &ExportRules) -> Option<IpAddr> {
+    let given = route.set.next_hop().map(|next_hop| next_hop.global).filter(|address| !address.is_unspecified());
+    let ours = rules.local_address.to_canonical();
+    let reflected = source == Source::Internal && matches!(rules.to, Relation::Internal { .. });
+    let next_hop = match (route.next_hop, rules.next_hop) {
+        (NextHopVerdict::Explicit | NextHopVerdict::Unchanged, _) => given.unwrap_or(ours),
+        (NextHopVerdict::Own, _) => ours,
+        (NextHopVerdict::Standard, NextHopRule::OwnAddress) if !reflected => ours,
+        (NextHopVerdict::Standard, NextHopRule::Unchanged) => given.unwrap_or(ours),
+        (NextHopVerdict::Standard, NextHopRule::Standard | NextHopRule::OwnAddress) => match given {
+            Some(address) if rules.transparent || rules.to != Relation::External => address,
+            _ => ours,
+        },
+    };
+    usable(next_hop, family, rules).then_some(next_hop)
+}
+
+/// Whether `next_hop` may stand beside NLRI of `family` in this group (see 5.).
+fn usable(next_hop: IpAddr, family: Family, rules: &ExportRules) -> bool {
+    match (next_hop, family.afi) {
+        (IpAddr::V4(address), 1) => address != Ipv4Addr::UNSPECIFIED,
+        (IpAddr::V6(address), afi) => {
+            let allowed = afi == 2 || rules.extended_next_hop.contains(&family);
+            allowed && address != Ipv6Addr::UNSPECIFIED && !address.is_unicast_link_local()
+        }
+        _ => false,
+    }
+}
+
+/// The attribute that a next hop stands in, in a canonical set.
+pub(super) fn code(next_hop: IpAddr, family: Family) -> u8 {
+    match next_hop {
+        IpAddr::V4(_) if family == Family::IPV4_UNICAST => attribute::code::NEXT_HOP,
+        _ => attribute::code::MP_REACH,
+    }
+}
+
+/// Appends the next hop in canonical form: attribute 3 for IPv4 unicast over IPv4, else attribute 14 without NLRI.
+pub(super) fn put(next_hop: IpAddr, family: Family, out: &mut Vec<u8>) {
+    match next_hop {
+        IpAddr::V4(address) if family == Family::IPV4_UNICAST => {
+            super::put(flag::TRANSITIVE, attribute::code::NEXT_HOP, &address.octets(), out);
+        }
+        IpAddr::V4(address) => put_mp(&address.octets(), family, out),
+        IpAddr::V6(address) => put_mp(&address.octets(), family, out),
+    }
+}
+
+fn put_mp(octets: &[u8], family: Family, out: &mut Vec<u8>) {
+    super::put_header(flag::OPTIONAL, attribute::code::MP_REACH, 4 + octets.len(), out);
+    out.extend_from_slice(&family.afi.to_be_bytes());
+    out.push(family.safi);
+    out.push(octets.len() as u8); // 4 or 16
+    out.extend_from_slice(octets);
+}

@@ -1,0 +1,128 @@
+//! A route server and its clients (RFC 7947): transparent, and no member's policy hides a path from another.
+
+use std::sync::Arc;
+
+use ribwatch::{engine::Input, view::Table};
+
+use super::policy::library;
+use crate::lab::{Lab, Spec, external, many, path};
+
+const NET: &str = "203.0.113.0/24";
+
+fn client(asn: u32) -> Spec {
+    external(asn).options(|options| options.route_server_client = true)
+}
+
+#[test]
+fn attributes_pass_untouched() {
+    let mut lab = Lab::new();
+    let (a, b) = (lab.peer(client(64496)), lab.peer(client(64497)));
+    lab.announces(a, NET, path("64496 64500").med(7).community(ribwatch::wire::bgp::community::Community::NO_EXPORT));
+    lab.settle();
+    let got = lab.told(b, NET).unwrap();
+    assert_eq!(got.as_path().to_string(), "64496 64500"); // §2.2.2.1
+    assert_eq!(got.next_hop().unwrap().to_string(), "192.0.2.1"); // §2.2.1
+    assert_eq!(got.med(), Some(7)); // §2.2.3
+    assert_eq!(got.communities().len(), 1); // §2.2.4
+}
+
+#[test]
+fn who_sent_the_best_path_is_told_the_second_best() {
+    let mut lab = Lab::new();
+    let members: Vec<_> = [64496, 64497, 64498].iter().map(|asn| lab.peer(client(*asn))).collect();
+    let (a, b, c) = (members[0], members[1], members[2]);
+    lab.announces(a, NET, path("64496 64500"));
+    lab.settle();
+    assert_eq!(lab.told_as_path(a, NET), None);
+    lab.announces(b, NET, path("64497 64501 64500"));
+    lab.settle();
+    assert_eq!(lab.told_as_path(a, NET).as_deref(), Some("64497 64501 64500"), "not nothing: §2.3");
+    assert_eq!(lab.told_as_path(b, NET).as_deref(), Some("64496 64500"));
+    assert_eq!(lab.told_as_path(c, NET).as_deref(), Some("64496 64500"));
+    assert_eq!(lab.table(Table::AdjOut, Some(a)).rows.len(), 1);
+    // The second best changes: that is news for one.
+    let before = lab.heard(c).messages;
+    lab.announces(b, NET, path("64497 64502 64500"));
+    lab.settle();
+    assert_eq!(lab.told_as_path(a, NET).as_deref(), Some("64497 64502 64500"));
+    assert_eq!(lab.heard(c).messages, before);
+    // The order turns.
+    lab.announces(b, NET, path("64497"));
+    lab.settle();
+    assert_eq!(lab.told_as_path(a, NET).as_deref(), Some("64497"));
+    assert_eq!(lab.told_as_path(b, NET).as_deref(), Some("64496 64500"));
+    assert_eq!(lab.told_as_path(c, NET).as_deref(), Some("64497"));
+    let counts = lab.summary().neighbors;
+    assert!(counts.iter().all(|(_, families)| families[0].advertised == 1), "{counts:?}");
+    lab.withdraws(a, NET);
+    lab.settle();
+    assert_eq!(lab.told_as_path(b, NET), None);
+    lab.down(b);
+    lab.settle();
+    for who in [a, c] {
+        assert_eq!(lab.told_as_path(who, NET), None);
+        assert!(lab.heard(who).unfounded.is_empty());
+        assert_eq!(lab.heard(who).repeated, 0);
+    }
+}
+
+#[test]
+fn a_policy_against_the_best_path_hides_no_other() {
+    let mut lab = Lab::new();
+    lab.handle(Input::Policies(library(
+        r#"
+        [[policy.as_set]]
+        name = "unwanted"
+        asns = [64496]
+        [[policy.policy]]
+        name = "not-from-64496"
+        [[policy.policy.statement]]
+        match = { neighbor_as = "unwanted" }
+        verdict = "reject"
+        "#,
+    )));
+    let (a, b) = (lab.peer(client(64496)), lab.peer(client(64497)));
+    let picky = lab.peer(client(64498).export(&["not-from-64496", "accept-all"]));
+    let open = lab.peer(client(64499));
+    lab.announces(a, NET, path("64496"));
+    lab.announces(b, NET, path("64497 64501 64500"));
+    lab.settle();
+    assert_eq!(lab.told_as_path(open, NET).as_deref(), Some("64496"));
+    assert_eq!(lab.told_as_path(picky, NET).as_deref(), Some("64497 64501 64500"), "RFC 7947 §2.3.1");
+    lab.withdraws(b, NET);
+    lab.settle();
+    assert_eq!(lab.told_as_path(picky, NET), None);
+    assert_eq!(lab.told_as_path(open, NET).as_deref(), Some("64496"));
+    // The policy goes, and the path it held back comes: to that member only.
+    let before = lab.heard(open).messages;
+    lab.reconfigure(picky, |settings| settings.export = vec![Arc::from("accept-all")]);
+    lab.settle();
+    assert_eq!(lab.told_as_path(picky, NET).as_deref(), Some("64496"));
+    assert_eq!(lab.heard(open).messages, before);
+}
+
+#[test]
+fn a_client_that_is_late_and_one_that_is_slow_end_up_with_their_own_best_path() {
+    let mut lab = Lab::new();
+    let (a, b) = (lab.peer(client(64496)), lab.peer(client(64497)));
+    lab.announces_paths(a, &many(100), &path("64496"));
+    lab.announces_paths(b, &many(100), &path("64497 64500"));
+    lab.settle();
+    let c = lab.peer(client(64498));
+    lab.settle();
+    lab.announces_paths(c, &many(50), &path("64498 64500 64501"));
+    lab.announces_paths(b, &many(20), &path("64497"));
+    lab.settle();
+    assert_eq!(lab.heard(c).routes.len(), 100);
+    assert_eq!(lab.told_as_path(a, "10.0.0.0/24").as_deref(), Some("64497"));
+    lab.down(a);
+    lab.settle();
+    assert_eq!(lab.told_as_path(b, "10.0.30.0/24").as_deref(), Some("64498 64500 64501"));
+    assert_eq!(lab.told_as_path(c, "10.0.30.0/24").as_deref(), Some("64497 64500"));
+    assert_eq!(lab.heard(b).routes.len(), 50);
+    assert_eq!(lab.heard(c).routes.len(), 100);
+    lab.down(b);
+    lab.down(c);
+    lab.settle();
+    assert_eq!(lab.summary().attribute_sets, 0, "nothing is left of anything");
+}

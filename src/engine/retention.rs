@@ -25,8 +25,9 @@
 //! 2. The same; `Retention::stale_time_max` is the limit.
 //! 3. The same.
 //! 4. The same; the limit is that of 2.
-//! 5., 6. The same; `Retention::long_lived_max` is a limit of our own. `export` adds the community, and asks who may hear
-//!    of such a route; `best_path` knows the mark.
+//! 5. The same; `Retention::long_lived_max` is a limit of our own. `export` adds the community, and asks who may hear of
+//!    such a route; `best_path` knows the mark.
+//! 6. The same.
 //! 7. The same.
 
 use std::{sync::Arc, time::Duration};

@@ -61,6 +61,8 @@ pub struct Daemon {
     backend: Arc<DaemonBackend>,
     stop_readers: watch::Sender<bool>,
     readers: Vec<tokio::task::JoinHandle<()>>,
+    /// Writes down now and then that we live.
+    life: Option<tokio::task::JoinHandle<()>>,
     engine: Option<JoinHandle<()>>,
     sessions_runtime: Option<Runtime>,
     readers_runtime: Option<Runtime>,
@@ -156,6 +158,7 @@ impl Daemon {
             backend,
             stop_readers,
             readers: Vec::new(),
+            life: None,
             engine: Some(engine),
             sessions_runtime: Some(sessions_runtime),
             readers_runtime: Some(readers_runtime),
@@ -219,26 +222,32 @@ impl Daemon {
     fn write_down_life(&mut self, clock: Clock) {
         let (Some(dir), Some(runtime)) = (self.state_dir(), &self.readers_runtime) else { return };
         let backend = Arc::clone(&self.backend);
-        let stop = stopped(self.stop_readers.subscribe());
-        self.readers.push(runtime.spawn(async move {
-            let writing = async {
-                let (mut beat, mut troubled) = (tokio::time::interval(last_run::INTERVAL), false);
-                loop {
-                    beat.tick().await;
-                    let written = LastRun::write(&dir, clock.now(), &established(&*backend));
-                    if let Err(error) = &written
-                        && !troubled
-                    {
-                        warn!("[state] dir {} cannot be written: {error}", dir.display());
-                    }
-                    troubled = written.is_err();
+        self.life = Some(runtime.spawn(async move {
+            let (mut beat, mut troubled) = (tokio::time::interval(last_run::INTERVAL), false);
+            loop {
+                beat.tick().await;
+                let written = LastRun::write(&dir, clock.now(), &established(&*backend));
+                if let Err(error) = &written
+                    && !troubled
+                {
+                    warn!("[state] dir {} cannot be written: {error}", dir.display());
                 }
-            };
-            tokio::select! {
-                () = writing => {}
-                () = stop => {}
+                troubled = written.is_err();
             }
         }));
+    }
+
+    /// Writes down who has a session, for the last time: what is written once they are closed would name nobody.
+    fn write_down_end(&mut self) {
+        if let (Some(life), Some(runtime)) = (self.life.take(), &self.readers_runtime) {
+            life.abort();
+            // It was in the middle of nothing, or has written.
+            let _ = runtime.block_on(life);
+        }
+        if let Some(dir) = self.state_dir() {
+            // Trouble with it was told before.
+            let _ = LastRun::write(&dir, self.backend.now(), &established(&*self.backend));
+        }
     }
 
     fn state_dir(&self) -> Option<PathBuf> {
@@ -314,10 +323,7 @@ impl Daemon {
     /// readers are let go, the engine stops. Takes a few seconds at most.
     pub fn stop(mut self) {
         self.backend.set_ready(false);
-        if let Some(dir) = self.state_dir() {
-            // Trouble with it was told before.
-            let _ = LastRun::write(&dir, self.backend.now(), &established(&*self.backend));
-        }
+        self.write_down_end();
         if let Some(runtime) = self.sessions_runtime.take() {
             runtime.block_on(self.speaker.shutdown(FAREWELL));
             runtime.shutdown_timeout(Duration::from_millis(100));

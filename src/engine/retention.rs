@@ -22,9 +22,12 @@
 //! 1. A walk marks the paths (`PathFlags::STALE`). A path is visited once per walk and nothing arrives meanwhile, so
 //!    one that is marked already was stale before. Should the neighbour be back sooner than the walk is done, the walk
 //!    is finished first.
-//! 2. to 4. The same; `Retention::stale_time_max` is the limit before the return and behind it.
-//! 5., 6. The same; `Retention::long_lived_max` is a limit of our own. `export` adds the community, and asks who may hear
-//!    of such a route; `best_path` knows the mark.
+//! 2. The same; `Retention::stale_time_max` is the limit.
+//! 3. The same.
+//! 4. The same; the limit is that of 2.
+//! 5. The same; `Retention::long_lived_max` is a limit of our own. `export` adds the community, and asks who may hear of
+//!    such a route; `best_path` knows the mark.
+//! 6. The same.
 //! 7. The same.
 
 use std::{sync::Arc, time::Duration};

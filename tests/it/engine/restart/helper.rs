@@ -26,7 +26,7 @@ fn routes_of_a_lost_neighbour_are_stale_and_used_as_before() {
     assert_eq!(counts_of(&mut lab, a), (100, 100));
     assert_eq!(lab.best("10.0.0.0/24"), Some(Some(lab.id(a))), "no difference is made between stale and others");
     assert_eq!(lab.heard(c).messages, messages, "and nobody else is told");
-    let counts = lab.summary().neighbors.iter().find(|(peer, _)| *peer == lab.id(a)).unwrap().1[0].clone();
+    let counts = lab.summary().neighbors.iter().find(|(peer, _)| *peer == lab.id(a)).unwrap().1[0];
     assert_eq!((counts.received, counts.accepted, counts.advertised), (100, 100, 0));
 }
 

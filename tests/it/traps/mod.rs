@@ -55,11 +55,20 @@
 //! | End-of-RIB: per family, behind the last route, without graceful restart too | RFC 4724 §2 | `end_of_rib_follows_the_first_sending_of_each_family`, `a_neighbour_that_is_to_get_nothing_gets_end_of_rib`, `the_end_of_rib_marker_of_every_family` |
 //! | without graceful restart nothing outlives its session | RFC 4271 §8.2.2 | `a_session_that_ends_counts_no_more_at_once_and_its_paths_go_in_the_background` |
 //! | what a refresh leaves out is purged, at its end or in time | RFC 7313 §4 | `a_refresh_sweeps_what_was_not_sent_again`, `a_refresh_without_an_end_is_ended_by_time` |
+//! | families outside the graceful restart capability go with the session | RFC 4724 §4.2 | `families_outside_the_capability_go_with_the_session` |
+//! | who did not ask for it is not retained | RFC 4724 §4.2 | `who_did_not_ask_for_it_or_is_not_helped_keeps_nothing` |
+//! | who never returns is purged, after its time or ours | RFC 4724 §4.2 | `a_neighbour_that_does_not_return_loses_its_routes_after_its_restart_time_or_ours`, `the_wait_for_end_of_rib_is_bounded` |
+//! | stale routes that are not sent again go at End-of-RIB | RFC 4724 §4.2 | `end_of_rib_removes_what_was_not_sent_again_and_others_hear_just_the_difference` |
+//! | the restarting speaker defers, and not for ever | RFC 4724 §4.1 | `nothing_is_sent_before_end_of_rib_from_everybody_then_all_and_end_of_rib_behind_it`, `the_wait_is_bounded` |
+//! | the F bit: state that was not preserved | RFC 4724 §4.2 | `stale_routes_go_at_once_where_the_state_was_not_preserved` |
+//! | a refresh never purges stale routes | RFC 7313 §4 | `a_refresh_removes_omitted_routes_and_never_stale_ones` |
+//! | long-lived stale loses to every other | RFC 9494 §4.3 | `long_lived_stale_routes_lose_to_every_other` |
+//! | NO_LLGR is honoured | RFC 9494 §4.2 | `routes_with_no_llgr_are_kept_for_the_restart_time_only` |
 //! | unknown transitive: kept raw, Partial, low flag bits zero, a part of what makes routes differ | RFC 4271 §5 | `an_unknown_attribute_travels_raw_and_tells_routes_apart` |
 //! | every malformed message costs as little as the RFC allows | RFC 7606 | `every_malformed_message_costs_a_live_session_exactly_what_the_rfcs_ask` |
 //!
-//! Not here yet, because the feature is not: ADD-PATH towards neighbours, retention over restarts and LLGR, what goes
-//! out by reflection and confederations, origin validation.
+//! Not here yet, because the feature is not: ADD-PATH towards neighbours, what goes out by reflection and
+//! confederations and to speakers without LLGR, origin validation.
 
 mod paths;
 mod replacements;

@@ -145,8 +145,8 @@ impl PolicyChain {
     /// Whether no route can pass, whatever it is: nothing needs to be kept ready for such a neighbour.
     pub fn rejects_everything(&self) -> bool {
         let (steps, ends) = self.program.reachable();
-        let accepts = steps.iter().any(|step| step.ruling == Some(Ruling::Accept));
-        !accepts && !(ends && self.program.accepts_at_end)
+        let at_end = ends && self.program.accepts_at_end;
+        !at_end && steps.iter().all(|step| step.ruling != Some(Ruling::Accept))
     }
 
     /// Whether every route passes as it is: nobody needs to be asked.

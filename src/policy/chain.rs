@@ -77,19 +77,23 @@ impl Program {
     }
 
     /// The steps that a route can reach, in order, as far as conditions cannot be foreseen; and whether the end can be
-    /// reached.
+    /// reached. One walk is enough, since every way leads forward.
     fn reachable(&self) -> (Vec<&Step>, bool) {
+        let mut reached = vec![false; self.steps.len() + 1];
+        reached[0] = true;
         let mut steps = Vec::new();
-        let mut at = 0;
-        while let Some(step) = self.steps.get(at) {
+        for (at, step) in self.steps.iter().enumerate() {
+            if !reached[at] {
+                continue;
+            }
             steps.push(step);
-            at = match step.ruling {
-                Some(Ruling::Accept | Ruling::Reject) if step.is_unconditional() => return (steps, false),
-                Some(Ruling::NextPolicy) if step.is_unconditional() => step.next_policy,
-                _ => at + 1,
-            };
+            if step.ruling == Some(Ruling::NextPolicy) {
+                reached[step.next_policy] = true;
+            }
+            // What has no conditions and a verdict lets nothing through to the statement behind it.
+            reached[at + 1] |= step.ruling.is_none() || !step.is_unconditional();
         }
-        (steps, true)
+        (steps, reached[self.steps.len()])
     }
 }
 
@@ -141,8 +145,8 @@ impl PolicyChain {
     /// Whether no route can pass, whatever it is: nothing needs to be kept ready for such a neighbour.
     pub fn rejects_everything(&self) -> bool {
         let (steps, ends) = self.program.reachable();
-        let accepts = steps.iter().any(|step| step.ruling == Some(Ruling::Accept));
-        !accepts && !(ends && self.program.accepts_at_end)
+        let at_end = ends && self.program.accepts_at_end;
+        !at_end && steps.iter().all(|step| step.ruling != Some(Ruling::Accept))
     }
 
     /// Whether every route passes as it is: nobody needs to be asked.

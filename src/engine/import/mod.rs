@@ -62,7 +62,7 @@ impl Engine {
                 return false;
             }
             if progress.item >= warm {
-                warm = self.warm_up(batch, progress.item);
+                warm = self.warm_up(slot, batch, progress.item);
             }
             let handled = self.import_item(now, slot, &item, progress.routes, left, out);
             if handled < left {
@@ -79,14 +79,15 @@ impl Engine {
 
     /// Asks the memory for what the next routes will need, over as many items as hold [`TOGETHER`] of them: most
     /// items have a few. The number of the first item that was not covered.
-    fn warm_up(&self, batch: &UpdateBatch, from: usize) -> usize {
+    fn warm_up(&self, slot: Slot, batch: &UpdateBatch, from: usize) -> usize {
         let Some(first) = batch.get(from) else { return from };
         let Some(table) = self.rib.tables.get(first.family) else { return from + 1 };
-        let (mut nlri, mut count, mut at) = (NOTHING, 0, from);
+        let (mut nlri, mut prefixes) = (NOTHING, [Prefix::v4(0, 0); TOGETHER]);
+        let (mut count, mut at) = (0, from);
         while let Some(item) = batch.get(at).filter(|item| item.family == first.family) {
             for (_, prefix) in item.prefixes() {
-                let Some(place) = nlri.get_mut(count) else { break };
-                *place = NlriRef::Prefix(prefix);
+                let (Some(place), Some(asked)) = (nlri.get_mut(count), prefixes.get_mut(count)) else { break };
+                (*place, *asked) = (NlriRef::Prefix(prefix), prefix);
                 count += 1;
             }
             at += 1;
@@ -96,6 +97,9 @@ impl Engine {
         }
         if count > 1 {
             table.warm(nlri.get(..count).unwrap_or_default());
+            if let Some(session) = self.sessions.get(slot) {
+                session.import.chain.warm(prefixes.get(..count).unwrap_or_default());
+            }
         }
         at.max(from + 1)
     }

@@ -292,7 +292,7 @@ mod tests {
             let prefix = if v4 {
                 Prefix::v4(place, len)
             } else {
-                Prefix::v6(u128::from(place) << 96 | u128::from(u32::MAX) * u128::from(high), len)
+                Prefix::v6((u128::from(place) << 96) | if high { u128::from(u32::MAX) } else { 0 }, len)
             };
             let min_len = (len + more).min(bits);
             PrefixRange { prefix, min_len, max_len: min_len.saturating_add(range).min(bits) }

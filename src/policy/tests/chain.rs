@@ -55,6 +55,8 @@ fn what_a_chain_can_say_without_a_route() {
         policy("some", vec![statement([inside("10.0.0.0/8+")], [], Some(Accept))]),
         policy("none", vec![statement([inside("10.0.0.0/8+")], [], Some(Reject))]),
         policy("leaves", vec![statement([from()], [], Some(NextPolicy))]),
+        // Whoever leaves it early passes by the rejection at its end.
+        policy("guard", vec![statement([from()], [], Some(NextPolicy)), statement([], [], Some(Reject))]),
         policy("valid", vec![statement([is(TestDefinition::Validation(vec![]))], [], Some(Reject))]),
     ]);
     // (names, kind, rejects everything, accepts everything unchanged, looks at prefix, validation, neighbour)
@@ -72,6 +74,9 @@ fn what_a_chain_can_say_without_a_route() {
         (&["none"], External, true, false, true, false, false),
         (&["none", "accept-all"], External, false, false, true, false, false),
         (&["leaves", "accept-all"], External, false, true, false, false, true),
+        (&["guard", "accept-all"], External, false, false, false, false, true),
+        (&["guard"], External, true, false, false, false, true),
+        (&["guard"], Internal, false, false, false, false, true),
         (&["valid", "reject-all", "some"], External, true, false, true, true, false),
     ];
     for (names, kind, rejects, accepts, prefix, validation, neighbor) in rows {

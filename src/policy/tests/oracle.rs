@@ -249,7 +249,7 @@ fn any_prefix() -> impl Strategy<Value = PerPrefix> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, max_global_rejects: 20_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, max_global_rejects: 20_000, ..ProptestConfig::default() })]
     #[test]
     fn what_is_remembered_between_prefixes_changes_no_verdict(
         policies in any_policies(),

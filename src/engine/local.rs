@@ -2,22 +2,28 @@
 //! decision process like any other and win against neighbours' by its step "originated here".
 //!
 //! What is checked here: that the NLRI is one that can be originated and is well formed, that it lies in the space that
-//! the configuration calls our own (`[router] owned`; a flow specification counts as its destination prefix), and
-//! that a label has a next hop that it belongs to. How routes outlive a restart is not known here: see `store`.
+//! the configuration calls our own (`[router] owned`; a flow specification counts as its destination prefix), that
+//! a label has a next hop that it belongs to, and that no neighbour will find a fault in it. How routes outlive a restart is not known here: see `store`.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::{
-    rib::{Path, PathFlags},
-    types::{Family, Prefix, Timestamp},
+    rib::Path,
+    types::{Family, PeerKind, Prefix, Timestamp},
     view::{Cursor, LocalRoute, Nlri, Refusal, RoutePage},
     wire::bgp::{
-        attribute::{AttrSet, AttrSetBuilder, Origin, code},
+        MAX_EXTENDED_LEN,
+        attribute::{AttrSet, AttrSetBuilder, NextHop, Origin, code},
+        batch::UpdateBatch,
         nlri::{TypedNlri, is_labelled},
+        update::{DecodeContext, EncodeContext, UpdateWriter, decode_update},
     },
 };
 
 use super::{
     Engine, Owned,
     desk::Filed,
+    import::{Sender, prefix_of},
     rows::{AttrPool, Subject, borrowed, row},
     sessions::LOCAL,
 };
@@ -30,9 +36,12 @@ impl Engine {
         self.check_owned(route, about)?;
         check_label(route)?;
         let octets = complete(AttrSet::new(&route.attrs))?;
-        let flags = PathFlags::default();
-        let mut desk = self.desk(route.family, now);
+        check_as_neighbors_do(route, AttrSet::new(&octets))?;
+        let own = self.settings.asn;
+        let (mut desk, judge) = self.desk_and_judge(route.family, now);
         let set = desk.attrs.intern(AttrSet::new(&octets));
+        judge.validator.begin(&Sender { own, role: None }, route.family, desk.attrs, set);
+        let flags = judge.validator.of(prefix_of(borrowed(&route.nlri))).marks();
         let path = Path { set, received_secs: now.secs(), path_id: 0, session: LOCAL, flags };
         if desk.announce(borrowed(&route.nlri), path, &route.labels) == Filed::Done {
             self.locals.insert((route.family, route.nlri.clone()));
@@ -132,6 +141,37 @@ fn check_label(route: &LocalRoute) -> Result<(), Refusal> {
         return Err(Refusal::Invalid(why));
     }
     Ok(())
+}
+
+/// Writes the route into an UPDATE and reads it as a neighbour would: what breaks a rule of RFC 7606 there is refused
+/// here, with the rule, instead of costing neighbours their sessions.
+fn check_as_neighbors_do(route: &LocalRoute, set: AttrSet<'_>) -> Result<(), Refusal> {
+    let family = route.family;
+    let mut builder = AttrSetBuilder::from_set(set);
+    let none = set.next_hop().is_none_or(|next_hop| next_hop.global.is_unspecified());
+    if none && !matches!(family.safi, 133 | 134) {
+        // In place of our own address, which differs from neighbour to neighbour.
+        let sample: IpAddr =
+            if family.afi == 1 { Ipv4Addr::new(192, 0, 2, 1).into() } else { Ipv6Addr::LOCALHOST.into() };
+        builder.next_hop(family, NextHop::new(sample));
+    }
+    let mut writer = UpdateWriter::new(EncodeContext { max_len: MAX_EXTENDED_LEN, ..EncodeContext::new() });
+    let octets = builder.finish();
+    writer.announce(family, AttrSet::new(&octets));
+    match &route.nlri {
+        Nlri::Prefix(prefix) => writer.push_prefix(0, *prefix),
+        Nlri::Opaque(key) => writer.push_opaque(0, key, &route.labels),
+    }
+    let made = writer.take();
+    if made.skipped > 0 || made.messages != 1 {
+        return Err(Refusal::Invalid("the route does not fit a message (RFC 8654 §4)".into()));
+    }
+    let (mut batch, mut faults) = (UpdateBatch::new(), Vec::new());
+    let read = decode_update(&made.octets, &DecodeContext::new(PeerKind::Internal), &mut batch, &mut faults);
+    match read.err().or_else(|| faults.into_iter().next()) {
+        Some(fault) => Err(Refusal::Invalid(format!("neighbors would refuse the route: {fault}"))),
+        None => Ok(()),
+    }
 }
 
 /// The set with the mandatory attributes filled in, in canonical order.

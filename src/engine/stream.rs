@@ -10,6 +10,7 @@ use crate::{
     policy::{Evaluator, PerPrefix, Route},
     rib::{AttrStore, NlriRef, Path, PrefixId, SentPath, SetId, Table},
     types::{Family, FamilySet, PathId},
+    validation::{OriginState, PathState},
     wire::bgp::{
         attribute::AttrSet,
         update::{EncodeContext, UpdateWriter},
@@ -126,7 +127,11 @@ impl Prepared {
             NlriRef::Opaque(_) => None,
         };
         let settled = self.evaluator.settled();
-        let verdict = self.evaluator.verdict(&PerPrefix { prefix, ..PerPrefix::default() });
+        let verdict = self.evaluator.verdict(&PerPrefix {
+            prefix,
+            validation: OriginState::from_code(learned.validity & 3),
+            aspa: PathState::from_code(learned.validity >> 2),
+        });
         let outcome = verdict.outcome as usize;
         if let Some(Some(result)) = self.results.get(outcome) {
             return (*result, settled);

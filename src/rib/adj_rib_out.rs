@@ -18,6 +18,9 @@ pub struct Sent {
     pub source: SessionSlot,
     /// The path was long-lived stale, which is told with it (RFC 9494 §4.2).
     pub llgr_stale: bool,
+    /// What validation said of it, as the two codes of `PathFlags::validity` (the second one times four); zero where
+    /// export policy does not ask.
+    pub validity: u8,
 }
 
 /// 8 octets per prefix.
@@ -32,11 +35,14 @@ const SENT: u8 = 1;
 const DIRTY: u8 = 1 << 1;
 const ERA: u8 = 1 << 2;
 const LLGR_STALE: u8 = 1 << 3;
+/// Four bits from here on.
+const VALIDITY_AT: u32 = 4;
 
 impl Row {
     fn sent(self) -> Option<Sent> {
         let llgr_stale = self.marks & LLGR_STALE != 0;
-        (self.marks & SENT != 0).then_some(Sent { set: self.set, source: self.source, llgr_stale })
+        let validity = self.marks >> VALIDITY_AT;
+        (self.marks & SENT != 0).then_some(Sent { set: self.set, source: self.source, llgr_stale, validity })
     }
 }
 
@@ -99,9 +105,9 @@ impl AdjRibOut {
         let before = row.sent();
         let dirty = row.marks & DIRTY;
         let now = match sent {
-            Some(Sent { set, source, llgr_stale }) => {
+            Some(Sent { set, source, llgr_stale, validity }) => {
                 let llgr_stale = if llgr_stale { LLGR_STALE } else { 0 };
-                Row { set, source, marks: dirty | SENT | self.era_mark() | llgr_stale }
+                Row { set, source, marks: dirty | SENT | self.era_mark() | llgr_stale | validity << VALIDITY_AT }
             }
             None => Row { marks: dirty, ..Row::default() },
         };
@@ -202,7 +208,7 @@ mod tests {
                         prop_assert_eq!(taken, dirty.drain(..limit.min(dirty.len())).collect::<Vec<_>>());
                     }
                     Op::SetSent(id, source) => {
-                        let now = source.map(|source| Sent { set: SetId::default(), source, llgr_stale: source == 3 });
+                        let now = source.map(|source| Sent { set: SetId::default(), source, llgr_stale: source == 3, validity: source as u8 * 5 });
                         let before = out.set_sent(PrefixId(id), now);
                         prop_assert_eq!(before, sent.remove(&PrefixId(id)));
                         if let Some(now) = now {
@@ -228,7 +234,7 @@ mod tests {
     #[test]
     fn a_row_is_of_the_past_until_it_is_written_again() {
         let mut out = AdjRibOut::new();
-        let (id, sent) = (PrefixId(3), Sent { set: SetId::default(), source: 1, llgr_stale: true });
+        let (id, sent) = (PrefixId(3), Sent { set: SetId::default(), source: 1, llgr_stale: true, validity: 9 });
         for _ in 0..3 {
             out.set_sent(id, Some(sent));
             assert!(!out.is_past(id));
@@ -248,7 +254,7 @@ mod tests {
         (0..100_000).for_each(|id| out.mark_dirty(PrefixId(id)));
         out.take_dirty(usize::MAX, &mut ids);
         for &id in &ids {
-            out.set_sent(id, Some(Sent { set: SetId::default(), source: 0, llgr_stale: false }));
+            out.set_sent(id, Some(Sent { set: SetId::default(), source: 0, llgr_stale: false, validity: 0 }));
         }
         assert!(out.allocated_octets() < 100_000 * 9, "{}", out.allocated_octets());
         for &id in &ids {

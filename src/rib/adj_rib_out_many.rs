@@ -113,7 +113,7 @@ mod tests {
     use crate::rib::attrs::SetId;
 
     fn row(source: SessionSlot, received: PathId) -> SentPath {
-        SentPath { sent: Sent { set: SetId::default(), source, llgr_stale: false }, received }
+        SentPath { sent: Sent { set: SetId::default(), source, llgr_stale: false, validity: 0 }, received }
     }
 
     proptest! {

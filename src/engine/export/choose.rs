@@ -165,7 +165,7 @@ impl Engine {
                 *self.default_set.insert(self.rib.attrs.intern(AttrSet::new(&octets)))
             }
         };
-        let row = Sent { set, source: LOCAL, llgr_stale: false };
+        let row = Sent { set, source: LOCAL, llgr_stale: false, validity: 0 };
         let nlri = self.rib.tables.get(family)?.nlri(spot.id);
         let learned = self.learned(&group.key, family, row, nlri);
         let number = stream.prepared.prepare(self.preparing(family, &group.key), set, learned, nlri).ok()?;
@@ -182,7 +182,7 @@ impl Engine {
         stream: &mut Stream,
     ) -> Result<Choice, Withheld> {
         let Some(table) = self.rib.tables.get(family) else { return Err(Withheld::Policy) };
-        let row = row_of(path, &self.rib.attrs);
+        let row = row_of(path, &self.rib.attrs, &group.key);
         let nlri = table.nlri(spot.id);
         let learned = self.learned(&group.key, family, row, nlri);
         let set = stream.prepared.prepare(self.preparing(family, &group.key), row.set, learned, nlri)?;

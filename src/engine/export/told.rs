@@ -98,7 +98,8 @@ impl Engine {
     /// What of a row's origin decides over what neighbours with this key are sent.
     #[inline]
     pub(super) fn learned(&self, key: &GroupKey, family: Family, row: Sent, nlri: NlriRef<'_>) -> Learned {
-        let mut learned = Learned { llgr_stale: row.llgr_stale, ..Learned::new(self.source_of(row.source)) };
+        let mut learned =
+            Learned { llgr_stale: row.llgr_stale, validity: row.validity, ..Learned::new(self.source_of(row.source)) };
         if learned.source == Source::Internal && matches!(key.rules.to, Relation::Internal { .. }) {
             let facts = self.facts.get(usize::from(row.source));
             learned.router_id = facts.map_or(RouterId(0), |facts| facts.router_id);
@@ -122,9 +123,10 @@ impl Engine {
 
 /// The row that stands for a path in an Adj-RIB-Out: with the set that import made of what was received, since two that
 /// end up the same are no news.
-pub(super) fn row_of(path: &Path, attrs: &AttrStore) -> Sent {
+pub(super) fn row_of(path: &Path, attrs: &AttrStore, key: &GroupKey) -> Sent {
     let llgr_stale = path.flags.has(PathFlags::LLGR_STALE);
-    Sent { set: attrs.effective(path.set), source: path.session, llgr_stale }
+    let (origin, as_path) = if key.export.looks_at_validation { path.flags.validity() } else { (0, 0) };
+    Sent { set: attrs.effective(path.set), source: path.session, llgr_stale, validity: origin | as_path << 2 }
 }
 
 /// Whether a prefix is the default route.

@@ -121,6 +121,8 @@ pub struct Learned {
     pub router_id: RouterId,
     /// It is long-lived stale (RFC 9494 §4.2).
     pub llgr_stale: bool,
+    /// What validation said of it, where policy asks; as `Sent::validity`.
+    pub validity: u8,
     /// The slot of its session, where policy asks who sent it; else zero.
     pub from: u16,
     /// It is the default route that the group is sent whatever the tables hold.
@@ -130,7 +132,15 @@ pub struct Learned {
 impl Learned {
     /// A route about which nothing but its source matters.
     pub fn new(source: Source) -> Self {
-        Self { source, client: false, router_id: RouterId(0), llgr_stale: false, from: 0, default_originate: false }
+        Self {
+            source,
+            client: false,
+            router_id: RouterId(0),
+            llgr_stale: false,
+            validity: 0,
+            from: 0,
+            default_originate: false,
+        }
     }
 }
 

@@ -60,9 +60,10 @@ impl GroupKey {
         self.export.rejects && self.default_originate.is_empty()
     }
 
-    /// Whether what is sent may be another path than the best one of the Loc-RIB.
+    /// Whether what is sent may change although the best path of the Loc-RIB does not: it may be another path, or
+    /// policy asks what validation says of it.
     pub fn looks_at_all_paths(&self, family: Family) -> bool {
-        self.rules.transparent || self.add_path.contains(&family)
+        self.export.looks_at_validation || self.rules.transparent || self.add_path.contains(&family)
     }
 }
 
@@ -79,6 +80,8 @@ pub struct ExportPolicy {
     pub unchanged: bool,
     /// They ask who sent a route.
     pub looks_at_source: bool,
+    /// They ask what validation says.
+    pub looks_at_validation: bool,
 }
 
 impl ExportPolicy {
@@ -102,6 +105,7 @@ impl ExportPolicy {
             rejects: chain.rejects_everything(),
             unchanged: chain.accepts_everything_unchanged(),
             looks_at_source: chain.looks_at_source(),
+            looks_at_validation: chain.looks_at_validation(),
             context,
             chain,
         }

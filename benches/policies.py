@@ -19,6 +19,8 @@ import daemons
 
 CLIENTS, ROUTES, SET_SIZE = 200, 20_000, 1_000_000
 BEFORE, AFTER = 1, 2
+# An idle daemon that sends nothing for this long has nothing more to send.
+PATIENCE_SECONDS = 20
 
 
 class Tagging:
@@ -131,13 +133,16 @@ def rs_policy(kind, bench):
 
 def tally(feeder, usage, wanted, deadline):
     """What the clients were told since the mark, once the daemon is idle and every route came with it."""
+    seen, progress_at = None, time.monotonic()
     while True:
         usage.wait_idle(deadline)
         feeder.say("tally")
-        seen = feeder.wait_for("tally", deadline)
+        before, seen = seen, feeder.wait_for("tally", deadline)
         if seen["marked"] >= wanted:
             return seen
-        if time.monotonic() > deadline:
+        if before is None or seen["announcements"] > before["announcements"]:
+            progress_at = time.monotonic()
+        if time.monotonic() > min(deadline, progress_at + PATIENCE_SECONDS):
             raise feeder.Failure(f"only {seen['marked']:,} of {wanted:,} routes came with the new policy")
 
 

@@ -1,4 +1,4 @@
-//! `LocalRouteService` and `DaemonService`: routes of our own, and facts about the daemon.
+//! `LocalRouteService` and `DaemonService`: routes of our own, facts about the daemon, and its reload.
 
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use super::{
 };
 use crate::view::{
     Answer, Backend, Cursor, Query,
+    reload::{ChangeView, ReloadRequest},
     scan::{read_cursor_token, write_cursor_token},
 };
 
@@ -90,6 +91,25 @@ impl DaemonService for Daemon {
             listen: info.listen.iter().map(ToString::to_string).collect(),
             best_path: info.best_path,
             ready: self.0.is_ready(),
+        }))
+    }
+
+    async fn reload(&self, request: Request<v1::ReloadRequest>) -> Result<Response<v1::ReloadResponse>, Status> {
+        let v1::ReloadRequest { dry_run, no_reset } = *request.get_ref();
+        let report = self.0.reload(ReloadRequest { dry_run, no_reset }).await.map_err(status)?;
+        let summary = report.summary();
+        let change = |change: ChangeView| v1::ReloadChange {
+            kind: change.kind.to_owned(),
+            subject: change.subject,
+            keys: change.keys,
+            cost: change.cost.word().to_owned(),
+            text: change.text,
+        };
+        Ok(Response::new(v1::ReloadResponse {
+            outcome: report.outcome.word().to_owned(),
+            reason: report.reason.unwrap_or_default(),
+            changes: report.changes.into_iter().map(change).collect(),
+            summary,
         }))
     }
 }

@@ -63,6 +63,8 @@ impl Renderer {
             rejected_by: row.rejected_by.as_deref().unwrap_or_default().to_owned(),
             labels,
             multipath: row.multipath,
+            validation: row.validation.answer().unwrap_or_default().to_owned(),
+            aspa: row.aspa.answer().unwrap_or_default().to_owned(),
             attributes: self.attributes(attrs),
             nlri: typed,
             nlri_octets: octets,
@@ -90,6 +92,7 @@ impl Renderer {
 pub(super) fn candidate(candidate: Candidate, route: v1::Route) -> v1::Candidate {
     let mut message = v1::Candidate { route: Some(route), ..v1::Candidate::default() };
     message.ineligible = candidate.ineligible.unwrap_or_default();
+    message.import = candidate.import;
     if let Some(lost) = candidate.lost {
         message.lost_at = lost.why.to_owned();
         message.step = lost.step.to_owned();

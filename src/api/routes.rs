@@ -47,6 +47,8 @@ pub(super) fn read_filter(filter: &v1::RouteFilter, backend: &dyn Backend) -> Re
         as_path: &filter.as_path,
         communities: &filter.communities,
         rd: &filter.rd,
+        validation: &filter.validation,
+        aspa: &filter.aspa,
     };
     // Thousands of neighbours are not copied for a question that names none.
     let neighbors = if filter.neighbor.is_empty() { Vec::new() } else { backend.neighbors() };

@@ -51,7 +51,7 @@ impl RpkiService for Rpki {
             sources: vrp.sources.clone(),
         });
         Ok(Response::new(v1::CheckOriginResponse {
-            state: check.state.name().unwrap_or_default().to_owned(),
+            state: check.state.answer().unwrap_or_default().to_owned(),
             why: check.why(),
             covering: covering.collect(),
         }))

@@ -5,14 +5,14 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use super::kept_routes::KeptRoutes;
+use super::{kept_routes::KeptRoutes, reload::Reloader};
 use crate::{
-    config::{Router, parse_neighbor},
+    config::parse_neighbor,
     io::{bgp::Speaker, clock::Clock, rpki::Rpki, shard::ShardHandle},
-    policy::Library,
     types::{Asn, Prefix, Timestamp},
     view::{
         Answer, Backend, Command, DaemonInfo, EventSource, NeighborView, Query, Refusal, Reply, Summary,
+        reload::{ReloadReport, ReloadRequest},
         rpki::{OriginCheck, RpkiView},
     },
 };
@@ -21,7 +21,7 @@ use crate::{
 pub(super) struct DaemonBackend {
     info: DaemonInfo,
     clock: Clock,
-    router: Router,
+    reloader: Arc<Reloader>,
     speaker: Speaker,
     shard: ShardHandle,
     /// Where routes of our own are kept; `None` without `[state]`.
@@ -34,13 +34,13 @@ impl DaemonBackend {
     pub(super) fn new(
         info: DaemonInfo,
         clock: Clock,
-        router: Router,
+        reloader: Arc<Reloader>,
         speaker: Speaker,
         shard: ShardHandle,
         kept: Option<KeptRoutes>,
         rpki: Rpki,
     ) -> Self {
-        Self { info, clock, router, speaker, shard, kept, rpki, ready: AtomicBool::new(false) }
+        Self { info, clock, reloader, speaker, shard, kept, rpki, ready: AtomicBool::new(false) }
     }
 
     /// Says whether the daemon has started and is not stopping.
@@ -77,7 +77,7 @@ impl Backend for DaemonBackend {
 
     fn command(&self, command: Command) -> Reply<()> {
         let speaker = self.speaker.clone();
-        let router = self.router.clone();
+        let reloader = Arc::clone(&self.reloader);
         Box::pin(async move {
             match command {
                 Command::Reset { peer, hard: true, text } => speaker.reset(peer, text).await,
@@ -85,11 +85,26 @@ impl Backend for DaemonBackend {
                 Command::Enable { peer } => speaker.enable(peer).await,
                 Command::Disable { peer, text } => speaker.disable(peer, text).await,
                 Command::Add { toml } => {
-                    let neighbor = parse_neighbor(&toml, &router, &Library::default())
-                        .map_err(|error| Refusal::Invalid(error.to_string()))?;
-                    speaker.add(neighbor.settings(&router))
+                    let config = reloader.current();
+                    let neighbor =
+                        parse_neighbor(&toml, &config).map_err(|error| Refusal::Invalid(error.to_string()))?;
+                    speaker.add(neighbor.settings(&config.router))
                 }
                 Command::Remove { peer } => speaker.remove_peer(peer),
+            }
+        })
+    }
+
+    fn reload(&self, request: ReloadRequest) -> Reply<ReloadReport> {
+        let reloader = Arc::clone(&self.reloader);
+        Box::pin(async move {
+            // Sets of millions take a while to read.
+            let done = tokio::task::spawn_blocking(move || reloader.reload_file(request)).await;
+            match done {
+                Ok(Some(Ok(report))) => Ok(report),
+                Ok(Some(Err(faults))) => Err(Refusal::Invalid(faults.to_string())),
+                Ok(None) => Err(Refusal::NotNow("this daemon was not started from a file".to_owned())),
+                Err(_) => Err(Refusal::Stopping),
             }
         })
     }

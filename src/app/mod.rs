@@ -1,5 +1,6 @@
-//! Wiring only: start order, runtimes, reload, drain and stop. `backend` is what readers reach, `kept_routes` what joins
-//! routes of our own to their journal, `last_run` what is known of the run before, `logging` how lines are written.
+//! Wiring only: start order, runtimes, drain and stop. `backend` is what readers reach, `reload` goes over to another
+//! configuration, `kept_routes` joins routes of our own to their journal, `last_run` is what is known of the run before,
+//! `logging` is how lines are written.
 //!
 //! Threads: one for the engine; a runtime with a worker per core for sessions; a runtime of its own for readers
 //! (gRPC, HTTP), so that they are answered while tables load.
@@ -8,11 +9,12 @@ mod backend;
 mod kept_routes;
 mod last_run;
 mod logging;
+mod reload;
 
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     thread::JoinHandle,
     time::Duration,
 };
@@ -25,10 +27,10 @@ use tokio::{
 use tracing::{info, warn};
 
 pub use self::logging::init as init_logging;
-use self::{backend::DaemonBackend, kept_routes::KeptRoutes, last_run::LastRun};
+use self::{backend::DaemonBackend, kept_routes::KeptRoutes, last_run::LastRun, reload::Reloader};
 use crate::{
     api,
-    config::{self, Change, Config, Listener},
+    config::{Config, Listener},
     engine::EngineSettings,
     io::{
         bgp::{Remote, Speaker},
@@ -39,7 +41,10 @@ use crate::{
     },
     metrics,
     session::State,
-    view::{Backend, DaemonInfo},
+    view::{
+        Backend, DaemonInfo,
+        reload::{ReloadReport, ReloadRequest},
+    },
     web,
 };
 
@@ -50,7 +55,7 @@ const READER_THREADS_MAX: usize = 4;
 
 /// A running daemon. Several can run in one process.
 pub struct Daemon {
-    config: Mutex<Config>,
+    reloader: Arc<Reloader>,
     speaker: Speaker,
     shard: ShardHandle,
     backend: Arc<DaemonBackend>,
@@ -64,12 +69,24 @@ pub struct Daemon {
 }
 
 impl Daemon {
+    /// Starts what the file at `path` says, which was read into `config`; reloads read it again.
+    ///
+    /// # Errors
+    /// As `start`.
+    pub fn start_with_file(config: Config, path: PathBuf) -> Result<Self, String> {
+        Self::launch(config, Some(path))
+    }
+
     /// Starts what `config` describes. Listeners are bound first, so that trouble shows before anything moves.
     /// Brings its own runtimes, so it must not be called inside one.
     ///
     /// # Errors
     /// A sentence that names the fix: an address or port cannot be had, a thread cannot be made.
     pub fn start(config: Config) -> Result<Self, String> {
+        Self::launch(config, None)
+    }
+
+    fn launch(config: Config, file: Option<PathBuf>) -> Result<Self, String> {
         let clock = Clock::start();
         if let Err(error) = sockopt::raise_open_file_limit() {
             warn!("the limit of open files cannot be raised: {error}");
@@ -108,7 +125,8 @@ impl Daemon {
         };
         let rpki = {
             let _inside = sessions_runtime.enter();
-            Rpki::start(&config.rpki, clock, Box::new(|_| {}))
+            let shard = shard.clone();
+            Rpki::start(&config.rpki, clock, Box::new(move |update| shard.set_rpki(update)))
         };
         let info = DaemonInfo {
             version: env!("CARGO_PKG_VERSION"),
@@ -118,10 +136,11 @@ impl Daemon {
             listen: speaker.listening(),
             best_path: config.rib.best_path,
         };
+        let reloader = Arc::new(Reloader::new(config, file, speaker.clone(), shard.clone()));
         let backend = Arc::new(DaemonBackend::new(
             info,
             clock,
-            config.router.clone(),
+            Arc::clone(&reloader),
             speaker.clone(),
             shard.clone(),
             kept,
@@ -131,7 +150,7 @@ impl Daemon {
         let mut daemon = Self {
             api: api_listener.as_ref().and_then(|listener| listener.local_addr().ok()),
             http: http_listener.as_ref().and_then(|listener| listener.local_addr().ok()),
-            config: Mutex::new(config),
+            reloader,
             speaker,
             shard,
             backend,
@@ -164,7 +183,7 @@ impl Daemon {
 
     /// After a restart, neighbours that keep our routes are told so, and heard out before they are sent anything.
     fn add_neighbors(&self, clock: Clock) {
-        let config = self.lock_config();
+        let config = self.reloader.current();
         let before = config.state.as_ref().and_then(|state| LastRun::read(&state.dir));
         let (now, mut wait, mut expected) = (clock.now(), Duration::ZERO, Vec::new());
         let mut all = Vec::new();
@@ -188,7 +207,12 @@ impl Daemon {
             self.shard.restarted(expected, now + wait);
         }
         drop(config);
-        all.into_iter().for_each(|settings| self.add(settings));
+        for settings in all {
+            let label = settings.label(settings.remote);
+            if let Err(refusal) = self.speaker.add(settings) {
+                warn!("{label} not added: {refusal}");
+            }
+        }
     }
 
     /// From now on the next run can know of this one.
@@ -218,11 +242,11 @@ impl Daemon {
     }
 
     fn state_dir(&self) -> Option<PathBuf> {
-        self.lock_config().state.as_ref().map(|state| state.dir.clone())
+        self.reloader.current().state.as_ref().map(|state| state.dir.clone())
     }
 
     fn say_hello(&self) {
-        let config = self.lock_config();
+        let config = self.reloader.current();
         let places = |addresses: &[SocketAddr]| -> String {
             match addresses {
                 [] => "nowhere".to_owned(),
@@ -273,50 +297,17 @@ impl Daemon {
         self.engine.as_ref().is_some_and(|engine| !engine.is_finished())
     }
 
-    /// Goes over to `new`: neighbours are added, removed, or reset with other settings; sessions whose settings
-    /// are the same go on. Returns what was changed.
-    pub fn reload(&self, new: Config) -> Vec<Change> {
-        let mut current = self.lock_config();
-        let changes = config::diff(&current, &new);
-        for change in &changes {
-            info!("reload: {change}");
-            // What belongs to [router] stays as it was until the daemon is started again.
-            match change {
-                Change::Added(neighbor) => {
-                    // An operator may have added it by command already: the file decides now.
-                    self.speaker.remove(neighbor.remote, true);
-                    self.add(neighbor.settings(&current.router));
-                }
-                Change::Removed(neighbor) => {
-                    self.speaker.remove(neighbor.remote, false);
-                }
-                Change::Changed { neighbor, resets: true, .. } => {
-                    self.speaker.remove(neighbor.remote, true);
-                    self.add(neighbor.settings(&current.router));
-                }
-                Change::Changed { neighbor, resets: false, .. } => {
-                    self.speaker.rename(neighbor.settings(&current.router));
-                }
-                Change::NeedsRestart(_) => {}
-            }
-        }
-        if changes.is_empty() {
-            info!("reload: nothing changed");
-        }
-        let router = current.router.clone();
-        *current = Config { router, ..new };
-        changes
+    /// Goes over to `new`, or changes nothing: neighbours are added, removed, or reset with other settings; sessions
+    /// that need not notice go on. The report says what changed and what became of it.
+    pub fn reload(&self, new: Config, request: ReloadRequest) -> ReloadReport {
+        self.reloader.reload(new, request)
     }
 
-    fn add(&self, settings: crate::io::bgp::NeighborSettings) {
-        let label = settings.label(settings.remote);
-        if let Err(refusal) = self.speaker.add(settings) {
-            warn!("{label} not added: {refusal}");
+    /// As `reload`, to what the daemon's file says now. Everything that happens is logged, faults of the file, too.
+    pub fn reload_file(&self) {
+        if self.reloader.reload_file(ReloadRequest::default()).is_none() {
+            warn!("reload: this daemon was not started from a file");
         }
-    }
-
-    fn lock_config(&self) -> std::sync::MutexGuard<'_, Config> {
-        self.config.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends in order: neighbours are told (those that keep our routes until we are back are not, which is how they know),

@@ -7,8 +7,9 @@ use std::{
 };
 
 use crate::{
-    config::{Config, diff},
+    config::{Change, Config, diff},
     policy::is_built_in,
+    view::reload::ReloadReport,
 };
 
 /// Arguments of `ribwatch check`.
@@ -44,11 +45,8 @@ fn report(args: &CheckArgs) -> Result<String, crate::config::ConfigError> {
     lines.extend(config.advice().into_iter().map(|note| format!("note: {note}")));
     lines.extend(config.inactive().into_iter().map(|note| format!("note: {note}")));
     if let Some(old) = old {
-        let changes = diff(&old, &config);
-        lines.extend(changes.iter().map(|change| format!("reload: {change}")));
-        if changes.is_empty() {
-            lines.push("reload: nothing would change".to_owned());
-        }
+        let plan = ReloadReport::planned(diff(&old, &config).iter().map(Change::view).collect());
+        lines.extend(plan.to_string().lines().map(|line| format!("reload: {line}")));
     }
     lines.push(String::new());
     Ok(lines.join("\n"))

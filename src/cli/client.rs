@@ -3,8 +3,9 @@
 use std::{error::Error, io, time::Duration};
 
 use ribwatch_proto::v1::{
-    local_route_service_client::LocalRouteServiceClient, neighbor_service_client::NeighborServiceClient,
-    route_service_client::RouteServiceClient, rpki_service_client::RpkiServiceClient,
+    daemon_service_client::DaemonServiceClient, local_route_service_client::LocalRouteServiceClient,
+    neighbor_service_client::NeighborServiceClient, route_service_client::RouteServiceClient,
+    rpki_service_client::RpkiServiceClient,
 };
 use tonic::{
     Code, Status,
@@ -102,6 +103,10 @@ impl Client {
 
     pub(super) fn routes(&self) -> RouteServiceClient<Channel> {
         RouteServiceClient::new(self.channel.clone())
+    }
+
+    pub(super) fn daemon(&self) -> DaemonServiceClient<Channel> {
+        DaemonServiceClient::new(self.channel.clone())
     }
 
     pub(super) fn rpki(&self) -> RpkiServiceClient<Channel> {

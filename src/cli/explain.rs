@@ -58,9 +58,10 @@ fn print_json(answer: &v1::ExplainRouteResponse, out: &mut Output<'_>) -> Result
         let (step, value, against) = (text(&candidate.step), text(&candidate.value), text(&candidate.against));
         let lost_to = (candidate.lost_to > 0).then_some(candidate.lost_to);
         let lost_to = lost_to.map_or_else(|| "null".to_owned(), |place| place.to_string());
+        let import = serde_json::Value::from(candidate.import.as_slice());
         let head = format!(
             "{{\"rank\":{},\"ineligible\":{ineligible},\"lost_at\":{lost_at},\"step\":{step},\"value\":{value},\
-             \"against\":{against},\"lost_to\":{lost_to},\"route\":",
+             \"against\":{against},\"lost_to\":{lost_to},\"import\":{import},\"route\":",
             at + 1
         );
         let mut line = head.into_bytes();
@@ -104,6 +105,14 @@ fn print_table(answer: &v1::ExplainRouteResponse, out: &mut Output<'_>) -> Resul
         ]);
     }
     table.flush(out)?;
+    for candidate in answer.candidates.iter().filter(|candidate| !candidate.import.is_empty()) {
+        let Some(route) = &candidate.route else { continue };
+        out.line("")?;
+        out.line(&format!("import from {}:", route::neighbor(route)))?;
+        for step in &candidate.import {
+            out.line(&format!("  {step}"))?;
+        }
+    }
     if (answer.candidates.len() as u64) < answer.paths {
         out.line(&format!("only the first {} are shown", answer.candidates.len()))?;
     }

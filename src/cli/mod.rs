@@ -14,6 +14,7 @@ pub mod mrt;
 mod neighbor;
 mod output;
 mod policy;
+mod reload;
 mod rib;
 mod route;
 mod rpki;
@@ -114,6 +115,8 @@ enum AskingVerb {
     Explain(explain::ExplainArgs),
     /// RPKI: sources, counts and age; or the state of a prefix and AS with what decided it
     Rpki(rpki::RpkiArgs),
+    /// Reads the daemon's configuration file again and goes over to it, or changes nothing
+    Reload(reload::ReloadArgs),
     /// Routes of our own: add, del, list, blackhole
     Route(local::RouteArgs),
     /// Originates a route of our own: `route add` in short
@@ -203,6 +206,7 @@ fn ask(verb: AskingVerb, global: &Global, terminal: bool, out: &mut dyn Write) -
             AskingVerb::Watch(args) => watch::run(args, client, &mut output).await,
             AskingVerb::Explain(args) => explain::run(args, client, &mut output).await,
             AskingVerb::Rpki(args) => rpki::run(args, client, &mut output).await,
+            AskingVerb::Reload(args) => reload::run(args, client, &mut output).await,
             AskingVerb::Route(args) => local::run(args, client, &mut output).await,
             AskingVerb::Announce(args) => local::announce(*args, client, &mut output).await,
             AskingVerb::Withdraw(args) => local::withdraw(args, client, &mut output).await,

@@ -64,8 +64,11 @@ struct AddArgs {
     #[arg(value_name = "ADDRESS|RANGE")]
     remote: String,
     /// Its AS number; for a range also "any"
-    #[arg(long, value_name = "ASN")]
-    remote_asn: String,
+    #[arg(long, value_name = "ASN", required_unless_present = "group")]
+    remote_asn: Option<String>,
+    /// The [[neighbor_group]] of the configuration file whose keys it has where nothing else is said here
+    #[arg(long, value_name = "GROUP")]
+    group: Option<String>,
     /// Name to show beside the address
     #[arg(long)]
     name: Option<String>,
@@ -140,12 +143,16 @@ fn definition(args: &AddArgs) -> Result<String, Failure> {
     let text = |text: &str| toml::Value::String(text.to_owned()).to_string();
     let list = |items: &[String]| toml::Value::from(items.to_vec()).to_string();
     let kind = if args.remote.contains('/') { "range" } else { "address" };
-    let asn = match args.remote_asn.parse::<crate::types::Asn>() {
-        Ok(asn) => asn.to_string(),
-        Err(_) if args.remote_asn == "any" => text("any"),
-        Err(_) => return Err(Failure::Usage(format!("`{}` is not an AS number, nor \"any\"", args.remote_asn))),
-    };
-    let mut lines = vec![format!("{kind} = {}", text(&args.remote)), format!("remote_asn = {asn}")];
+    let mut lines = vec![format!("{kind} = {}", text(&args.remote))];
+    if let Some(word) = &args.remote_asn {
+        let asn = match word.parse::<crate::types::Asn>() {
+            Ok(asn) => asn.to_string(),
+            Err(_) if word == "any" => text("any"),
+            Err(_) => return Err(Failure::Usage(format!("`{word}` is not an AS number, nor \"any\""))),
+        };
+        lines.push(format!("remote_asn = {asn}"));
+    }
+    lines.extend(args.group.iter().map(|group| format!("group = {}", text(group))));
     lines.extend(args.name.iter().map(|name| format!("name = {}", text(name))));
     let lists = [("families", &args.family), ("import", &args.import), ("export", &args.export)];
     lines.extend(

@@ -70,7 +70,9 @@ fn narrowed(filter: &FilterArgs) -> &'static str {
     let narrowed = filter.neighbor.is_some()
         || filter.origin.is_some()
         || filter.as_path.is_some()
-        || !filter.community.is_empty();
+        || !filter.community.is_empty()
+        || filter.validation.is_some()
+        || filter.aspa.is_some();
     if narrowed { " that passes the filter" } else { "" }
 }
 

@@ -73,6 +73,12 @@ pub(super) struct FilterArgs {
     /// Only routes with this route distinguisher, such as 64500:1
     #[arg(long, value_name = "RD")]
     pub rd: Option<String>,
+    /// Only routes whose origin has this state: valid, invalid, not-found
+    #[arg(long, value_name = "STATE")]
+    pub validation: Option<String>,
+    /// Only routes whose path has this state by ASPA: valid, invalid, unknown
+    #[arg(long, value_name = "STATE")]
+    pub aspa: Option<String>,
 }
 
 impl FilterArgs {
@@ -98,6 +104,8 @@ impl FilterArgs {
             as_path: self.as_path.clone().unwrap_or_default(),
             communities: self.community.clone(),
             rd: self.rd.clone().unwrap_or_default(),
+            validation: self.validation.clone().unwrap_or_default(),
+            aspa: self.aspa.clone().unwrap_or_default(),
         }
     }
 }
@@ -183,6 +191,8 @@ pub(super) fn write_json(out: &mut Vec<u8>, route: &v1::Route, attributes: &Attr
         rejected_by: &route.rejected_by,
         family: &route.family,
         multipath: route.multipath,
+        validation: &route.validation,
+        aspa: &route.aspa,
         labels: &route.labels,
         nlri: &nlri,
     };

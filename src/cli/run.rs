@@ -31,7 +31,7 @@ pub fn run(args: &RunArgs) -> ExitCode {
         }
     };
     init_logging(&config.log);
-    let started = Daemon::start(config).and_then(|daemon| {
+    let started = Daemon::start_with_file(config, args.config.clone()).and_then(|daemon| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         Ok((daemon, runtime.map_err(|error| format!("signals cannot be waited for: {error}"))?))
     });
@@ -42,7 +42,7 @@ pub fn run(args: &RunArgs) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let ended = runtime.block_on(attend(&daemon, args));
+    let ended = runtime.block_on(attend(&daemon));
     daemon.stop();
     match ended {
         Ok(()) => {
@@ -57,7 +57,7 @@ pub fn run(args: &RunArgs) -> ExitCode {
 }
 
 /// Waits for signals; returns when it is time to end.
-async fn attend(daemon: &Daemon, args: &RunArgs) -> Result<(), String> {
+async fn attend(daemon: &Daemon) -> Result<(), String> {
     let watch_for = |kind: SignalKind| -> Result<Signal, String> {
         signal(kind).map_err(|error| format!("signals cannot be waited for: {error}"))
     };
@@ -69,10 +69,7 @@ async fn attend(daemon: &Daemon, args: &RunArgs) -> Result<(), String> {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = reload.recv() => match Config::load(&args.config) {
-                Ok(config) => drop(daemon.reload(config)),
-                Err(why) => error!("reload: the file has faults, everything goes on as it was:\n{why}"),
-            },
+            _ = reload.recv() => daemon.reload_file(),
             _ = look.tick() => if !daemon.is_alive() {
                 return Err("the engine ended by a fault of ribwatch; please report the lines above".to_owned());
             },

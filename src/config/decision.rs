@@ -225,6 +225,6 @@ mod tests {
     #[test]
     fn a_reload_says_that_a_changed_section_waits_for_a_restart() {
         let (old, new) = (decision("").unwrap(), decision("aigp = false").unwrap());
-        assert_eq!(diff(&old, &new), [Change::NeedsRestart("[decision]")]);
+        assert_eq!(diff(&old, &new), [Change::NeedsRestart { section: "[decision]", keys: vec![] }]);
     }
 }

@@ -23,12 +23,10 @@ pub use neighbor::Neighbor;
 use policy::PolicyNames;
 pub use policy::{Policies, neighbor_facts};
 pub use reload::{Change, diff};
-pub use sections::{Config, Listener, Log, LogFormat, Rib, Router, State, WatchPrefix};
+pub use sections::{Config, GroupTexts, Listener, Log, LogFormat, Rib, Router, State, WatchPrefix};
 pub use source::{ConfigError, Problem};
 use toml::de::DeTable;
 pub use value::{parse_duration, print_duration};
-
-use crate::policy::Library;
 
 impl Config {
     /// Reads and checks the file at `path`.
@@ -64,7 +62,7 @@ impl Config {
         let base = Path::new(file).parent().unwrap_or(Path::new(""));
         let config = sections::read_file(&root, base, &faults);
         match config {
-            Some(config) if faults.borrow().is_empty() => Ok(config),
+            Some(config) if faults.borrow().is_empty() => Ok(Self { groups: group_texts(text), ..config }),
             _ => Err(ConfigError::faults(file, text, faults.into_inner())),
         }
     }
@@ -116,20 +114,40 @@ impl Config {
     }
 }
 
-/// Reads the keys of one `[[neighbor]]`, without its heading, as they are given at run time; `policies` are those that it
-/// may name.
+/// Reads the keys of one `[[neighbor]]`, without its heading, as they are given at run time; policies and groups that
+/// it may name are those of `config`.
 ///
 /// # Errors
 /// As `Config::parse`; lines are counted in `text`.
-pub fn parse_neighbor(text: &str, router: &Router, policies: &Library) -> Result<Neighbor, ConfigError> {
+pub fn parse_neighbor(text: &str, config: &Config) -> Result<Neighbor, ConfigError> {
     const FILE: &str = "neighbor";
-    let root = parse_toml(FILE, text)?;
     let faults = read::Faults::default();
-    let neighbor = sections::read_one_neighbor(&root, router, &PolicyNames::of(policies), &faults);
+    let alone = parse_toml(FILE, text)?;
+    if let Some((key, _)) = alone.get_ref().iter().find(|(key, _)| key.get_ref().as_ref() == "neighbor_group") {
+        let what = "a neighbor that is added by command brings no groups".to_owned();
+        let help = "name a group of the configuration file with `group`".to_owned();
+        return Err(ConfigError::faults(FILE, text, vec![Problem { span: key.span(), what, help }]));
+    }
+    // The neighbour's own lines come first, so that their numbers are those of `text`.
+    let whole = format!("{text}\n{}", config.groups.0);
+    let root = parse_toml(FILE, &whole)?;
+    let names = PolicyNames::of(&config.policy.library);
+    let neighbor = sections::read_one_neighbor(&root, &config.router, &names, &faults);
     match neighbor {
         Some(neighbor) if faults.borrow().is_empty() => Ok(neighbor),
-        _ => Err(ConfigError::faults(FILE, text, faults.into_inner())),
+        _ => Err(ConfigError::faults(FILE, &whole, faults.into_inner())),
     }
+}
+
+/// The groups of a text that has no faults.
+fn group_texts(text: &str) -> GroupTexts {
+    const KEY: &str = "neighbor_group";
+    if !text.contains(KEY) {
+        return GroupTexts::default();
+    }
+    let mut file: toml::Table = toml::from_str(text).unwrap_or_default();
+    file.retain(|key, _| key == KEY);
+    GroupTexts(toml::to_string(&file).unwrap_or_default())
 }
 
 fn parse_toml<'a>(file: &str, text: &'a str) -> Result<toml::Spanned<DeTable<'a>>, ConfigError> {

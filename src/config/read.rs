@@ -1,7 +1,9 @@
 //! Reads a parsed TOML table key by key. Every key that is asked for is known from then on, so what is left over
 //! is an unknown key; every fault is noted with its place and reading goes on, so that one run shows them all.
 //!
-//! What values look like stands in `value`; which keys there are, in `sections` and `neighbor`.
+//! A table may inherit from others (`inheriting`): a key is looked for in the table itself first, then in those, and
+//! the place of its value is where it stands. What values look like stands in `value`; which keys there are, in
+//! `sections` and `neighbor`.
 
 use std::{cell::RefCell, ops::Range};
 
@@ -30,11 +32,26 @@ pub(super) struct Misfit {
 /// A value in the text, with its place.
 pub(super) type Value<'a> = Spanned<DeValue<'a>>;
 
+/// What a table inherits from.
+#[derive(Clone, Default)]
+pub(super) struct Inherited<'a> {
+    /// Nearest first.
+    pub(super) tables: Vec<&'a DeTable<'a>>,
+    /// Keys that each table has for itself.
+    pub(super) never: &'static [&'static str],
+    /// Keys that say the same thing in different ways: who has one of them takes none of the others from elsewhere.
+    pub(super) rivals: &'static [&'static [&'static str]],
+    /// What it inherits from is faulty (noted), so what is missing may stand there.
+    pub(super) incomplete: bool,
+}
+
 /// One table of the file while it is read.
 pub(super) struct Table<'a> {
     heading: &'static str,
     span: Range<usize>,
     table: &'a DeTable<'a>,
+    /// What it inherits from, nearest first.
+    inherited: Inherited<'a>,
     known: Vec<&'a str>,
     faults: &'a Faults,
 }
@@ -42,7 +59,46 @@ pub(super) struct Table<'a> {
 impl<'a> Table<'a> {
     /// Starts reading `table`; `heading` is how the file writes it, such as `[router]`.
     pub(super) fn new(heading: &'static str, span: Range<usize>, table: &'a DeTable<'a>, faults: &'a Faults) -> Self {
-        Self { heading, span, table, known: Vec::new(), faults }
+        Self { heading, span, table, inherited: Inherited::default(), known: Vec::new(), faults }
+    }
+
+    /// The same table, with what it lacks taken from others.
+    pub(super) fn inheriting(self, inherited: Inherited<'a>) -> Self {
+        Self { inherited, ..self }
+    }
+
+    /// What it says itself, and its faults.
+    pub(super) fn own(&self) -> &'a DeTable<'a> {
+        self.table
+    }
+
+    /// The value of `key`, its own or the nearest inherited one.
+    fn get(&self, key: &str) -> Option<&'a Value<'a>> {
+        if let Some(value) = self.table.get(key) {
+            return Some(value);
+        }
+        let Inherited { tables, never, rivals, .. } = &self.inherited;
+        if tables.is_empty() || never.contains(&key) {
+            return None;
+        }
+        let rivals = rivals.iter().find(|rivals| rivals.contains(&key)).copied().unwrap_or_default();
+        // Switched off is no way to say it.
+        let says_it = |table: &DeTable<'_>| {
+            let value = |rival: &&str| table.get(*rival).map(Spanned::get_ref);
+            rivals.iter().filter_map(value).any(|value| !matches!(value, DeValue::Boolean(false)))
+        };
+        if says_it(self.table) {
+            return None;
+        }
+        for table in tables {
+            if let Some(value) = table.get(key) {
+                return Some(value);
+            }
+            if says_it(table) {
+                return None;
+            }
+        }
+        None
     }
 
     /// Notes a fault.
@@ -60,19 +116,24 @@ impl<'a> Table<'a> {
         self.span.clone()
     }
 
-    /// Whether the file writes `key`.
+    /// Whether the file writes `key`, here or where it is inherited from.
     pub(super) fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// Whether the table itself writes `key`.
+    pub(super) fn has_own(&self, key: &str) -> bool {
         self.table.contains_key(key)
     }
 
     /// Octets of the value of `key`, or of the heading when the key is absent.
     pub(super) fn span_of(&self, key: &str) -> Range<usize> {
-        self.table.get(key).map_or_else(|| self.span(), Spanned::span)
+        self.get(key).map_or_else(|| self.span(), Spanned::span)
     }
 
     /// Whether the file gives `key` a table as its value.
     pub(super) fn is_table(&self, key: &str) -> bool {
-        matches!(self.table.get(key).map(Spanned::get_ref), Some(DeValue::Table(_)))
+        matches!(self.get(key).map(Spanned::get_ref), Some(DeValue::Table(_)))
     }
 
     /// Makes `key` a known one without reading it.
@@ -84,7 +145,7 @@ impl<'a> Table<'a> {
 
     fn value(&mut self, key: &'static str) -> Option<&'a Value<'a>> {
         self.know(key);
-        self.table.get(key)
+        self.get(key)
     }
 
     /// The value of `key` as `parse` reads it; `None` when absent or faulty (then noted).
@@ -119,7 +180,7 @@ impl<'a> Table<'a> {
         example: &str,
         parse: impl FnOnce(&'a Value<'a>) -> Result<T, Misfit>,
     ) -> Option<T> {
-        if !self.has(key) {
+        if !self.has(key) && !self.inherited.incomplete {
             self.fault(
                 self.span(),
                 format!("{} lacks `{key}`", self.heading),
@@ -177,7 +238,7 @@ impl<'a> Table<'a> {
         tables
     }
 
-    /// Ends reading: keys that nobody asked for are faults.
+    /// Ends reading: keys that nobody asked for are faults; inherited ones are told where they stand.
     pub(super) fn finish(self) {
         for key in self.table.keys() {
             let name = key.get_ref().as_ref();

@@ -93,6 +93,16 @@ pub struct WatchPrefix {
     pub upstreams: Option<Vec<Asn>>,
 }
 
+/// Every `[[neighbor_group]]` of a file, as TOML. Never printed: there may be passwords in it.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct GroupTexts(pub(super) String);
+
+impl std::fmt::Debug for GroupTexts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(groups)")
+    }
+}
+
 /// The whole file.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Config {
@@ -114,6 +124,8 @@ pub struct Config {
     pub policy: Policies,
     /// `[[neighbor]]`, in the order of the file.
     pub neighbors: Vec<neighbor::Neighbor>,
+    /// `[[neighbor_group]]`, for neighbours that are added by command.
+    pub groups: GroupTexts,
     /// `[rpki]` and `[[rpki.cache]]`.
     pub rpki: RpkiSettings,
     /// `[[watch.prefix]]`.
@@ -140,9 +152,10 @@ pub(super) fn read_file<'a>(
     let rpki = rpki::read(&mut file);
     let watch_prefixes = read_watch(&mut file);
     let policy = policy::read(&mut file, base);
+    let groups = neighbor::Groups::read(&mut file, &policy.names);
     let mut neighbors = Vec::new();
     for table in file.tables("neighbor", "[[neighbor]]") {
-        neighbors.extend(neighbor::read(table, &policy.names));
+        neighbors.extend(neighbor::read(table, &groups, &policy.names));
     }
     let known: Vec<&neighbor::Neighbor> = neighbors.iter().map(|placed| &placed.neighbor).collect();
     let policy = policy.finish(router.as_ref(), &known);
@@ -150,17 +163,33 @@ pub(super) fn read_file<'a>(
     check_neighbors(&file, router.as_ref(), &neighbors);
     file.finish();
     let neighbors = neighbors.into_iter().map(|placed| placed.neighbor).collect();
-    Some(Config { router: router?, api, http, state, rib, decision, log, policy, neighbors, rpki, watch_prefixes })
+    Some(Config {
+        router: router?,
+        api,
+        http,
+        state,
+        rib,
+        decision,
+        log,
+        policy,
+        neighbors,
+        groups: GroupTexts::default(),
+        rpki,
+        watch_prefixes,
+    })
 }
 
-/// Reads the keys of one neighbour that stand alone, and checks them against `router`.
+/// Reads the keys of one neighbour that stand at the top of a text, with groups that it may name below them, and checks
+/// it against `router`.
 pub(super) fn read_one_neighbor<'a>(
     root: &'a Spanned<toml::de::DeTable<'a>>,
     router: &Router,
     policies: &PolicyNames,
     faults: &'a Faults,
 ) -> Option<neighbor::Neighbor> {
-    let placed = neighbor::read(Table::new("[[neighbor]]", 0..0, root.get_ref(), faults), policies)?;
+    let mut table = Table::new("[[neighbor]]", 0..0, root.get_ref(), faults);
+    let groups = neighbor::Groups::read(&mut table, policies);
+    let placed = neighbor::read(table, &groups, policies)?;
     check_against_router(&Table::new("[[neighbor]]", 0..0, root.get_ref(), faults), router, &placed);
     Some(placed.neighbor)
 }

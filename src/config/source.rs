@@ -4,7 +4,7 @@
 use std::{fmt, ops::Range, path::PathBuf};
 
 /// One fault in a configuration text.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Problem {
     /// Octets of the text that are at fault.
     pub span: Range<usize>,
@@ -39,7 +39,9 @@ impl ConfigError {
     /// The faults of `text`, in the order of the text.
     pub(super) fn faults(file: &str, text: &str, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| (problem.span.start, problem.span.end));
-        problems.dedup();
+        // What many neighbours inherit is read for each of them, and told once.
+        let mut told = std::collections::HashSet::new();
+        problems.retain(|problem| told.insert(problem.clone()));
         Self::Faults { file: file.to_owned(), text: text.to_owned(), problems }
     }
 }

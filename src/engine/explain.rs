@@ -9,7 +9,7 @@ use crate::{
 
 use super::{
     Engine,
-    import::Unusable,
+    import::{Unusable, prefix_of, story},
     query::{is_shared, same_kind},
     rows::{AttrPool, Subject, rejected_by, row},
 };
@@ -59,11 +59,18 @@ impl Engine {
             let ineligible =
                 if rank.eligible && self.settings.best_path { None } else { Some(self.why_not(table, id, path)) };
             let lost = lost(&decision, paths, path, rank, &place).filter(|_| ineligible.is_none());
-            Some(Candidate { row: rank.index, ineligible, lost })
+            let import = self.import_story(table, id, path);
+            Some(Candidate { row: rank.index, ineligible, lost, import })
         });
         let candidates = candidates.collect();
         let page = RoutePage { rows, attrs: attrs.take(), next: None, seq: self.events.seq() };
         Explanation { page, candidates }
+    }
+
+    /// What import did with a path; a route of our own has not met it.
+    fn import_story(&self, table: &Table, id: PrefixId, path: &Path) -> Vec<String> {
+        let Some(session) = self.sessions.get(path.session) else { return Vec::new() };
+        story(&session.import, table.family(), &self.rib.attrs, path, prefix_of(table.nlri(id)))
     }
 
     /// Why a path cannot be chosen at all, in words.

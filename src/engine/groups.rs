@@ -174,6 +174,7 @@ impl Groups {
                     attrs.release(told);
                 }
             }
+            ids.dedup(); // in order, and each once: an id is freed once
             if missed.is_empty() {
                 self.closing_lags.pop();
             }

@@ -8,7 +8,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::{
-    rib::{Path, PathFlags},
+    rib::Path,
     types::{Family, PeerKind, Prefix, Timestamp},
     view::{Cursor, LocalRoute, Nlri, Refusal, RoutePage},
     wire::bgp::{
@@ -23,6 +23,7 @@ use crate::{
 use super::{
     Engine, Owned,
     desk::Filed,
+    import::{Sender, prefix_of},
     rows::{AttrPool, Subject, borrowed, row},
     sessions::LOCAL,
 };
@@ -36,9 +37,11 @@ impl Engine {
         check_label(route)?;
         let octets = complete(AttrSet::new(&route.attrs))?;
         check_as_neighbors_do(route, AttrSet::new(&octets))?;
-        let flags = PathFlags::default();
-        let mut desk = self.desk(route.family, now);
+        let own = self.settings.asn;
+        let (mut desk, judge) = self.desk_and_judge(route.family, now);
         let set = desk.attrs.intern(AttrSet::new(&octets));
+        judge.validator.begin(&Sender { own, role: None }, route.family, desk.attrs, set);
+        let flags = judge.validator.of(prefix_of(borrowed(&route.nlri))).marks();
         let path = Path { set, received_secs: now.secs(), path_id: 0, session: LOCAL, flags };
         if desk.announce(borrowed(&route.nlri), path, &route.labels) == Filed::Done {
             self.locals.insert((route.family, route.nlri.clone()));

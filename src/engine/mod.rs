@@ -54,6 +54,7 @@ use crate::{
     rib::{Knobs, NlriRef, Rib, SessionFacts, SetId, Source},
     session::negotiate::Negotiated,
     types::{Family, PeerId, PeerKind, Prefix, Timestamp},
+    validation,
     view::{EventBatch, Nlri},
     wire::bgp::{RouteRefresh, notification::Notification},
 };
@@ -111,6 +112,8 @@ pub enum Input {
     Policies(Arc<Library>),
     /// The decision process has other settings; best paths are chosen again in the background.
     Decision(Knobs),
+    /// What RPKI says is something else now.
+    Rpki(Box<validation::Update>),
     /// Its settings are others now, and its session goes on: what it sent is judged again where that matters, and it is
     /// sent the difference. Not for what OPEN says, or for `monitor_only`.
     Reconfigure {
@@ -199,7 +202,7 @@ pub struct Engine {
     blocked: Vec<Slot>,
     /// Sessions whose update group may have to be another one; most of the time none.
     regrouping: Vec<Slot>,
-    /// The attributes of the default route that neighbours are sent with `default_originate`; kept once it was needed.
+    /// The attributes of the default route that neighbours are sent with `default_originate`; while an export goes on.
     default_set: Option<SetId>,
     /// Buffers of `export`, kept between pages.
     stream: Stream,
@@ -255,6 +258,7 @@ impl Engine {
             Input::Restarted { expected, until } => self.deferral = Deferral::new(expected, until),
             Input::Policies(library) => self.take_policies(library),
             Input::Decision(knobs) => self.take_knobs(knobs),
+            Input::Rpki(update) => self.take_rpki(now, *update),
             Input::Reconfigure { peer, settings } => self.reconfigure(peer, settings, out),
             Input::Refresh { peer, refresh } => self.refresh(now, peer, refresh, out),
             Input::Writable { peer } => self.writable(peer),

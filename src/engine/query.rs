@@ -13,6 +13,7 @@ use crate::{
 
 use super::{
     Action, Engine,
+    import::Validity,
     rows::{AttrPool, Subject, borrowed, owned, row},
     sessions::Slot,
     update_group::{Group, PATH_ID, RouteId, Told},
@@ -241,6 +242,8 @@ impl Engine {
             stale: false,
             received_at: Timestamp::from_secs(path.map_or(0, |path| path.received_secs).into()),
             rejected_by: None,
+            validation: path.map_or_else(Default::default, |path| Validity::of(path.flags).origin),
+            aspa: path.map_or_else(Default::default, |path| Validity::of(path.flags).path),
         });
     }
 

@@ -12,7 +12,7 @@ use crate::{
 };
 
 use super::{
-    import::{prefix_of, trace},
+    import::{Validity, prefix_of, trace},
     sessions::Sessions,
 };
 
@@ -81,6 +81,8 @@ pub fn row(
         stale: path.flags.has(PathFlags::STALE),
         received_at: Timestamp::from_secs(path.received_secs.into()),
         rejected_by: rejected_by(subject, path, store, sessions),
+        validation: Validity::of(path.flags).origin,
+        aspa: Validity::of(path.flags).path,
     }
 }
 
@@ -93,7 +95,7 @@ pub fn rejected_by(subject: Subject<'_>, path: &Path, store: &AttrStore, session
     let rules = &sessions.get(path.session)?.import;
     let by = match rules.chain.constant() {
         Some(by) => by,
-        None => trace(rules, subject.family, store, path.set, prefix_of(subject.nlri)).by,
+        None => trace(rules, subject.family, store, path, prefix_of(subject.nlri)).by,
     };
     Some(by.to_string().into())
 }

@@ -34,6 +34,7 @@ use crate::{
     rib::Knobs,
     session::negotiate::Negotiated,
     types::{PeerId, Timestamp},
+    validation::Update,
     view::{Answer, Delivery, EventBatch, EventSource, PrefixMatch, Query, Refusal, Summary},
     wire::bgp::{RouteRefresh, batch::UpdateBatch, notification::Notification},
 };
@@ -74,6 +75,8 @@ pub(super) enum Feed {
     },
     /// The session ended, or (`may_return`) was lost; also: what was kept of it is not to be kept any more.
     Down { peer: PeerId, may_return: bool },
+    /// The session goes on with other settings.
+    Reconfigure { peer: PeerId, settings: Arc<PeerSettings> },
     /// ROUTE-REFRESH came.
     Refresh { peer: PeerId, refresh: RouteRefresh },
     /// UPDATEs came.
@@ -115,6 +118,7 @@ enum Call {
     Restarted { expected: Vec<IpAddr>, until: Timestamp },
     Policies(Arc<Library>),
     Decision(Knobs),
+    Rpki(Box<Update>),
     Stop,
 }
 
@@ -185,6 +189,12 @@ impl ShardHandle {
     pub fn set_decision(&self, knobs: Knobs) {
         // An engine that is gone has nothing to choose.
         let _ = self.calls.send(Call::Decision(knobs));
+    }
+
+    /// RPKI says something else now.
+    pub fn set_rpki(&self, update: Update) {
+        // An engine that is gone judges nothing.
+        let _ = self.calls.send(Call::Rpki(Box::new(update)));
     }
 
     /// Ends the engine's thread after the call it is at.
@@ -378,6 +388,10 @@ impl Shard {
             }
             Call::Writable { peer } => self.tell_engine(Input::Writable { peer }),
             Call::Restarted { expected, until } => self.tell_engine(Input::Restarted { expected, until }),
+            Call::Rpki(update) => {
+                self.changed = true;
+                self.tell_engine(Input::Rpki(update));
+            }
             Call::Policies(library) => {
                 self.changed = true;
                 self.tell_engine(Input::Policies(library));
@@ -427,6 +441,12 @@ impl Shard {
             Feed::Down { peer, may_return } => {
                 self.tell_engine(if may_return { Input::PeerLost { peer } } else { Input::PeerDown { peer } });
                 self.peers.remove(&peer);
+            }
+            Feed::Reconfigure { peer, settings } => {
+                if let Some(mailbox) = self.peers.get_mut(&peer) {
+                    mailbox.name = Arc::clone(&settings.name);
+                }
+                self.tell_engine(Input::Reconfigure { peer, settings });
             }
             Feed::Refresh { peer, refresh } => self.tell_engine(Input::Refresh { peer, refresh }),
             Feed::Updates { peer, batch } => self.apply(peer, batch),

@@ -75,63 +75,7 @@ pub struct Route<'a> {
     pub from: Option<&'a NeighborFacts>,
 }
 
-/// Origin validation of a route (RFC 6811 §2).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub enum Validation {
-    /// A VRP covers the prefix and agrees with origin and length.
-    Valid,
-    /// A VRP covers the prefix and none agrees.
-    Invalid,
-    /// No VRP covers the prefix.
-    NotFound,
-    /// Nobody looked: no cache is configured or reachable.
-    #[default]
-    NotChecked,
-}
-
-impl Validation {
-    /// Every state, in the order of the words in messages.
-    pub const ALL: [Self; 4] = [Self::Valid, Self::Invalid, Self::NotFound, Self::NotChecked];
-
-    /// As in configuration and answers.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Valid => "valid",
-            Self::Invalid => "invalid",
-            Self::NotFound => "not_found",
-            Self::NotChecked => "not_checked",
-        }
-    }
-}
-
-/// Verification of the AS_PATH by ASPA (draft-ietf-sidrops-aspa-verification).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub enum AspaState {
-    /// Every hop is attested.
-    Valid,
-    /// A hop is attested to be none.
-    Invalid,
-    /// Neither.
-    Unknown,
-    /// Nobody looked.
-    #[default]
-    NotChecked,
-}
-
-impl AspaState {
-    /// Every state, in the order of the words in messages.
-    pub const ALL: [Self; 4] = [Self::Valid, Self::Invalid, Self::Unknown, Self::NotChecked];
-
-    /// As in configuration and answers.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Valid => "valid",
-            Self::Invalid => "invalid",
-            Self::Unknown => "unknown",
-            Self::NotChecked => "not_checked",
-        }
-    }
-}
+pub use crate::validation::{OriginState as Validation, PathState as AspaState};
 
 /// What differs between the prefixes of a route.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]

@@ -30,18 +30,25 @@ impl PathFlags {
     /// Not eligible for another reason (AS loop, RFC 4271 §9.1.2; reflection loop, RFC 4456 §8); `detail` says which.
     pub const UNUSABLE: Self = Self(1 << 4);
 
-    /// Import's verdict: the marks that say whether and why a path is not eligible, without the detail.
-    const VERDICT: u16 = Self::REJECTED.0 | Self::UNUSABLE.0;
+    /// State of the path's origin (RFC 6811), two bits.
+    const ORIGIN_STATE: u16 = 3 << ORIGIN_STATE_AT;
+    /// State of its AS_PATH (ASPA), two bits.
+    const PATH_STATE: u16 = 3 << PATH_STATE_AT;
+    /// The index of a reason, beside `REJECTED` or `UNUSABLE`.
+    const DETAIL: u16 = 15 << DETAIL_AT;
+
+    /// What import says of a path: whether and why it is not eligible, and what RPKI says of it.
+    const VERDICT: u16 = Self::REJECTED.0 | Self::UNUSABLE.0 | Self::ORIGIN_STATE | Self::PATH_STATE | Self::DETAIL;
 
     /// Import's verdict alone, with its detail.
     pub fn verdict(self) -> Self {
-        Self(self.0 & (Self::VERDICT | 0xff00))
+        Self(self.0 & Self::VERDICT)
     }
 
     /// These marks with another verdict of import.
     #[must_use]
     pub fn with_verdict(self, verdict: Self) -> Self {
-        Self(self.0 & !(Self::VERDICT | 0xff00) | verdict.verdict().0)
+        Self(self.0 & !Self::VERDICT | verdict.verdict().0)
     }
 
     /// Whether all marks of `other` are set.
@@ -66,17 +73,34 @@ impl PathFlags {
         self.0 & (Self::REJECTED.0 | Self::UNUSABLE.0) == 0
     }
 
-    /// A number that the engine keeps beside `REJECTED` or `UNUSABLE`: the index of a reason.
+    /// A number below 16 that the engine keeps beside `REJECTED` or `UNUSABLE`: the index of a reason.
     pub fn detail(self) -> u8 {
-        (self.0 >> 8) as u8
+        ((self.0 & Self::DETAIL) >> DETAIL_AT) as u8
+    }
+
+    /// Two numbers below 4 that the engine keeps: what RPKI says of the origin and of the path.
+    pub fn validity(self) -> (u8, u8) {
+        let of = |mask: u16, at: u32| ((self.0 & mask) >> at) as u8;
+        (of(Self::ORIGIN_STATE, ORIGIN_STATE_AT), of(Self::PATH_STATE, PATH_STATE_AT))
+    }
+
+    /// These marks with other numbers for origin and path; of each the low two bits are kept.
+    #[must_use]
+    pub fn with_validity(self, origin: u8, path: u8) -> Self {
+        let states = u16::from(origin & 3) << ORIGIN_STATE_AT | u16::from(path & 3) << PATH_STATE_AT;
+        Self(self.0 & !(Self::ORIGIN_STATE | Self::PATH_STATE) | states)
     }
 
     /// These marks with another detail.
     #[must_use]
     pub fn with_detail(self, detail: u8) -> Self {
-        Self(self.0 & 0xff | u16::from(detail) << 8)
+        Self(self.0 & !Self::DETAIL | u16::from(detail & 15) << DETAIL_AT)
     }
 }
+
+const ORIGIN_STATE_AT: u32 = 5;
+const DETAIL_AT: u32 = 8;
+const PATH_STATE_AT: u32 = 12;
 
 /// One path as received: 16 octets.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]

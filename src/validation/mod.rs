@@ -9,7 +9,7 @@ pub mod json;
 pub mod rov;
 pub mod slurm;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use self::{aspa::AspaTable, rov::VrpTable};
 use crate::types::{Asn, Prefix};
@@ -150,6 +150,34 @@ impl Snapshot {
     }
 }
 
+/// A new snapshot, and what it can change.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Update {
+    /// What is in force now.
+    pub snapshot: Arc<Snapshot>,
+    /// Prefixes of VRPs that came or went: only routes that are one of them, or inside one, can have another state.
+    /// `None`: any route can.
+    pub changed: Option<Vec<Prefix>>,
+}
+
+impl Update {
+    /// More changed VRPs are not told one by one: going through the whole table is then cheaper.
+    const CHANGES_MAX: usize = 2000;
+
+    /// What leads from `old` to `new`.
+    pub fn between(old: &Snapshot, new: Arc<Snapshot>) -> Self {
+        let comparable = old.loaded == new.loaded && old.aspas == new.aspas;
+        let changed = comparable.then(|| {
+            let (added, removed) = old.vrps.difference(&new.vrps);
+            let mut prefixes: Vec<Prefix> = added.iter().chain(&removed).map(|vrp| vrp.prefix).collect();
+            prefixes.sort_unstable();
+            prefixes.dedup();
+            prefixes
+        });
+        Self { snapshot: new, changed: changed.filter(|prefixes| prefixes.len() <= Self::CHANGES_MAX) }
+    }
+}
+
 /// Origin validation state of a route (RFC 6811 §2).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum OriginState {
@@ -165,14 +193,32 @@ pub enum OriginState {
 }
 
 impl OriginState {
-    /// As the contract spells it; `None` where nothing was checked.
-    pub fn name(self) -> Option<&'static str> {
+    /// Every state, in the order of their codes.
+    pub const ALL: [Self; 4] = [Self::NotChecked, Self::NotFound, Self::Valid, Self::Invalid];
+
+    /// As in the configuration.
+    pub fn name(self) -> &'static str {
         match self {
-            Self::NotChecked => None,
-            Self::NotFound => Some("not_found"),
-            Self::Valid => Some("valid"),
-            Self::Invalid => Some("invalid"),
+            Self::NotChecked => "not_checked",
+            Self::NotFound => "not_found",
+            Self::Valid => "valid",
+            Self::Invalid => "invalid",
         }
+    }
+
+    /// As the contract spells it; `None` where nothing was checked.
+    pub fn answer(self) -> Option<&'static str> {
+        (self != Self::NotChecked).then(|| self.name())
+    }
+
+    /// The state in two bits.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The state of the low two bits of a code.
+    pub fn from_code(code: u8) -> Self {
+        Self::ALL[usize::from(code & 3)]
     }
 }
 
@@ -191,14 +237,32 @@ pub enum PathState {
 }
 
 impl PathState {
-    /// As the contract spells it; `None` where nothing was checked.
-    pub fn name(self) -> Option<&'static str> {
+    /// Every state, in the order of their codes.
+    pub const ALL: [Self; 4] = [Self::NotChecked, Self::Unknown, Self::Valid, Self::Invalid];
+
+    /// As in the configuration.
+    pub fn name(self) -> &'static str {
         match self {
-            Self::NotChecked => None,
-            Self::Unknown => Some("unknown"),
-            Self::Valid => Some("valid"),
-            Self::Invalid => Some("invalid"),
+            Self::NotChecked => "not_checked",
+            Self::Unknown => "unknown",
+            Self::Valid => "valid",
+            Self::Invalid => "invalid",
         }
+    }
+
+    /// As the contract spells it; `None` where nothing was checked.
+    pub fn answer(self) -> Option<&'static str> {
+        (self != Self::NotChecked).then(|| self.name())
+    }
+
+    /// The state in two bits.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The state of the low two bits of a code.
+    pub fn from_code(code: u8) -> Self {
+        Self::ALL[usize::from(code & 3)]
     }
 }
 

@@ -12,6 +12,7 @@ use regex::bytes::{Regex, RegexBuilder};
 use super::inside::{InsideFilter, parse_rd};
 use crate::{
     types::{Asn, Family, PeerId, Prefix},
+    validation::{OriginState, PathState},
     view::{Cursor, NeighborView, PrefixMatch, Refusal, RouteQuery, RouteRow, Table},
     wire::bgp::{
         attribute::AttrSet,
@@ -62,6 +63,10 @@ pub struct Words<'a> {
     pub communities: &'a [String],
     /// Route distinguisher.
     pub rd: &'a str,
+    /// State of the origin: `valid`, `invalid`, `not_found`.
+    pub validation: &'a str,
+    /// State of the AS_PATH: `valid`, `invalid`, `unknown`.
+    pub aspa: &'a str,
 }
 
 /// Which routes are asked for.
@@ -81,6 +86,10 @@ pub struct RouteFilter {
     pub text: TextFilter,
     /// What needs the NLRI of a family without plain prefixes to be taken apart.
     pub inside: InsideFilter,
+    /// State of the origin (RFC 6811).
+    pub validation: Option<OriginState>,
+    /// State of the AS_PATH (ASPA).
+    pub aspa: Option<PathState>,
     /// Differs between different questions; binds a page token to its question.
     pub fingerprint: u64,
 }
@@ -121,6 +130,8 @@ impl RouteFilter {
             origin: words.origin.map(Asn),
             text: TextFilter::parse(words.as_path, words.communities)?,
             inside,
+            validation: parse_state("validation", words.validation, OriginState::ALL, OriginState::name)?,
+            aspa: parse_state("aspa", words.aspa, PathState::ALL, PathState::name)?,
             fingerprint: fingerprint(words),
         })
     }
@@ -151,19 +162,25 @@ impl RouteFilter {
 
     /// Whether every route that the engine finds is in the answer.
     pub fn is_decided_by_engine(&self) -> bool {
-        self.text.is_empty() && self.inside.is_empty()
+        self.text.is_empty() && self.inside.is_empty() && self.validation.is_none() && self.aspa.is_none()
     }
 
     /// Whether this version of a route is in the answer.
     pub fn accepts(&self, row: &RouteRow, attrs: AttrSet<'_>, scratch: &mut String) -> bool {
         self.neighbor.is_none_or(|peer| row.peer == Some(peer))
             && self.origin.is_none_or(|origin| attrs.as_path().origin_asn() == Some(origin))
+            && self.validation.is_none_or(|state| row.validation == state)
+            && self.aspa.is_none_or(|state| row.aspa == state)
             && self.text.matches(attrs, scratch)
     }
 
     /// Whether `accepts` can differ between two versions of one route.
     pub fn is_about_versions(&self) -> bool {
-        (self.table == Table::Loc && self.neighbor.is_some()) || self.origin.is_some() || !self.text.is_empty()
+        (self.table == Table::Loc && self.neighbor.is_some())
+            || self.origin.is_some()
+            || self.validation.is_some()
+            || self.aspa.is_some()
+            || !self.text.is_empty()
     }
 }
 
@@ -255,6 +272,24 @@ fn check_family(family: Family, prefix: &Prefix) -> Result<(), Refusal> {
     Err(Refusal::Invalid(format!("{family} does not hold prefixes like {prefix}: leave the family or the prefix out")))
 }
 
+/// The state that a word names; empty: any.
+fn parse_state<T: Copy>(
+    what: &str,
+    word: &str,
+    all: [T; 4],
+    name: fn(T) -> &'static str,
+) -> Result<Option<T>, Refusal> {
+    if word.is_empty() {
+        return Ok(None);
+    }
+    // `not-found` is what people type.
+    let word = word.replace('-', "_");
+    all.into_iter().find(|state| name(*state) == word).map(Some).ok_or_else(|| {
+        let names = all.map(name).join(", ");
+        Refusal::Invalid(format!("`{word}` is no {what} state: there are {names}"))
+    })
+}
+
 fn fingerprint(words: &Words<'_>) -> u64 {
     foldhash::quality::FixedState::with_seed(0).hash_one((
         words.table,
@@ -262,6 +297,7 @@ fn fingerprint(words: &Words<'_>) -> u64 {
         words.relation.map(|relation| relation as u8),
         words.origin,
         (words.as_path, words.communities, words.rd),
+        (words.validation, words.aspa),
     ))
 }
 

@@ -214,6 +214,10 @@ pub struct RouteFields<'a> {
     pub age_s: u64,
     /// Kept over a session loss.
     pub stale: bool,
+    /// State of its origin; empty (null) when nothing was checked.
+    pub validation: &'a str,
+    /// State of its AS_PATH; empty (null) when nothing was checked.
+    pub aspa: &'a str,
     /// Policy that rejected it; empty (null) when accepted.
     pub rejected_by: &'a str,
     /// Address family.
@@ -238,7 +242,11 @@ pub fn write_route(out: &mut Vec<u8>, route: &RouteFields<'_>, attributes: &str)
     out.extend_from_slice(attributes.as_bytes());
     out.extend_from_slice(b",\"best\":");
     write_flag(out, route.best);
-    out.extend_from_slice(b",\"validation\":null,\"aspa\":null,\"age_s\":");
+    out.extend_from_slice(b",\"validation\":");
+    write_text_or_null(out, route.validation);
+    out.extend_from_slice(b",\"aspa\":");
+    write_text_or_null(out, route.aspa);
+    out.extend_from_slice(b",\"age_s\":");
     write_number(out, route.age_s);
     out.extend_from_slice(b",\"stale\":");
     write_flag(out, route.stale);
@@ -280,6 +288,8 @@ pub fn write_row(out: &mut Vec<u8>, row: &RouteRow, attributes: &str, neighbor: 
         age_s: now.since(row.received_at).as_secs(),
         stale: row.stale,
         rejected_by: row.rejected_by.as_deref().unwrap_or_default(),
+        validation: row.validation.answer().unwrap_or_default(),
+        aspa: row.aspa.answer().unwrap_or_default(),
         family: &row.family.to_string(),
         multipath: row.multipath,
         labels: &labels,

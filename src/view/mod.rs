@@ -3,12 +3,13 @@
 //!
 //! `filter` turns the words of a question into a `RouteQuery` and judges what needs the attributes' text (`inside`: what
 //! needs an NLRI to be taken apart), `scan` reads a table page by page, `json` holds the field names that the contract
-//! fixes, `nlri_json` those of typed NLRI.
+//! fixes, `nlri_json` those of typed NLRI, `reload` is what a change of the configuration costs.
 
 pub mod filter;
 pub mod inside;
 pub mod json;
 pub mod nlri_json;
+pub mod reload;
 pub mod rpki;
 pub mod scan;
 
@@ -20,6 +21,7 @@ pub use crate::session::{
 };
 use crate::{
     types::{Asn, Family, PathId, PeerId, Prefix, RouterId, Timestamp},
+    validation::{OriginState, PathState},
     wire::bgp::{attribute::AttrSet, nlri},
 };
 
@@ -113,6 +115,10 @@ pub struct RouteRow {
     pub received_at: Timestamp,
     /// The policy that rejected it, by name; `None` when accepted.
     pub rejected_by: Option<Arc<str>>,
+    /// State of its origin (RFC 6811).
+    pub validation: OriginState,
+    /// State of its AS_PATH (ASPA).
+    pub aspa: PathState,
 }
 
 /// A bounded part of a table, read at one moment.
@@ -159,6 +165,9 @@ pub struct Candidate {
     pub ineligible: Option<String>,
     /// Where in the decision process it lost; `None` for the best.
     pub lost: Option<Lost>,
+    /// What import did with it, in order and in words: rules of RFCs, statements of policies. Empty where every route is
+    /// simply taken.
+    pub import: Vec<String>,
 }
 
 /// Where in the decision process a candidate lost.
@@ -518,6 +527,12 @@ pub trait Backend: Send + Sync + 'static {
     fn query(&self, query: Query) -> Reply<Answer>;
     /// Commands the sessions.
     fn command(&self, command: Command) -> Reply<()>;
+    /// Reads the configuration file again and goes over to it.
+    ///
+    /// Refused with `Invalid` when the file has faults, `NotNow` when there is none.
+    fn reload(&self, _: reload::ReloadRequest) -> Reply<reload::ReloadReport> {
+        Box::pin(async { Err(Refusal::NotNow("this daemon was not started from a file".to_owned())) })
+    }
     /// Subscribes to changes from now on.
     fn subscribe(&self) -> Reply<Box<dyn EventSource>>;
     /// The last counts that the engine published; walks nothing and waits for nothing.

@@ -37,6 +37,8 @@ struct Parameters {
     as_path: String,
     communities: Vec<String>,
     rd: String,
+    validation: String,
+    aspa: String,
     limit: Option<usize>,
     next: String,
 }
@@ -55,12 +57,14 @@ impl Parameters {
                 "as_path" => parameters.as_path = value,
                 "community" => parameters.communities.push(value),
                 "rd" => parameters.rd = value,
+                "validation" => parameters.validation = value,
+                "aspa" => parameters.aspa = value,
                 "limit" => parameters.limit = Some(number(&name, &value)?),
                 "next" => parameters.next = value,
                 _ => {
                     return Err(Refusal::Invalid(format!(
                         "no parameter `{name}`: there are prefix, match, table, neighbor, family, origin, as_path, \
-                         community, rd, limit and next"
+                         community, rd, validation, aspa, limit and next"
                     )));
                 }
             }
@@ -79,6 +83,8 @@ impl Parameters {
             as_path: &self.as_path,
             communities: &self.communities,
             rd: &self.rd,
+            validation: &self.validation,
+            aspa: &self.aspa,
         }
     }
 }

@@ -175,7 +175,10 @@ fn what_is_done_to_a_neighbor_reaches_it() {
         "--set",
         "hold_time = \"30s\"",
     ]);
+    shell.prints(&["neighbor", "add", "192.0.2.10", "--group", "members"]);
     let commands = shell.fake.commands();
+    let grouped = "address = \"192.0.2.10\"\ngroup = \"members\"\n";
+    assert!(matches!(&commands[6], Command::Add { toml } if toml == grouped), "{:?}", commands[6]);
     assert!(matches!(&commands[0], Command::Disable { text, .. } if text == "maintenance"));
     assert!(matches!(
         &commands[1..5],
@@ -282,11 +285,18 @@ fn an_explanation_says_why_each_path_stands_where_it_does() {
     NEIGHBOR   NEXT HOP   LOCPREF  MED  AS PATH              WHY
 *>  192.0.2.1  192.0.2.1      200   10  64496 64500 i        best
 *   192.0.2.2  192.0.2.1                64497 64499 64500 i  lost: longer AS path (3 against 2)
+
+import from 192.0.2.1:
+  in/2: local_pref none -> 200, accepts
 ";
     assert_eq!(shell.prints(&["explain", "203.0.113.0/24"]), expected);
     assert_eq!(shell.prints(&["explain", "203.0.113.9"]), expected);
     let json = shell.json(&["explain", "203.0.113.0/24"]);
     assert_eq!((&json[0]["rank"], &json[0]["lost_at"]), (&1.into(), &serde_json::Value::Null));
+    assert_eq!(
+        (&json[0]["import"][0], &json[1]["import"]),
+        (&"in/2: local_pref none -> 200, accepts".into(), &serde_json::json!([]))
+    );
     assert_eq!((&json[1]["lost_at"], &json[1]["route"]["neighbor"]), (&"longer AS path".into(), &"192.0.2.2".into()));
     let lost = ["step", "value", "against", "lost_to"].map(|name| json[1][name].to_string());
     assert_eq!(lost, ["\"as-path-length\"", "\"3\"", "\"2\"", "1"]);
@@ -352,6 +362,9 @@ fn exit_codes_tell_no_from_wrong_from_unreachable() {
         (&["rib", "--table", "adj-out"], 2, "--neighbor"),
         (&["rib", "--longer"], 2, "PREFIX"),
         (&["neighbor", "add", "192.0.2.9", "--remote-asn", "x"], 2, "AS number"),
+        (&["neighbor", "add", "192.0.2.9"], 2, "--remote-asn"),
+        // A backend that has no file to read again.
+        (&["reload"], 1, "not started from a file"),
         (&["watch", "192.0.2.1"], 2, "cannot be watched"),
     ] {
         let done = shell.run(arguments);

@@ -3,9 +3,11 @@
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use ribwatch::{
-    config::Change,
     types::{Asn, Family, Prefix},
-    view::{Answer, Command, Query, Refusal, SessionState},
+    view::{
+        Answer, Command, Query, Refusal, SessionState,
+        reload::{Cost, Outcome, ReloadRequest},
+    },
     wire::bgp::{
         KEEPALIVE, MessageType,
         attribute::{AttrSetBuilder, NextHop, Origin},
@@ -112,7 +114,7 @@ fn a_session_with_password_and_ttl_security_comes_up_and_a_wrong_password_is_tol
     b.await_state("127.0.0.1", SessionState::Established);
 
     let wrong = format!("{OPEN_POLICY}password = \"guess\"\nttl_security = 1\n");
-    b.daemon().reload(config(64497, "", &towards(a.port(), &wrong)));
+    b.daemon().reload(config(64497, "", &towards(a.port(), &wrong)), ReloadRequest::default());
     b.await_neighbors("no answer", |views| {
         views.iter().any(|view| {
             view.last_error.as_deref().is_some_and(|error| {
@@ -174,18 +176,15 @@ fn a_reload_resets_what_changed_and_leaves_the_rest_alone() {
     let new =
         [entry("127.0.0.2", "name = \"kept\"\n"), entry("127.0.0.3", "hold_time = \"30s\"\n"), entry("127.0.0.5", "")]
             .concat();
-    let changes = hub.daemon().reload(config(64496, "127.0.0.1:0", &new));
-    let kinds: Vec<&str> = changes
-        .iter()
-        .map(|change| match change {
-            Change::Added(_) => "added",
-            Change::Removed(_) => "removed",
-            Change::Changed { resets: true, .. } => "reset",
-            Change::Changed { resets: false, .. } => "kept",
-            Change::NeedsRestart(_) => "restart",
-        })
-        .collect();
-    assert_eq!(kinds, ["removed", "kept", "reset", "added"]);
+    let report = hub.daemon().reload(config(64496, "127.0.0.1:0", &new), ReloadRequest::default());
+    let costs: Vec<(&str, Cost)> = report.changes.iter().map(|change| (change.kind, change.cost)).collect();
+    let expected = [
+        ("removed", Cost::Resets),
+        ("changed", Cost::Reevaluates),
+        ("changed", Cost::Resets),
+        ("added", Cost::Nothing),
+    ];
+    assert_eq!((report.outcome, costs.as_slice()), (Outcome::Applied, expected.as_slice()));
 
     // The one that changed says so to its peer (Cease/Other Configuration Change) and comes back.
     spokes[1].await_neighbors("the reset", |views| {

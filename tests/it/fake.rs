@@ -15,7 +15,7 @@ use std::{
 
 use ribwatch::{
     types::{Asn, Family, PathId, PeerId, Prefix, RouterId, Timestamp},
-    validation::OriginState,
+    validation::{OriginState, PathState},
     view::{
         Answer, Backend, Candidate, Command, Cursor, DaemonInfo, Delivery, EventBatch, EventSource, Explanation,
         FamilyCounts, FaultCount, Lost, MessageCounts, NeighborView, Nlri, PrefixMatch, Query, Refusal, Reply,
@@ -206,6 +206,8 @@ impl State {
             attrs: 0..octets.len() as u32,
             best: table == Table::Loc && attrs.is_some(),
             multipath: None,
+            validation: OriginState::NotChecked,
+            aspa: PathState::NotChecked,
             stale: false,
             received_at: NOW,
             rejected_by: None,
@@ -268,6 +270,8 @@ impl State {
                 path_id: 0,
                 attrs: start..page.attrs.len() as u32,
                 multipath: None,
+                validation: OriginState::NotChecked,
+                aspa: PathState::NotChecked,
                 best: self.best(key.0, &key.1).as_ref() == Some(key),
                 stale: false,
                 received_at: stored.received_at,
@@ -316,6 +320,8 @@ impl State {
                 attrs: start..page.attrs.len() as u32,
                 best: is_best,
                 multipath: None,
+                validation: OriginState::NotChecked,
+                aspa: PathState::NotChecked,
                 stale: stored.stale,
                 received_at: stored.received_at,
                 rejected_by: stored.rejected_by.clone(),
@@ -346,6 +352,7 @@ impl State {
                 let (value, against) = (length(row), length(order[0]));
                 Lost { step: "as-path-length", why: "longer AS path", value, against, to: 0 }
             }),
+            import: if page.rows[row].best { vec!["in/2: local_pref none -> 200, accepts".into()] } else { Vec::new() },
         };
         let candidates = order.iter().copied().map(candidate).collect();
         Explanation { page, candidates }
@@ -468,7 +475,7 @@ impl Backend for Fake {
 
     fn command(&self, command: Command) -> Reply<()> {
         let done = match &command {
-            Command::Add { toml } if !toml.contains("remote_asn") => {
+            Command::Add { toml } if !toml.contains("remote_asn") && !toml.contains("group") => {
                 Err(Refusal::Invalid("1:1: [[neighbor]] lacks `remote_asn`".into()))
             }
             _ => Ok(()),

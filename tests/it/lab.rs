@@ -343,6 +343,11 @@ impl Lab {
         self.handle(Input::PeerUp { peer, settings, negotiated });
     }
 
+    /// Settings for the neighbour's next session.
+    pub fn configure(&mut self, who: Who, change: impl FnOnce(&mut PeerSettings)) {
+        change(&mut self.neighbors[who].spec.settings);
+    }
+
     /// The neighbour's settings change, and its session goes on.
     pub fn reconfigure(&mut self, who: Who, change: impl FnOnce(&mut PeerSettings)) {
         change(&mut self.neighbors[who].spec.settings);
@@ -628,6 +633,12 @@ impl Heard {
                 other => panic!("the engine sends no {other:?}"),
             }
         }
+    }
+
+    /// All routes, with the path identifier where there is one.
+    pub fn all(&self) -> BTreeMap<(Family, Prefix, PathId), Vec<u8>> {
+        let plain = self.routes.iter().map(|((family, prefix), octets)| ((*family, *prefix, 0), octets.clone()));
+        plain.chain(self.paths.iter().map(|(key, octets)| (*key, octets.clone()))).collect()
     }
 
     fn take_path(&mut self, kind: ItemKind, key: (Family, Prefix, PathId), octets: &[u8]) {

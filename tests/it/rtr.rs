@@ -13,7 +13,7 @@ use ribwatch::{
         rpki::{Place, Rpki, RpkiSettings, SourceSettings},
     },
     types::{Asn, Prefix},
-    validation::{OriginState, Snapshot},
+    validation::{OriginState, Snapshot, Update},
     view::rpki::SourceState,
 };
 use tokio::{
@@ -134,7 +134,7 @@ impl Station {
             });
         }
         let (told, snapshots) = mpsc::channel();
-        let publish = Box::new(move |snapshot| _ = told.send(snapshot));
+        let publish = Box::new(move |update: Update| _ = told.send(update.snapshot));
         let settings = RpkiSettings { sources, slurm: None };
         Self { rpki: Rpki::start(&settings, Clock::start(), publish), snapshots }
     }

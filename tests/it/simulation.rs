@@ -9,8 +9,8 @@ use std::{
 };
 
 use ribwatch::{
-    engine::NextHopRule,
-    types::{Asn, Family, PathId, PeerKind, Prefix},
+    engine::{AddPathSelect, NextHopRule, PeerSettings},
+    types::{Asn, Family, PathId, PeerKind, Prefix, RouterId},
     view::{Nlri, Query, Table},
     wire::bgp::{
         RefreshSubtype,
@@ -68,12 +68,24 @@ impl Model {
         accepted && !set.as_path().contains(Asn(OUR_AS))
     }
 
-    /// The best path of a prefix (RFC 4271 §9.1.2.2): candidates are struck out step by step.
-    fn best(&self, prefix: Prefix) -> Option<(Source, &Vec<u8>)> {
+    /// The paths of a prefix that may be chosen.
+    fn candidates(&self, prefix: Prefix) -> Vec<(Source, &Vec<u8>)> {
         let of_prefix = self.paths.iter().filter(|((of, _), _)| *of == prefix);
-        let all = of_prefix.map(|((_, source), octets)| (*source, octets, AttrSet::new(octets)));
-        let mut left: Vec<_> = all.filter(|((source, _), _, set)| self.is_eligible(*source, *set)).collect();
-        let strike = |left: &mut Vec<(Source, &Vec<u8>, AttrSet<'_>)>, rank: &dyn Fn(&Source, &AttrSet<'_>) -> u64| {
+        let all = of_prefix.map(|((_, source), octets)| (*source, octets));
+        all.filter(|((source, _), octets)| self.is_eligible(*source, AttrSet::new(octets))).collect()
+    }
+
+    /// The best path of a prefix.
+    fn best(&self, prefix: Prefix) -> Option<(Source, &Vec<u8>)> {
+        self.best_of(&self.candidates(prefix))
+    }
+
+    /// The best of some paths (RFC 4271 §9.1.2.2): they are struck out step by step.
+    fn best_of<'a>(&self, candidates: &[(Source, &'a Vec<u8>)]) -> Option<(Source, &'a Vec<u8>)> {
+        let mut left: Vec<_> =
+            candidates.iter().map(|(source, octets)| (*source, *octets, AttrSet::new(octets))).collect();
+        let strike = |left: &mut Vec<(Source, &'a Vec<u8>, AttrSet<'_>)>,
+                      rank: &dyn Fn(&Source, &AttrSet<'_>) -> u64| {
             let least = left.iter().map(|(source, _, set)| rank(source, set)).min();
             left.retain(|(source, _, set)| Some(rank(source, set)) == least);
         };
@@ -94,42 +106,120 @@ impl Model {
         left.first().map(|(source, octets, _)| (*source, *octets))
     }
 
-    /// What `to` must have been told about a prefix, attributes written down from the RFCs once more.
-    fn told(&self, to: Who, prefix: Prefix) -> Option<Vec<u8>> {
+    /// What `to` must have been told about a prefix: one route, or with ADD-PATH any number, in order of octets.
+    fn told(&self, to: Who, prefix: Prefix) -> Vec<Vec<u8>> {
         let spec = &self.specs[to];
-        if spec.settings.monitor_only || spec.settings.export.first().is_none_or(|name| &**name != "accept-all") {
-            return None;
+        let options = &spec.settings.export_options;
+        if spec.settings.monitor_only {
+            return Vec::new();
         }
-        let ((source, _), octets) = self.best(prefix)?;
-        if source == Some(to) {
-            return None;
+        if prefix.len() == 0 && options.default_originate.contains(&family_of(prefix)) {
+            let ours = path("").octets(family_of(prefix), "0.0.0.0".parse().unwrap());
+            return vec![self.rewritten(to, None, &ours)];
         }
-        let set = AttrSet::new(octets);
+        if spec.settings.export.first().is_none_or(|name| &**name != "accept-all") {
+            return Vec::new();
+        }
+        let passes = |(source, octets): &(Source, &Vec<u8>)| self.passes(to, source.0, octets);
+        let mut passing: Vec<_> = self.candidates(prefix);
+        passing.retain(passes);
+        let mut chosen = Vec::new();
+        if spec.negotiated.add_path_send.is_empty() {
+            if options.route_server_client {
+                passing.retain(|((source, _), _)| *source != Some(to));
+                chosen.extend(self.best_of(&passing));
+            } else {
+                chosen.extend(self.best(prefix).filter(passes));
+            }
+        } else {
+            match options.add_path {
+                AddPathSelect::All => chosen = passing,
+                AddPathSelect::Best(n) => {
+                    for _ in 0..n {
+                        let best = self.best_of(&passing);
+                        passing.retain(|(source, _)| best.is_none_or(|(best, _)| best != *source));
+                        chosen.extend(best);
+                    }
+                }
+                AddPathSelect::PerNeighborAs => {
+                    let neighbor = |octets: &[u8]| AttrSet::new(octets).as_path().neighbor_asn();
+                    let all: BTreeSet<_> = passing.iter().map(|(_, octets)| neighbor(octets)).collect();
+                    for asn in all {
+                        let of_one: Vec<_> = passing.iter().filter(|(_, o)| neighbor(o) == asn).copied().collect();
+                        chosen.extend(self.best_of(&of_one));
+                    }
+                }
+            }
+        }
+        chosen.retain(|((source, _), _)| *source != Some(to));
+        let mut told: Vec<_> =
+            chosen.into_iter().map(|((source, _), octets)| self.rewritten(to, source, octets)).collect();
+        told.sort();
+        told
+    }
+
+    /// Whether a path may go to a neighbour at all.
+    fn passes(&self, to: Who, source: Option<Who>, octets: &[u8]) -> bool {
+        let spec = &self.specs[to];
         let external = spec.negotiated.kind == PeerKind::External;
+        let is_client = |who: Who| self.specs[who].settings.export_options.route_reflector_client;
         if !external && self.kind(source) == Some(PeerKind::Internal) {
-            return None;
+            let reflected = is_client(to) || source.is_some_and(is_client);
+            if !reflected {
+                return false;
+            }
         }
-        if set.communities().any(|c| c == Community::NO_ADVERTISE || (c == Community::NO_EXPORT && external)) {
-            return None;
-        }
-        let family = family_of(prefix);
+        let transparent = spec.settings.export_options.route_server_client;
+        let keeps = |c: Community| c == Community::NO_ADVERTISE || (c == Community::NO_EXPORT && external);
+        transparent || !AttrSet::new(octets).communities().any(keeps)
+    }
+
+    /// The attributes that a neighbour is told, written down from the RFCs once more.
+    fn rewritten(&self, to: Who, source: Option<Who>, octets: &[u8]) -> Vec<u8> {
+        let set = AttrSet::new(octets);
+        let spec = &self.specs[to];
+        let options = &spec.settings.export_options;
+        let external = spec.negotiated.kind == PeerKind::External;
+        let prefix_family = if set.get(code::NEXT_HOP).is_some() { Family::IPV4_UNICAST } else { Family::IPV6_UNICAST };
         let mut builder = AttrSetBuilder::from_set(set);
         let ours = NextHop::new(spec.negotiated.local.ip());
         if external {
-            if set.as_path().path_length() > 0 {
-                builder.remove(code::MED);
+            if options.route_server_client {
+                builder.remove(code::LOCAL_PREF);
+            } else {
+                if set.as_path().path_length() > 0 {
+                    builder.remove(code::MED);
+                }
+                builder.prepend(Asn(OUR_AS), 1).remove(code::LOCAL_PREF);
             }
-            builder.prepend(Asn(OUR_AS), 1).remove(code::LOCAL_PREF).next_hop(family, ours);
+            let given = set.next_hop().filter(|hop| !hop.global.is_unspecified());
+            let keeps = options.route_server_client || options.next_hop == NextHopRule::Unchanged;
+            builder.next_hop(prefix_family, given.filter(|_| keeps).unwrap_or(ours));
         } else {
+            let reflected = self.kind(source) == Some(PeerKind::Internal);
             builder.local_pref(set.local_pref().unwrap_or(100));
-            if source.is_none() || spec.settings.export_options.next_hop == NextHopRule::OwnAddress {
-                builder.next_hop(family, ours);
+            if reflected {
+                let (source, address) = (source.unwrap(), self.lab_router_id(source.unwrap()));
+                assert!(source < self.specs.len());
+                builder.originator_id(address).cluster_list(&[RouterId(0xc633_6401)]);
+            } else if source.is_none() || options.next_hop == NextHopRule::OwnAddress {
+                builder.next_hop(prefix_family, ours);
             }
+        }
+        if options.graceful_shutdown {
+            let mut communities: Vec<Community> = set.communities().collect();
+            communities.push(Community::GRACEFUL_SHUTDOWN);
+            builder.communities(&communities);
         }
         if let Some(value) = set.get(BULK) {
             builder.raw(0xe0, BULK, value);
         }
-        Some(builder.finish())
+        builder.finish()
+    }
+
+    /// As the laboratory gives them.
+    fn lab_router_id(&self, who: Who) -> RouterId {
+        RouterId(0xc000_0200 + who as u32 + 1)
     }
 }
 
@@ -148,6 +238,13 @@ fn neighbours() -> Vec<Spec> {
         external(64501).export(&[]),
         external(64502).monitor_only(),
         external(64503),
+        internal(),
+        external(64508).add_path(AddPathSelect::All),
+        external(64509).add_path(AddPathSelect::Best(2)),
+        internal().add_path(AddPathSelect::PerNeighborAs),
+        external(64510).options(|options| options.route_server_client = true),
+        external(64511).options(|options| options.route_server_client = true),
+        external(64513).options(|options| options.route_server_client = true),
     ]
 }
 
@@ -246,10 +343,56 @@ impl Run {
             87..98 => {
                 self.lab.flush();
             }
+            98 if self.dice.roll(2) == 0 => self.change_settings(who),
             98 => self.what_was_handed_out_is_known(),
             99 if self.dice.roll(4) == 0 => self.storm(who),
             99 => self.check_all(),
             _ => {}
+        }
+    }
+
+    /// What a neighbour is sent depends on something else from now on.
+    fn change_settings(&mut self, who: Who) {
+        let roll = self.dice.roll(8);
+        // Neighbours of one kind often change together.
+        let all = self.dice.roll(2) == 0;
+        let kind = self.model.specs[who].negotiated.kind;
+        let those: Vec<Who> = (0..self.model.specs.len())
+            .filter(|other| *other == who || all && self.model.specs[*other].negotiated.kind == kind)
+            .collect();
+        for who in those {
+            let change = |settings: &mut PeerSettings| {
+                let options = &mut settings.export_options;
+                match roll {
+                    0 if !options.route_server_client => {
+                        options.next_hop = match options.next_hop {
+                            NextHopRule::Standard => NextHopRule::OwnAddress,
+                            _ => NextHopRule::Standard,
+                        };
+                    }
+                    1 => options.graceful_shutdown ^= true,
+                    2 => options.route_reflector_client = !options.route_reflector_client && kind == PeerKind::Internal,
+                    3 => options.add_path = AddPathSelect::Best(1),
+                    4 => options.add_path = AddPathSelect::All,
+                    5 => options.add_path = AddPathSelect::PerNeighborAs,
+                    6 if options.default_originate.is_empty() => options.default_originate.push(Family::IPV4_UNICAST),
+                    6 => options.default_originate.clear(),
+                    _ if settings.export.is_empty() => settings.export.push("accept-all".into()),
+                    _ => settings.export.clear(),
+                }
+                // IBGP without a policy accepts everything (RFC 8212 is about EBGP); the model knows names only.
+                if kind == PeerKind::Internal && settings.export.is_empty() {
+                    settings.export.push("reject-all".into());
+                } else if settings.export.len() > 1 {
+                    settings.export.remove(0);
+                }
+            };
+            change(&mut self.model.specs[who].settings);
+            if self.lab.is_up(who) {
+                self.lab.reconfigure(who, change);
+            } else {
+                self.lab.configure(who, change);
+            }
         }
     }
 
@@ -309,15 +452,15 @@ impl Run {
             }
             let handed = self.lab.handed(who);
             assert_eq!(handed.unfounded, [], "withdrawals are exact, neighbour {who}");
-            assert_eq!(self.adj_out(who), handed.routes, "Adj-RIB-Out of neighbour {who}");
+            assert_eq!(self.adj_out(who), handed.all(), "Adj-RIB-Out of neighbour {who}");
         }
     }
 
-    fn adj_out(&mut self, who: Who) -> BTreeMap<(Family, Prefix), Vec<u8>> {
+    fn adj_out(&mut self, who: Who) -> BTreeMap<(Family, Prefix, PathId), Vec<u8>> {
         let page = self.lab.table(Table::AdjOut, Some(who));
         let rows = page.rows.iter().map(|row| {
             let Nlri::Prefix(prefix) = row.nlri else { panic!("a prefix") };
-            ((row.family, prefix), page.attrs(row).as_bytes().to_vec())
+            ((row.family, prefix, row.path_id), page.attrs(row).as_bytes().to_vec())
         });
         rows.collect()
     }
@@ -351,12 +494,25 @@ impl Run {
             if !self.lab.is_up(who) {
                 continue;
             }
-            let told: BTreeMap<(Family, Prefix), Vec<u8>> = self
-                .announced()
+            let mut prefixes = self.announced();
+            prefixes.insert(p("0.0.0.0/0"));
+            let told: Vec<(Prefix, Vec<u8>)> = prefixes
                 .into_iter()
-                .filter_map(|prefix| Some(((family_of(prefix), prefix), self.model.told(who, prefix)?)))
+                .flat_map(|prefix| self.model.told(who, prefix).into_iter().map(move |octets| (prefix, octets)))
                 .collect();
-            assert_eq!(self.lab.heard(who).routes, told, "what neighbour {who} has");
+            let has = self.lab.heard(who).all();
+            let mut has: Vec<(Prefix, Vec<u8>)> = has.into_iter().map(|((_, p, _), octets)| (p, octets)).collect();
+            has.sort();
+            if has != told {
+                let short = |routes: &[(Prefix, Vec<u8>)]| -> Vec<String> {
+                    let one = |(prefix, octets): &(Prefix, Vec<u8>)| {
+                        let set = AttrSet::new(octets);
+                        format!("{prefix} via {:?} path {} med {:?}", set.next_hop(), set.as_path(), set.med())
+                    };
+                    routes.iter().map(one).collect()
+                };
+                panic!("neighbour {who} has {:#?} and should have {:#?}", short(&has), short(&told));
+            }
             let counts = summary.neighbors.iter().find(|(peer, _)| *peer == self.lab.id(who)).unwrap().1[0];
             let received = self.model.paths.keys().filter(|(_, (source, _))| *source == Some(who)).count();
             assert_eq!((counts.received, counts.advertised), (received as u64, told.len() as u64), "neighbour {who}");
@@ -370,7 +526,7 @@ impl Run {
 
 #[test]
 fn random_neighbours_always_have_what_the_rules_say() {
-    let seeds = std::env::var("SIMULATION_SEEDS").unwrap_or_else(|_| "1,2,3,4,5,6".into());
+    let seeds = std::env::var("SIMULATION_SEEDS").unwrap_or_else(|_| "1,2,3,4".into());
     for seed in seeds.split(',').map(|seed| seed.parse().expect("SIMULATION_SEEDS is a list of numbers")) {
         println!("seed {seed}");
         let mut run = Run::new(seed);

@@ -1,4 +1,5 @@
-//! Which keys of one `[[neighbor]]` contradict each other.
+//! Which keys of one `[[neighbor]]` contradict each other. A group may serve addresses and ranges alike, so `port` and
+//! `limit` that do not concern one of them are only faults where it writes them itself.
 
 use super::{
     super::{read::Table, value},
@@ -11,7 +12,7 @@ pub(super) fn check(table: &Table<'_>, neighbor: &Neighbor) {
     let fault = |key: &str, what: String, help: &str| table.fault(table.span_of(key), what, help);
     match neighbor.remote {
         Remote::Range(_) => {
-            if table.has("port") {
+            if table.has_own("port") {
                 let what = "`port` contradicts `range`: we never connect to the speakers of a range".to_owned();
                 fault("port", what, "remove `port`");
             }
@@ -25,7 +26,7 @@ pub(super) fn check(table: &Table<'_>, neighbor: &Neighbor) {
                 let what = "`remote_asn` must be one AS number: only a `range` takes \"any\" or a list".to_owned();
                 fault("remote_asn", what, "write the neighbour's AS number, such as remote_asn = 64496");
             }
-            if table.has("limit") {
+            if table.has_own("limit") {
                 fault("limit", "`limit` is about a `range`, and this is one address".to_owned(), "remove `limit`");
             }
         }
@@ -64,7 +65,7 @@ pub(super) fn check(table: &Table<'_>, neighbor: &Neighbor) {
             );
         }
     }
-    if table.has("add_path_select") && neighbor.add_path_send.is_empty() {
+    if table.has_own("add_path_select") && neighbor.add_path_send.is_empty() {
         let what = "`add_path_select` without `add_path_send` says nothing".to_owned();
         fault("add_path_select", what, "add a line such as: add_path_send = [\"ipv4-unicast\"]");
     }

@@ -1,9 +1,11 @@
-//! `[[neighbor]]`: its keys, their defaults and units. `parts` reads values of more than one form, `check` knows which
-//! keys contradict each other.
+//! `[[neighbor]]`: its keys, their defaults and units. `group` is what neighbours inherit from, `parts` reads values of
+//! more than one form, `check` knows which keys contradict each other.
 
 mod check;
+mod group;
 mod parts;
 
+pub(super) use group::Groups;
 pub(super) use parts::read_password;
 
 use std::{net::IpAddr, ops::Range, sync::Arc, time::Duration};
@@ -18,7 +20,7 @@ use crate::{
     engine::{self, ExportOptions, ImportOptions, LocalAs, MaxPrefix, NextHopRule, RemovePrivate, Retention},
     io::bgp::{Distance, NeighborSettings, Password, Remote, label},
     session::{self, RemoteAsn, RestartOffer},
-    types::{Asn, Family, Role},
+    types::{Asn, Family, Prefix, Role},
     wire::bgp::update::{AsSets, CodeSet, Rules},
 };
 
@@ -38,6 +40,8 @@ pub enum GracefulRestart {
 pub struct Neighbor {
     /// `name`: shown wherever the address is.
     pub name: Option<String>,
+    /// `group`: the `[[neighbor_group]]` whose keys it has where it does not say otherwise.
+    pub group: Option<String>,
     /// `address` or `range`.
     pub remote: Remote,
     /// `remote_asn`.
@@ -187,7 +191,7 @@ impl Neighbor {
             export: self.export.iter().map(|name| name.as_str().into()).collect(),
             monitor_only: self.monitor_only,
             max_prefix: self.max_prefix.clone(),
-            group: None,
+            group: self.group.as_deref().map(Into::into),
             local_as: self.local_as,
             import_options: self.import_options,
             export_options: ExportOptions { next_hop: self.next_hop, ..self.export_options.clone() },
@@ -221,11 +225,36 @@ pub(super) struct Placed {
 }
 
 /// Reads one `[[neighbor]]`; `None` when whom it is about is missing or faulty (then noted).
-pub(super) fn read(mut table: Table<'_>, policies: &PolicyNames) -> Option<Placed> {
+pub(super) fn read<'a>(table: Table<'a>, groups: &Groups<'a>, policies: &PolicyNames) -> Option<Placed> {
+    let (mut table, group) = groups.inherit(table);
     let remote = parts::read_remote(&mut table);
     let remote_asn = table.required("remote_asn", "remote_asn = 64496", parts::read_remote_asn);
-    let is_range = matches!(remote, Some(Remote::Range(_)));
     let name = table.opt("name", value::label);
+    let placed = remote.zip(remote_asn).map(|about| read_keys(&mut table, name, group, about, policies));
+    match &placed {
+        Some(placed) => check::check(&table, &placed.neighbor),
+        // For the faults of the other keys.
+        None => read_anyone(&mut table, policies),
+    }
+    table.finish();
+    placed
+}
+
+/// Reads all keys but those that say whom they are about, for their faults only.
+fn read_anyone(table: &mut Table<'_>, policies: &PolicyNames) {
+    let anyone = Remote::Range(Prefix::v4(0, 0));
+    read_keys(table, None, None, (anyone, RemoteAsn::Any), policies);
+}
+
+/// Reads all keys but those that say whom they are about.
+fn read_keys(
+    table: &mut Table<'_>,
+    name: Option<String>,
+    group: Option<String>,
+    (remote, remote_asn): (Remote, RemoteAsn),
+    policies: &PolicyNames,
+) -> Placed {
+    let is_range = matches!(remote, Remote::Range(_));
     let local_address = table.opt("local_address", value::host_address);
     let port = table.or("port", 179, |v| value::integer(v, 1..=65535).map(|port| port as u16));
     let passive = table.or("passive", is_range, value::boolean);
@@ -239,15 +268,15 @@ pub(super) fn read(mut table: Table<'_>, policies: &PolicyNames) -> Option<Place
     let import = table.or("import", Vec::new(), |v| value::list(v, "[\"accept-all\"]", |v| policies.read(v)));
     let export = table.or("export", Vec::new(), |v| value::list(v, "[\"reject-all\"]", |v| policies.read(v)));
     let monitor_only = table.or("monitor_only", false, value::boolean);
-    let password = parts::read_password(&mut table);
-    let distance = parts::read_distance(&mut table);
+    let password = parts::read_password(table);
+    let distance = parts::read_distance(table);
     let hold_time = table.or("hold_time", Duration::from_secs(90), parts::read_hold_time);
     let min_hold_time = table
         .or("min_hold_time", Duration::from_secs(3), |v| value::duration(v, Duration::from_secs(3)..=HOLD_TIME_MAX));
     let connect_retry = table.or("connect_retry", Duration::from_secs(5), |v| {
         value::duration(v, Duration::from_secs(1)..=Duration::from_secs(3600))
     });
-    let max_prefix = parts::read_max_prefix(&mut table);
+    let max_prefix = parts::read_max_prefix(table);
     let next_hop_self = table.or("next_hop_self", false, value::boolean);
     let next_hop_unchanged = table.or("next_hop_unchanged", false, value::boolean);
     let next_hop = match (next_hop_self, next_hop_unchanged) {
@@ -263,7 +292,7 @@ pub(super) fn read(mut table: Table<'_>, policies: &PolicyNames) -> Option<Place
     let extended_next_hop = table.or("extended_next_hop", false, value::boolean);
     let delay_open = table.or("delay_open", Duration::ZERO, parts::read_delay_open);
     let add_path_send = table.or("add_path_send", Vec::new(), |v| value::list(v, "[\"ipv4-unicast\"]", value::family));
-    let local_as = parts::read_local_as(&mut table);
+    let local_as = parts::read_local_as(table);
     let enforce_first_as = table.or("enforce_first_as", local_role != Some(Role::RouteServerClient), value::boolean);
     let as_sets_default = if monitor_only { AsSets::Accept } else { AsSets::TreatAsWithdraw };
     let as_sets = table.or("as_sets", as_sets_default, |v| {
@@ -275,7 +304,7 @@ pub(super) fn read(mut table: Table<'_>, policies: &PolicyNames) -> Option<Place
         allow_own_as: table.or("allow_own_as", 0, |v| value::integer(v, 0..=10).map(|times| times as u8)),
         weight: table.or("weight", 0, |v| value::integer(v, 0..=65535).map(|weight| weight as u16)),
     };
-    let export_options = read_export_options(&mut table);
+    let export_options = read_export_options(table);
     let modes = [("off", GracefulRestart::Off), ("helper", GracefulRestart::Helper), ("on", GracefulRestart::On)];
     let graceful_restart = table.or("graceful_restart", GracefulRestart::Helper, |v| value::word(v, &modes));
     let restart_time = table.or("restart_time", Duration::from_secs(120), parts::read_restart_time);
@@ -284,13 +313,14 @@ pub(super) fn read(mut table: Table<'_>, policies: &PolicyNames) -> Option<Place
     let extended_message = table.or("extended_message", true, value::boolean);
     let software_version = table.or("software_version", false, value::boolean);
 
-    let placed = remote.zip(remote_asn).map(|(remote, remote_asn)| Placed {
+    Placed {
         remote_span: table.span_of(remote_key(&remote)),
         name_span: table.span_of("name"),
         passive_span: table.span_of("passive"),
         role_span: table.span_of("local_role"),
         neighbor: Neighbor {
             name,
+            group,
             remote,
             remote_asn,
             local_address,
@@ -329,12 +359,7 @@ pub(super) fn read(mut table: Table<'_>, policies: &PolicyNames) -> Option<Place
             extended_message,
             software_version,
         },
-    });
-    if let Some(placed) = &placed {
-        check::check(&table, &placed.neighbor);
     }
-    table.finish();
-    placed
 }
 
 /// The key that names whom a neighbour is about.

@@ -145,7 +145,7 @@ pub fn facts(neighbor: &Neighbor, own: Asn, asn: Asn) -> NeighborFacts {
         address,
         asn,
         name: neighbor.name.clone().unwrap_or_else(|| address.to_string()).into(),
-        group: None,
+        group: neighbor.group.as_deref().map(Into::into),
         kind: if asn == own { PeerKind::Internal } else { PeerKind::External },
         role: neighbor.local_role.map(|role| role.counterpart()),
     }

@@ -46,6 +46,7 @@ impl Engine {
                 self.say_missed(group, place, (route, before), &mut stream, &mut lag.told);
             }
         }
+        gone.dedup(); // in order, and each once: an id is freed once
         let over = lag.is_over();
         if let Some(standing) = group.standing_mut(place.member, place.table) {
             standing.lag = (!over).then_some(lag);

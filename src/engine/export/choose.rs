@@ -2,14 +2,15 @@
 //!
 //! - Most groups: the best path of the Loc-RIB, or nothing where rules or policy hold it back (RFC 4271 §9.2).
 //! - Clients of a route server (RFC 7947 §2.3): the best of the paths that the export policy lets pass, so that a policy
-//!   which rejects the best path hides no other; and who sent that one is told the best of the others.
+//!   which rejects the best path hides no other; and who sent that one is told the best of the others. (MEDs count among
+//!   all of them: what a member sent may remove a path of the same neighbouring AS for that member, too.)
 //! - With ADD-PATH (RFC 7911): all paths, the best few, or the best one of each neighbouring AS, of those that pass. What
 //!   a member sent itself is among those counted and is not sent back to it.
 //! - A group with `default_originate` is told of our default route, whatever the tables hold and policy says.
 
 use crate::{
-    rib::{Decision, Path, Sent, SentPath},
-    types::{Asn, Family, Timestamp},
+    rib::{Path, Sent, SentPath},
+    types::{Family, Timestamp},
     wire::bgp::attribute::{AttrSet, AttrSetBuilder, Origin},
 };
 
@@ -64,33 +65,17 @@ impl Engine {
         stream: &mut Stream,
         out: &mut Vec<Action>,
     ) -> Chosen {
-        let mut chosen = Chosen::default();
-        for path in self.candidates(family, spot) {
-            match chosen.first {
-                None if !group.has_audience(path.session) => continue,
-                Some((first, _)) if first.source == path.session => continue,
-                _ => {}
-            }
-            let choice = self.prepare_path(group, family, spot, &path, stream);
-            let choice = self.or_withhold(choice, group, family, out);
-            match (choice, chosen.first) {
-                (None, _) => {}
-                (Some((first, _)), None) => {
-                    chosen.first = choice;
-                    if !group.has(first.source) {
-                        break;
-                    }
-                }
-                (Some(_), Some(_)) => {
-                    chosen.second = choice;
-                    break;
-                }
-            }
+        let mut passing = self.passing(group, family, spot, stream, out);
+        passing.retain(|(path, _)| group.has_audience(path.session));
+        let Some((_, first)) = self.take_best(&mut passing) else { return Chosen::default() };
+        if !group.has(first.0.source) {
+            return Chosen { first: Some(first), second: None };
         }
-        chosen
+        passing.retain(|(path, _)| path.session != first.0.source);
+        Chosen { first: Some(first), second: self.take_best(&mut passing).map(|(_, second)| second) }
     }
 
-    /// The paths that the group is to be told about, best first.
+    /// The paths that the group is to be told about.
     pub(super) fn choose_paths(
         &mut self,
         now: Timestamp,
@@ -104,36 +89,56 @@ impl Engine {
             return vec![(SentPath { sent, received: 0 }, set)];
         }
         self.cleanse_stale(now, family, spot);
-        let select = group.key.add_path_select;
-        let mut chosen = Vec::new();
-        let mut seen: Vec<Option<Asn>> = Vec::new();
-        for path in self.candidates(family, spot) {
-            let neighbor = self.rib.attrs.facts(path.set).neighbor_asn();
-            match select {
-                _ if !group.has_audience(path.session) => continue,
-                AddPathSelect::Best(n) if chosen.len() >= usize::from(n) => break,
-                AddPathSelect::PerNeighborAs if seen.contains(&neighbor) => continue,
-                _ => {}
+        let mut passing = self.passing(group, family, spot, stream, out);
+        let row = |(path, (sent, set)): (Path, Choice)| (SentPath { sent, received: path.path_id }, set);
+        let mut chosen: Vec<(SentPath, u32)> = match group.key.add_path_select {
+            AddPathSelect::All => passing.into_iter().map(row).collect(),
+            AddPathSelect::Best(n) => (0..n).map_while(|_| self.take_best(&mut passing)).map(row).collect(),
+            AddPathSelect::PerNeighborAs => {
+                let neighbor = |(path, _): &(Path, Choice)| self.rib.attrs.facts(path.set).neighbor_asn();
+                let mut chosen = Vec::new();
+                while let Some(asn) = passing.first().map(&neighbor) {
+                    let mut of_one: Vec<_> = passing.extract_if(.., |one| neighbor(one) == asn).collect();
+                    chosen.extend(self.take_best(&mut of_one).map(row));
+                }
+                chosen
             }
-            let choice = self.prepare_path(group, family, spot, &path, stream);
-            if let Some((sent, set)) = self.or_withhold(choice, group, family, out) {
-                chosen.push((SentPath { sent, received: path.path_id }, set));
-                seen.push(neighbor);
-            }
-        }
+        };
+        chosen.retain(|(row, _)| group.has_audience(row.sent.source));
         chosen
     }
 
-    /// Eligible paths, best first.
-    fn candidates(&self, family: Family, spot: Spot) -> Vec<Path> {
+    /// The eligible paths that rules and policy let pass, with what would be told.
+    fn passing(
+        &self,
+        group: &mut Group,
+        family: Family,
+        spot: Spot,
+        stream: &mut Stream,
+        out: &mut Vec<Action>,
+    ) -> Vec<(Path, Choice)> {
         let Some(table) = self.rib.tables.get(family) else { return Vec::new() };
-        let paths = table.paths(spot.id);
-        let decision = Decision::new(&self.rib.attrs, &self.facts, &self.settings.decision);
-        if let [only] = paths {
-            return if decision.is_eligible(only) { vec![*only] } else { Vec::new() };
+        let decision = self.decision();
+        let mut passing = Vec::new();
+        for path in table.paths(spot.id) {
+            if !decision.is_eligible(path) {
+                continue;
+            }
+            let choice = self.prepare_path(group, family, spot, path, stream);
+            passing.extend(self.or_withhold(choice, group, family, out).map(|choice| (*path, choice)));
         }
-        let ranked = decision.rank(paths).into_iter().filter(|rank| rank.eligible);
-        ranked.filter_map(|rank| paths.get(rank.index).copied()).collect()
+        passing
+    }
+
+    /// Takes the best of these paths out: decided among them alone, so that a MED of one that is not there counts for
+    /// nothing.
+    fn take_best(&self, paths: &mut Vec<(Path, Choice)>) -> Option<(Path, Choice)> {
+        if paths.len() < 2 {
+            return paths.pop();
+        }
+        let those: Vec<Path> = paths.iter().map(|(path, _)| *path).collect();
+        let best = self.decision().select(&those)?;
+        Some(paths.remove(best))
     }
 
     /// Removes what a session left that ended, where it is the best path still.

@@ -63,6 +63,9 @@ impl Engine {
             group.end_review();
             self.groups.give_back(at, group);
         }
+        if let Some(set) = self.default_set.take() {
+            self.rib.attrs.release(set); // rows have references of their own
+        }
         self.close_groups(budget) || self.can_regroup() || more
     }
 

@@ -4,12 +4,15 @@
 
 use crate::{
     policy::{Evaluator, PerPrefix, Route, Trace, Verdict},
-    rib::{AttrStore, PathFlags, SetFacts, SetId},
+    rib::{AttrStore, Path, PathFlags, SetFacts, SetId},
     types::{Family, Prefix},
     wire::bgp::attribute::{AttrSet, AttrSetBuilder},
 };
 
-use super::rules::{Findings, ImportRules};
+use super::{
+    rules::{Findings, ImportRules},
+    validity::{Validator, Validity},
+};
 
 /// What becomes of a path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,6 +30,8 @@ pub struct Judged {
 #[derive(Debug, Default)]
 pub struct Judge {
     evaluator: Evaluator,
+    /// What RPKI says of paths.
+    pub validator: Validator,
     received: Option<SetId>,
     findings: Findings,
     /// The set before policy, where the rules change it.
@@ -49,6 +54,7 @@ impl Judge {
     pub fn begin(&mut self, rules: &ImportRules, family: Family, attrs: &mut AttrStore, received: SetId) {
         self.end(attrs);
         self.received = Some(received);
+        self.validator.begin(&rules.sender, family, attrs, received);
         let set = attrs.get(received);
         self.findings = rules.look(set, family);
         let changed = self.findings.change();
@@ -68,7 +74,7 @@ impl Judge {
         };
         self.evaluator.begin(&rules.chain, &rules.context, &route(rules, family, set, &facts));
         if self.evaluator.settled() {
-            self.settled = Some(self.ask(rules, attrs, received, None));
+            self.settled = Some(self.ask(rules, attrs, received, PerPrefix::default()));
         }
     }
 
@@ -78,11 +84,16 @@ impl Judge {
     /// Outside of `begin` and `end`: a judge without a set has nothing to say.
     #[inline]
     pub fn path(&mut self, rules: &ImportRules, attrs: &mut AttrStore, prefix: Option<Prefix>) -> Judged {
-        match (self.settled, self.received) {
+        let validity = self.validator.of(prefix);
+        let judged = match (self.settled, self.received) {
             (Some(settled), _) => settled,
-            (None, Some(received)) => self.ask(rules, attrs, received, prefix),
+            (None, Some(received)) => {
+                let prefix = PerPrefix { prefix, validation: validity.origin, aspa: validity.path };
+                self.ask(rules, attrs, received, prefix)
+            }
             (None, None) => panic!("a judge is asked between `begin` and `end`"),
-        }
+        };
+        Judged { flags: judged.flags.with(validity.marks()), ..judged }
     }
 
     /// Lets the sets go.
@@ -96,9 +107,8 @@ impl Judge {
         }
     }
 
-    fn ask(&mut self, rules: &ImportRules, attrs: &mut AttrStore, received: SetId, prefix: Option<Prefix>) -> Judged {
-        let Verdict { accepted, attrs: after, weight, outcome, .. } =
-            self.evaluator.verdict(&PerPrefix { prefix, ..PerPrefix::default() });
+    fn ask(&mut self, rules: &ImportRules, attrs: &mut AttrStore, received: SetId, prefix: PerPrefix) -> Judged {
+        let Verdict { accepted, attrs: after, weight, outcome, .. } = self.evaluator.verdict(&prefix);
         let at = outcome as usize;
         if let Some(Some(known)) = self.outcomes.get(at) {
             return *known;
@@ -154,14 +164,35 @@ impl Writer {
 
 /// What the policies did with a path, statement by statement: asked again from what was received, since a path keeps
 /// only the result. For answers, not for the road of every path.
-pub fn trace(rules: &ImportRules, family: Family, attrs: &AttrStore, set: SetId, prefix: Option<Prefix>) -> Trace {
-    let received = attrs.get(attrs.received(set));
+pub fn trace(rules: &ImportRules, family: Family, attrs: &AttrStore, path: &Path, prefix: Option<Prefix>) -> Trace {
+    let received = attrs.get(attrs.received(path.set));
     let findings = rules.look(received, family);
     let mut adapted = Vec::new();
     rules.adapt(received, &findings, &mut AttrSetBuilder::new(), &mut adapted);
     let set = AttrSet::new(&adapted);
-    let prefix = PerPrefix { prefix, ..PerPrefix::default() };
+    let validity = Validity::of(path.flags);
+    let prefix = PerPrefix { prefix, validation: validity.origin, aspa: validity.path };
     rules.chain.trace(&rules.context, &route(rules, family, set, &SetFacts::of(set)), &prefix)
+}
+
+/// What import did with a path, in order and in words; nothing where every route is simply taken. For answers.
+pub fn story(
+    rules: &ImportRules,
+    family: Family,
+    attrs: &AttrStore,
+    path: &Path,
+    prefix: Option<Prefix>,
+) -> Vec<String> {
+    let received = attrs.get(attrs.received(path.set));
+    let mut story = rules.look(received, family).changes();
+    let trace = trace(rules, family, attrs, path.set, prefix);
+    if rules.chain.constant().is_none() {
+        story.extend(trace.matched.iter().map(ToString::to_string));
+    }
+    if trace.accepted && rules.is_shut_down(AttrSet::new(&trace.attrs)) {
+        story.push("GRACEFUL_SHUTDOWN: LOCAL_PREF is 0 (RFC 8326 §4.2)".into());
+    }
+    story
 }
 
 fn route<'a>(rules: &'a ImportRules, family: Family, set: AttrSet<'a>, facts: &'a SetFacts) -> Route<'a> {

@@ -17,6 +17,7 @@
 mod judge;
 mod rejudge;
 mod rules;
+mod validity;
 
 use crate::{
     rib::{NlriRef, Path, PathFlags, Rib, paths::SESSION_PATHS_MAX},
@@ -25,8 +26,9 @@ use crate::{
 };
 
 pub use self::{
-    judge::{Judge, Judged, trace},
+    judge::{Judge, Judged, story, trace},
     rules::{ImportRules, Unusable},
+    validity::{Sender, Validity},
 };
 
 use super::{
@@ -214,7 +216,7 @@ impl Engine {
     }
 
     /// The same, with the judge beside them.
-    fn desk_and_judge(&mut self, family: Family, now: Timestamp) -> (Desk<'_>, &mut Judge) {
+    pub(super) fn desk_and_judge(&mut self, family: Family, now: Timestamp) -> (Desk<'_>, &mut Judge) {
         let Rib { attrs, tables } = &mut self.rib;
         let desk = Desk {
             attrs,

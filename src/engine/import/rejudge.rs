@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use crate::{
     policy::{Library, PolicyChain},
-    rib::{PrefixId, SetId},
-    types::{Family, PathId, PeerId, Timestamp},
+    rib::{NlriRef, PrefixId, SetId},
+    types::{Family, PathId, PeerId, Prefix, Timestamp},
+    validation,
+    view::Nlri,
 };
 
 use super::{
@@ -17,9 +19,9 @@ use super::{
         Action, Engine, PeerSettings,
         background::Job,
         max_prefix,
-        sessions::{Phase, Slot},
+        sessions::{LOCAL, Phase, Slot},
     },
-    ImportRules, prefix_of,
+    ImportRules, Judged, Sender, prefix_of,
 };
 
 impl Engine {
@@ -48,6 +50,55 @@ impl Engine {
             }
         }
         self.renew_rules(slot);
+    }
+
+    /// RPKI says something else now: what it can change is judged again, by policies that look at it too, without asking
+    /// any neighbour (RFC 9324).
+    pub(in crate::engine) fn take_rpki(&mut self, now: Timestamp, update: validation::Update) {
+        self.judge.validator.rpki = update.snapshot;
+        let slots: Vec<Slot> = self.sessions.live().map(|(slot, _)| slot).collect();
+        match update.changed.and_then(|changed| self.affected(&changed)) {
+            Some(affected) => {
+                for (family, ids) in affected {
+                    self.rejudge(now, family, &slots, &ids);
+                }
+            }
+            None => slots.iter().for_each(|slot| self.background.add(Job::Rejudge(*slot))),
+        }
+        self.revalidate_locals(now);
+    }
+
+    /// Prefixes that are one of `changed` or inside one; `None` when they are too many for one go.
+    fn affected(&self, changed: &[Prefix]) -> Option<Vec<(Family, Vec<PrefixId>)>> {
+        let mut affected = Vec::new();
+        for family in [Family::IPV4_UNICAST, Family::IPV6_UNICAST] {
+            let Some(table) = self.rib.tables.get(family) else { continue };
+            let inside = changed.iter().filter(|prefix| prefix.is_v4() == (family.afi == 1));
+            let inside = inside.flat_map(|prefix| table.inside(*prefix, None).map(|(_, id)| id));
+            let mut ids: Vec<PrefixId> = inside.take(AT_ONCE + 1).collect();
+            if ids.len() > AT_ONCE {
+                return None;
+            }
+            ids.sort_unstable();
+            ids.dedup();
+            affected.push((family, ids));
+        }
+        Some(affected)
+    }
+
+    /// Routes of our own are judged like others (RFC 6811 §3).
+    fn revalidate_locals(&mut self, now: Timestamp) {
+        for (family, nlri) in self.locals.clone() {
+            let Nlri::Prefix(prefix) = nlri else { continue };
+            let own = self.settings.asn;
+            let (mut desk, judge) = self.desk_and_judge(family, now);
+            let Some(id) = desk.table.find(NlriRef::Prefix(prefix)) else { continue };
+            let Some(at) = desk.table.find_path(id, LOCAL, 0) else { continue };
+            let Some(set) = desk.table.paths(id).get(at).map(|path| path.set) else { continue };
+            judge.validator.begin(&Sender { own, role: None }, family, desk.attrs, set);
+            let flags = judge.validator.of(Some(prefix)).marks();
+            desk.rejudge(id, (LOCAL, 0), Judged { set, flags });
+        }
     }
 
     /// Makes a session's rules anew from its settings and the policies that hold; where they differ, starts what it takes.
@@ -113,3 +164,6 @@ impl Engine {
         }
     }
 }
+
+/// Prefixes that are judged again at once when VRPs change; more are left to the walk, in slices.
+const AT_ONCE: usize = 4096;

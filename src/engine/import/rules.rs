@@ -38,7 +38,10 @@ use crate::{
     },
 };
 
-use super::super::{EngineSettings, PeerSettings};
+use super::{
+    super::{EngineSettings, PeerSettings},
+    validity::Sender,
+};
 
 /// Why a path is not eligible although policy accepts it; kept as the path's `detail`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -93,6 +96,8 @@ pub struct ImportRules {
     own_address: Option<IpAddr>,
     /// What the neighbour is to us (RFC 9234 §4.1).
     remote_role: Option<Role>,
+    /// What RPKI asks about the neighbour.
+    pub sender: Sender,
     prepend: Option<Asn>,
     takes_aigp: bool,
     /// Of its routes, where policy gives none.
@@ -126,6 +131,14 @@ impl Findings {
     /// Whether the set is another one before policy sees it.
     pub fn change(&self) -> bool {
         self.otc.is_some() || self.prepend.is_some() || self.drop_aigp
+    }
+
+    /// What changes before policy sees the set, in words.
+    pub fn changes(&self) -> Vec<String> {
+        let otc = self.otc.map(|asn| format!("OTC {asn} is added (RFC 9234 §5)"));
+        let prepend = self.prepend.map(|asn| format!("our local AS {asn} is put in front"));
+        let aigp = self.drop_aigp.then(|| "AIGP is dropped, it is not enabled here (RFC 7311 §3.4)".to_owned());
+        [otc, prepend, aigp].into_iter().flatten().collect()
     }
 }
 
@@ -172,6 +185,10 @@ impl ImportRules {
             cluster_id: engine.cluster_id,
             own_address: (negotiated.remote.ip().to_canonical() != local).then_some(local),
             remote_role,
+            sender: Sender {
+                own: engine.asn,
+                role: remote_role.filter(|_| external).map(|role| (negotiated.peer_asn, role)),
+            },
             prepend: settings.local_as.filter(|local| external && !local.no_prepend).map(|local| local.asn),
             takes_aigp: !external || settings.export_options.aigp,
             weight: options.weight,

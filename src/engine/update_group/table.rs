@@ -310,6 +310,7 @@ impl GroupTable {
             }
             next
         };
+        ids.dedup(); // in order, and each once: an id is freed once
         self.clear = next.unwrap_or(u32::MAX);
         (next.is_some() || !ids.is_empty()).then_some(ids)
     }

@@ -1,14 +1,16 @@
 //! BGP over TCP: the listeners, the list of neighbours, and one task per neighbour around its session.
 //!
 //! `task` is the loop of one neighbour and `act` what its session asks of it; `connection` and `outbox` are one
-//! TCP connection, `socket` opens them; `neighbor` is what readers see, `words` what people read, `settings` what
-//! is configured. This file is the list: who exists, who may connect, and the commands of an operator.
+//! TCP connection, `socket` opens them, `keys` are those of the listeners; `neighbor` is what readers see, `words`
+//! what people read, `settings` what is configured. This file is the list: who exists, who may connect, and the
+//! commands of an operator.
 //!
 //! A neighbour from a range exists from its connection until that is gone; its id is not used again, so that
 //! what the engine still purges cannot be taken for routes of the next one.
 
 mod act;
 mod connection;
+mod keys;
 mod neighbor;
 mod outbox;
 mod settings;
@@ -20,7 +22,6 @@ use std::{
     collections::{BTreeMap, HashMap},
     hash::{BuildHasher, RandomState},
     net::{IpAddr, SocketAddr},
-    os::fd::AsFd,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -39,7 +40,7 @@ use self::{
     neighbor::Neighbor,
     task::{Task, TaskCommand, ToTask},
 };
-use super::{clock::Clock, shard::ShardHandle, sockopt};
+use super::{clock::Clock, shard::ShardHandle};
 use crate::{
     session::ConnId,
     types::{PeerId, Prefix},
@@ -93,6 +94,16 @@ struct Entry {
     leaving: bool,
     /// Ends when the task has ended.
     done: oneshot::Receiver<()>,
+}
+
+impl Entry {
+    /// The task hands the engine's part on, behind what it has fed already: a session that comes up this moment may
+    /// have the old settings with it.
+    fn reconfigure(&self, settings: Arc<NeighborSettings>) {
+        self.neighbor.reconfigure(settings);
+        // A task that has just ended has no session.
+        let _ = self.inbox.send(ToTask::Reconfigured);
+    }
 }
 
 struct Range {
@@ -189,29 +200,6 @@ impl Speaker {
         Ok(())
     }
 
-    /// Tells the listeners the neighbour's TCP-MD5 key.
-    fn set_key(&self, settings: &NeighborSettings) {
-        let Some(password) = &settings.password else { return };
-        for listener in &self.0.listeners {
-            if let Err(error) = change_key(listener, settings.remote, password.0.as_bytes()) {
-                let label = settings.label(settings.remote);
-                warn!(
-                    "{label} cannot connect to us: the kernel takes no TCP-MD5 key for it ({error}); if there are \
-                     many keys, raise net.core.optmem_max or use one range with one password"
-                );
-            }
-        }
-    }
-
-    fn remove_key(&self, settings: &NeighborSettings) {
-        if settings.password.is_some() {
-            for listener in &self.0.listeners {
-                // A key that could not be set cannot be removed either.
-                let _ = change_key(listener, settings.remote, b"");
-            }
-        }
-    }
-
     fn spawn(
         &self,
         list: &mut List,
@@ -254,26 +242,42 @@ impl Speaker {
         }
     }
 
-    /// Removes the neighbour or range that `remote` is about; false when there is none. `reconfigured` tells the
-    /// peer that it will come back with other settings.
-    pub fn remove(&self, remote: Remote, reconfigured: bool) -> bool {
-        let subcode = if reconfigured { OTHER_CONFIGURATION_CHANGE } else { PEER_DECONFIGURED };
-        let mut list = self.list();
-        let ids: Vec<PeerId> = match remote {
+    /// The settings of the neighbour or range that `remote` is about; `None` when there is none.
+    pub fn settings(&self, remote: Remote) -> Option<Arc<NeighborSettings>> {
+        let list = self.list();
+        match remote {
             Remote::Address(address) => {
-                let configured = |id: &PeerId| list.neighbors.get(id).is_some_and(|e| e.neighbor.range.is_none());
-                list.by_address.get(&address).copied().filter(configured).into_iter().collect()
+                let entry = list.by_address.get(&address).and_then(|peer| list.neighbors.get(peer));
+                entry.filter(|entry| entry.neighbor.range.is_none()).map(|entry| entry.neighbor.settings())
             }
             Remote::Range(prefix) => {
-                let Some(at) = list.ranges.iter().position(|range| range.prefix == prefix) else { return false };
-                self.remove_key(&list.ranges.remove(at).settings);
+                let range = list.ranges.iter().find(|range| range.prefix == prefix);
+                range.map(|range| Arc::clone(&range.settings))
+            }
+        }
+    }
+
+    /// Removes the neighbour or range that `remote` is about and returns its settings; `None` when there is none.
+    /// `reconfigured` tells the peer that it will come back with other settings.
+    pub fn remove(&self, remote: Remote, reconfigured: bool) -> Option<Arc<NeighborSettings>> {
+        let subcode = if reconfigured { OTHER_CONFIGURATION_CHANGE } else { PEER_DECONFIGURED };
+        let mut list = self.list();
+        let (settings, ids): (_, Vec<PeerId>) = match remote {
+            Remote::Address(address) => {
+                let entry = list.by_address.get(&address).and_then(|peer| list.neighbors.get(peer));
+                let neighbor = &entry.filter(|entry| entry.neighbor.range.is_none())?.neighbor;
+                (neighbor.settings(), vec![neighbor.id])
+            }
+            Remote::Range(prefix) => {
+                let at = list.ranges.iter().position(|range| range.prefix == prefix)?;
+                let settings = list.ranges.remove(at).settings;
+                self.remove_key(&settings);
                 let from_it = list.neighbors.values().filter(|entry| entry.neighbor.range == Some(prefix));
-                from_it.map(|entry| entry.neighbor.id).collect()
+                (settings, from_it.map(|entry| entry.neighbor.id).collect())
             }
         };
-        let found = !ids.is_empty() || matches!(remote, Remote::Range(_));
         ids.into_iter().for_each(|id| self.dismiss(&mut list, id, subcode));
-        found
+        Some(settings)
     }
 
     /// Removes one neighbour by its id.
@@ -302,19 +306,22 @@ impl Speaker {
         }
     }
 
-    /// Gives a neighbour or range settings that differ in what its sessions do not notice: name, limit.
-    pub fn rename(&self, settings: NeighborSettings) {
+    /// Gives a neighbour or range settings that differ in what its sessions do not notice: name, limit, and everything
+    /// that the engine does for it. A session that is up goes on; the engine judges its routes again and sends the
+    /// difference. Does nothing where there is no such neighbour.
+    pub fn reconfigure(&self, settings: NeighborSettings) {
         let settings = Arc::new(settings);
         let mut list = self.list();
         match settings.remote {
             Remote::Address(address) => {
-                if let Some(entry) = list.by_address.get(&address).and_then(|peer| list.neighbors.get(peer)) {
-                    entry.neighbor.rename(settings);
+                let entry = list.by_address.get(&address).and_then(|peer| list.neighbors.get(peer));
+                if let Some(entry) = entry.filter(|entry| entry.neighbor.range.is_none()) {
+                    entry.reconfigure(settings);
                 }
             }
             Remote::Range(prefix) => {
                 for entry in list.neighbors.values().filter(|entry| entry.neighbor.range == Some(prefix)) {
-                    entry.neighbor.rename(Arc::clone(&settings));
+                    entry.reconfigure(Arc::clone(&settings));
                 }
                 if let Some(range) = list.ranges.iter_mut().find(|range| range.prefix == prefix) {
                     range.settings = settings;
@@ -458,11 +465,6 @@ impl List {
 
 fn no_such_neighbor() -> Refusal {
     Refusal::NotFound("no such neighbor".to_owned())
-}
-
-fn change_key(listener: &TcpListener, remote: Remote, key: &[u8]) -> std::io::Result<()> {
-    let same_family = listener.local_addr()?.is_ipv4() == remote.prefix().is_v4();
-    if same_family { sockopt::set_md5_key(listener.as_fd(), remote.prefix(), key) } else { Ok(()) }
 }
 
 async fn accept_loop(speaker: Speaker, listener: Arc<TcpListener>) {

@@ -55,8 +55,8 @@ impl Neighbor {
         Arc::clone(&self.settings.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Changes what a session does not notice: names and limits.
-    pub(super) fn rename(&self, settings: Arc<NeighborSettings>) {
+    /// Changes what a session does not notice: names, limits, and what the engine does for it.
+    pub(super) fn reconfigure(&self, settings: Arc<NeighborSettings>) {
         *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
     }
 

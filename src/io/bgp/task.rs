@@ -52,6 +52,8 @@ pub(super) enum ToTask {
     Incoming { id: ConnId, stream: TcpStream, local: SocketAddr, remote: SocketAddr },
     /// An operator's command; answered once it is carried out.
     Command { command: TaskCommand, reply: oneshot::Sender<Result<(), Refusal>> },
+    /// The neighbour has other settings, which its session does not notice.
+    Reconfigured,
     /// End the session with this message, and the task.
     Remove(Notification),
     /// The process ends.
@@ -228,6 +230,12 @@ impl Task {
                 let result = self.command(command);
                 // Who asked may have gone.
                 let _ = reply.send(result);
+            }
+            ToTask::Reconfigured => {
+                if self.live.is_some() {
+                    let settings = Arc::clone(&self.neighbor.settings().engine);
+                    self.unfed.push_back(Feed::Reconfigure { peer: self.neighbor.id, settings });
+                }
             }
             ToTask::Remove(notification) => {
                 (self.ends_with_connections, self.leaving) = (true, true);

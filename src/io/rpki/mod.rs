@@ -21,7 +21,7 @@ use tracing::{info, warn};
 use super::{bgp::Password, clock::Clock};
 use crate::{
     types::{Asn, Prefix, Timestamp},
-    validation::{PayloadSet, Snapshot, SourceId, slurm::Slurm},
+    validation::{PayloadSet, Snapshot, SourceId, Update, slurm::Slurm},
     view::rpki::{CoveringVrp, OriginCheck, RpkiView, SourceState, SourceView},
 };
 
@@ -90,7 +90,7 @@ struct State {
 }
 
 /// What is told each time when the data in force change.
-type Publish = Box<dyn Fn(Arc<Snapshot>) + Send + Sync>;
+type Publish = Box<dyn Fn(Update) + Send + Sync>;
 
 /// Handle of all sources. Clones lead to the same ones; the tasks end when the runtime does.
 #[derive(Clone)]
@@ -268,9 +268,10 @@ impl Rpki {
         if snapshot == state.snapshot {
             return;
         }
-        state.snapshot = Arc::clone(&snapshot);
-        drop(state);
-        (self.inner.publish)(snapshot);
+        let update = Update::between(&state.snapshot, Arc::clone(&snapshot));
+        state.snapshot = snapshot;
+        // Under the lock, so that updates are told in their order.
+        (self.inner.publish)(update);
     }
 }
 

@@ -14,6 +14,7 @@ use ribwatch::{
 use crate::lab::{Lab, Spec, Who, p};
 
 mod changes;
+mod daemon;
 mod dropped;
 mod kept;
 mod loops;

@@ -1,6 +1,10 @@
 //! What statements do to routes: taken, rejected, changed; what each table and each neighbour then shows.
 
-use ribwatch::{engine::Input, view::Table};
+use ribwatch::{
+    engine::Input,
+    view::{Answer, Query, Table},
+    wire::bgp::community::Community,
+};
 
 use super::{ineligible, load, policy, sent};
 use crate::lab::{Lab, external, internal, many, path};
@@ -54,6 +58,30 @@ fn the_statement_that_rejected_a_route_is_named() {
     assert_eq!((counts.received, counts.accepted), (2, 0));
 }
 
+#[test]
+fn an_explanation_tells_what_import_did_step_by_step() {
+    let mut lab = Lab::new();
+    load(&mut lab, &customer_in());
+    let peer = super::as_role(external(64496), ribwatch::types::Role::Customer).import(&["customer-in"]);
+    let a = lab.peer(peer);
+    lab.announces(a, PREFIX, path("64496").community(Community::GRACEFUL_SHUTDOWN));
+    let b = lab.peer(external(64497));
+    lab.announces(b, PREFIX, path("64497"));
+    lab.originates(PREFIX, &path("")).expect("a good route");
+    let Ok(Answer::Explanation(why)) = lab.ask(&Query::Explain { family: super::V4, prefix: crate::lab::p(PREFIX) })
+    else {
+        panic!("no explanation")
+    };
+    let stories: Vec<_> = why.candidates.iter().map(|one| (why.page.rows[one.row].peer, one.import.clone())).collect();
+    let of_a = [
+        "OTC 64496 is added (RFC 9234 §5)",
+        "customer-in/3: local_pref none -> 200, communities graceful-shutdown -> graceful-shutdown 64512:200, accepts",
+        "GRACEFUL_SHUTDOWN: LOCAL_PREF is 0 (RFC 8326 §4.2)",
+    ];
+    let of_a = of_a.map(str::to_owned).to_vec();
+    assert_eq!(stories, [(None, vec![]), (Some(lab.id(b)), vec![]), (Some(lab.id(a)), of_a)]);
+}
+
 /// rustbgpd#911: the old route stayed with the neighbours when its replacement was rejected.
 #[test]
 fn a_replacement_that_policy_rejects_is_withdrawn_from_the_neighbours() {
@@ -96,7 +124,7 @@ fn two_routes_that_import_makes_equal_are_no_news_for_neighbours() {
     let mut lab = Lab::new();
     load(&mut lab, &policy("plain", &["set = { remove_communities = [\"*:*\"] }, verdict = \"accept\""]));
     let (a, b) = (lab.peer(external(64496).import(&["plain"])), lab.peer(external(64497)));
-    let tagged = |n: u32| path("64496").community(ribwatch::wire::bgp::community::Community(64_496 << 16 | n));
+    let tagged = |n: u32| path("64496").community(Community(64_496 << 16 | n));
     lab.announces(a, PREFIX, tagged(1));
     lab.settle();
     let messages = lab.heard(b).messages;

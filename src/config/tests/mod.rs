@@ -178,7 +178,8 @@ fn a_fault_shows_its_place_its_line_and_what_would_be_accepted() {
              \x20 |\n\
              4 | [colour]\n\
              \x20 |  ^^^^^^\n\
-             \x20 = accepted here: router, api, http, state, rib, decision, log, rpki, watch, policy, neighbor",
+             \x20 = accepted here: router, api, http, state, rib, decision, log, rpki, watch, policy, neighbor_group, \
+             neighbor",
         ),
     ];
     for (printed, expected) in cases {
@@ -350,36 +351,11 @@ fn a_password_is_never_printed() {
 }
 
 #[test]
-fn a_reload_tells_what_it_changes_and_which_sessions_it_resets() {
-    let old = with_neighbor("name = \"a\"\n[[neighbor]]\naddress = \"192.0.2.2\"\nremote_asn = 64497\n").unwrap();
-    assert_eq!(diff(&old, &old), []);
-    let new = with_neighbor(
-        "name = \"b\"\nhold_time = \"30s\"\n[[neighbor]]\naddress = \"192.0.2.3\"\nremote_asn = 64497\n\
-         [log]\nlevel = \"debug\"\n",
-    )
-    .unwrap();
-    let told: Vec<String> = diff(&old, &new).iter().map(ToString::to_string).collect();
-    assert_eq!(
-        told,
-        [
-            "[log]: changed, takes effect when ribwatch is started again",
-            "neighbor 192.0.2.2: removed, its session ends",
-            "neighbor b (192.0.2.1): changed (hold_time, name), its session resets",
-            "neighbor 192.0.2.3: added",
-        ]
-    );
-    let renamed = with_neighbor("name = \"c\"\n[[neighbor]]\naddress = \"192.0.2.2\"\nremote_asn = 64497\n").unwrap();
-    let told: Vec<String> = diff(&old, &renamed).iter().map(ToString::to_string).collect();
-    assert_eq!(told, ["neighbor c (192.0.2.1): changed (name), its session goes on"]);
-}
-
-#[test]
 fn a_neighbour_of_run_time_is_read_alone_and_against_the_router() {
-    let router = with_router("").unwrap().router;
-    let neighbor =
-        parse_neighbor("address = \"192.0.2.9\"\nremote_asn = 64499\n", &router, &Library::default()).unwrap();
+    let config = with_router("").unwrap();
+    let neighbor = parse_neighbor("address = \"192.0.2.9\"\nremote_asn = 64499\n", &config).unwrap();
     assert_eq!(neighbor.label(), "neighbor 192.0.2.9");
-    let error = parse_neighbor("address = \"192.0.2.9\"\n", &router, &Library::default()).unwrap_err().to_string();
+    let error = parse_neighbor("address = \"192.0.2.9\"\n", &config).unwrap_err().to_string();
     assert!(error.starts_with("neighbor:1:1: [[neighbor]] lacks `remote_asn`"), "{error}");
 }
 
@@ -451,3 +427,6 @@ fn what_may_be_originated_is_nothing_a_list_or_anything() {
         assert!(text.contains(words) && text.starts_with("f.toml:4:"), "{text}");
     }
 }
+
+mod groups;
+mod reload;

@@ -1,0 +1,261 @@
+//! Reload as a transaction: the file is read, checked and planned completely first; then steps are taken, those that
+//! can fail before those that neighbours notice, and when one fails everything before it is undone in reverse.
+//! What changes and what it costs is found by `config::diff`; nothing is decided here.
+//!
+//! Neighbours that were added by command are left alone, unless the file now names them: then the file decides.
+
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tracing::{Level, error, info, warn};
+
+use super::logging;
+use crate::{
+    config::{self, Change, Config, ConfigError, Log},
+    io::{
+        bgp::{NeighborSettings, Remote, Speaker},
+        shard::ShardHandle,
+    },
+    policy::Library,
+    view::reload::{Cost, Outcome, ReloadReport, ReloadRequest},
+};
+
+/// Carries the daemon from one configuration to the next.
+pub(super) struct Reloader {
+    /// The file that the daemon was started with.
+    file: Option<PathBuf>,
+    current: Mutex<Config>,
+    /// One reload at a time, the reading of the file included.
+    turn: Mutex<()>,
+    speaker: Speaker,
+    shard: ShardHandle,
+}
+
+impl Reloader {
+    pub(super) fn new(config: Config, file: Option<PathBuf>, speaker: Speaker, shard: ShardHandle) -> Self {
+        Self { file, current: Mutex::new(config), turn: Mutex::default(), speaker, shard }
+    }
+
+    /// The configuration in force.
+    pub(super) fn current(&self) -> MutexGuard<'_, Config> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the daemon's file again and goes over to it; what happened is logged. `None`: there is no file.
+    ///
+    /// # Errors
+    /// The file has faults; nothing was changed.
+    pub(super) fn reload_file(&self, request: ReloadRequest) -> Option<Result<ReloadReport, ConfigError>> {
+        let file = self.file.as_ref()?;
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = Config::load(file);
+        if let Err(why) = &read {
+            error!("reload: the file has faults, everything goes on as it was:\n{why}");
+        }
+        Some(read.map(|new| self.go_over(new, request)))
+    }
+
+    /// As `reload_file`, to a configuration that was read already.
+    pub(super) fn reload(&self, new: Config, request: ReloadRequest) -> ReloadReport {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.go_over(new, request)
+    }
+
+    fn go_over(&self, new: Config, request: ReloadRequest) -> ReloadReport {
+        let mut current = self.current();
+        let changes = config::diff(&current, &new);
+        let mut report = ReloadReport::planned(changes.iter().map(Change::view).collect());
+        let resets = report.resets();
+        if request.no_reset && resets > 0 {
+            report.outcome = Outcome::Refused;
+            report.reason = Some(format!("{resets} sessions or ranges would reset or end"));
+        } else if !request.dry_run {
+            match self.apply(steps(&changes, &current, &new)) {
+                Ok(()) => {
+                    report.outcome = Outcome::Applied;
+                    *current = in_force(&current, new);
+                }
+                Err(why) => {
+                    report.outcome = Outcome::Undone;
+                    report.reason = Some(why);
+                }
+            }
+        }
+        if !request.dry_run {
+            tell(&report);
+        }
+        report
+    }
+
+    /// Takes all steps, or none.
+    fn apply(&self, steps: Vec<Step>) -> Result<(), String> {
+        let mut undo: Vec<Undo> = Vec::with_capacity(steps.len());
+        for step in steps {
+            let name = step.to_string();
+            match self.take(step) {
+                Ok(back) => undo.push(back),
+                Err(why) => {
+                    undo.into_iter().rev().for_each(|back| self.take_back(back));
+                    return Err(format!("{name}: {why}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&self, step: Step) -> Result<Undo, String> {
+        match step {
+            Step::Key(new) => {
+                // Not what the old file says: it may have been added by command.
+                let old = self.speaker.settings(new.remote);
+                if let Err(why) = self.speaker.try_key(&new) {
+                    // Some listeners may have it.
+                    self.speaker.restore_key(&new, old.as_deref());
+                    return Err(why);
+                }
+                Ok(Undo::Key { old, new })
+            }
+            Step::Policies { old, new } => {
+                self.shard.set_policies(new);
+                Ok(Undo::Policies(old))
+            }
+            Step::Level { old, new } => {
+                logging::set_level(new);
+                Ok(Undo::Level(old))
+            }
+            Step::Reconfigure(new) => {
+                let old = self.speaker.settings(new.remote);
+                self.speaker.reconfigure(*new);
+                Ok(Undo::Reconfigure(old))
+            }
+            Step::Remove(settings) => {
+                let removed = self.speaker.remove(settings.remote, false);
+                Ok(Undo::Put { added: None, removed })
+            }
+            Step::Put(settings) => {
+                let remote = settings.remote;
+                let removed = self.speaker.remove(remote, true);
+                let back = Undo::Put { added: Some(remote), removed };
+                match self.speaker.add(*settings) {
+                    Ok(()) => Ok(back),
+                    Err(refusal) => {
+                        self.take_back(back);
+                        Err(refusal.to_string())
+                    }
+                }
+            }
+        }
+    }
+
+    fn take_back(&self, undo: Undo) {
+        match undo {
+            Undo::Key { old, new } => self.speaker.restore_key(&new, old.as_deref()),
+            Undo::Policies(library) => self.shard.set_policies(library),
+            Undo::Level(level) => logging::set_level(level),
+            Undo::Reconfigure(old) => {
+                if let Some(settings) = old {
+                    self.speaker.reconfigure(NeighborSettings::clone(&settings));
+                }
+            }
+            Undo::Put { added, removed } => {
+                if let Some(remote) = added {
+                    self.speaker.remove(remote, removed.is_some());
+                }
+                if let Some(settings) = removed {
+                    let label = settings.label(settings.remote);
+                    // Only a daemon that stops refuses what it had.
+                    if let Err(refusal) = self.speaker.add(NeighborSettings::clone(&settings)) {
+                        warn!("{label} not added again: {refusal}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// One step from the old configuration to the new one.
+enum Step {
+    /// Have the listeners take the neighbour's TCP-MD5 key.
+    Key(Box<NeighborSettings>),
+    /// Other policies and sets.
+    Policies { old: Arc<Library>, new: Arc<Library> },
+    /// Another log level.
+    Level { old: Level, new: Level },
+    /// Other settings for a session that goes on.
+    Reconfigure(Box<NeighborSettings>),
+    /// A neighbour or range goes.
+    Remove(Box<NeighborSettings>),
+    /// A neighbour or range comes, in the place of one about the same speakers if there is one.
+    Put(Box<NeighborSettings>),
+}
+
+/// What brings back how it was before a step.
+enum Undo {
+    Key { old: Option<Arc<NeighborSettings>>, new: Box<NeighborSettings> },
+    Policies(Arc<Library>),
+    Level(Level),
+    Reconfigure(Option<Arc<NeighborSettings>>),
+    Put { added: Option<Remote>, removed: Option<Arc<NeighborSettings>> },
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(new) => write!(f, "setting the key of {}", new.label(new.remote)),
+            Self::Policies { .. } => f.write_str("handing over the policies"),
+            Self::Level { .. } => f.write_str("setting the log level"),
+            Self::Reconfigure(new) => write!(f, "changing {}", new.label(new.remote)),
+            Self::Remove(settings) => write!(f, "removing {}", settings.label(settings.remote)),
+            Self::Put(settings) => write!(f, "adding {}", settings.label(settings.remote)),
+        }
+    }
+}
+
+/// The steps, in order: what can fail and nobody notices, what neighbours notice without losing their session, and at
+/// last what ends sessions, removals first.
+fn steps(changes: &[Change], current: &Config, new: &Config) -> Vec<Step> {
+    // What belongs to [router] stays as it was until the daemon is started again.
+    let settings = |neighbor: &config::Neighbor| Box::new(neighbor.settings(&current.router));
+    let (mut keys, mut quiet, mut removals, mut puts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for change in changes {
+        match change {
+            Change::Removed(neighbor) => removals.push(Step::Remove(settings(neighbor))),
+            Change::Added(neighbor) | Change::Changed { neighbor, cost: Cost::Resets, .. } => {
+                if neighbor.password.is_some() {
+                    keys.push(Step::Key(settings(neighbor)));
+                }
+                puts.push(Step::Put(settings(neighbor)));
+            }
+            Change::Changed { neighbor, .. } => quiet.push(Step::Reconfigure(settings(neighbor))),
+            Change::Policies { .. } => {
+                let (old, new) = (Arc::clone(&current.policy.library), Arc::clone(&new.policy.library));
+                // Before neighbours are told to use those that are new.
+                quiet.insert(0, Step::Policies { old, new });
+            }
+            Change::LogLevel(level) => quiet.push(Step::Level { old: current.log.level, new: *level }),
+            Change::NeedsRestart { .. } => {}
+        }
+    }
+    keys.into_iter().chain(quiet).chain(removals).chain(puts).collect()
+}
+
+/// The configuration that holds after a reload: sections that need a restart are as they were, so that the next reload
+/// still says so.
+fn in_force(old: &Config, new: Config) -> Config {
+    let Config { router, api, http, state, rib, decision, rpki, watch_prefixes, log, .. } = old.clone();
+    let log = Log { level: new.log.level, ..log };
+    Config { router, api, http, state, rib, decision, rpki, watch_prefixes, log, ..new }
+}
+
+fn tell(report: &ReloadReport) {
+    match report.outcome {
+        Outcome::Undone | Outcome::Refused => error!("reload: {}", report.summary()),
+        Outcome::Applied | Outcome::Planned => {
+            report.changes.iter().for_each(|change| info!("reload: {}", change.text));
+            info!("reload: {}", report.summary());
+        }
+    }
+}

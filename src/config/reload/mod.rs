@@ -1,0 +1,202 @@
+//! What a reload would change: two configurations in, a list of changes out, each with what it costs. `keys` is the
+//! table of what a neighbour's keys cost. Nothing is carried out here.
+
+mod keys;
+
+use std::sync::Arc;
+
+use super::{
+    neighbor::Neighbor,
+    sections::{Config, Router},
+};
+use crate::{
+    io::bgp::Remote,
+    policy::{Library, PolicyChain},
+    types::PeerKind,
+    view::reload::{ChangeView, Cost},
+};
+
+/// One difference between two configurations.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Change {
+    /// A neighbour is new.
+    Added(Neighbor),
+    /// A neighbour is gone; its session ends.
+    Removed(Neighbor),
+    /// A neighbour has other settings.
+    Changed {
+        /// As it is to be.
+        neighbor: Neighbor,
+        /// The keys that differ.
+        keys: Vec<&'static str>,
+        /// What the dearest of them costs: `Nothing`, `Reevaluates` or `Resets`.
+        cost: Cost,
+    },
+    /// Policies, or sets that they use, mean something else.
+    Policies {
+        /// Those that are new, gone or other than they were, by name.
+        names: Vec<String>,
+        /// Neighbours that use them under unchanged keys, and are judged again.
+        neighbors: usize,
+    },
+    /// `[log] level`.
+    LogLevel(tracing::Level),
+    /// A section, or keys of it, that only takes effect when the daemon is started again.
+    NeedsRestart {
+        /// As the file writes it.
+        section: &'static str,
+        /// The keys that differ; empty: the section as a whole.
+        keys: Vec<&'static str>,
+    },
+}
+
+impl Change {
+    /// The change in words.
+    pub fn view(&self) -> ChangeView {
+        let view = |kind, subject: String, keys: Vec<String>, cost, says: String| {
+            let text = format!("{subject}: {says}");
+            ChangeView { kind, subject, keys, cost, text }
+        };
+        let owned = |keys: &[&'static str]| keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
+        match self {
+            Self::Added(neighbor) => view("added", neighbor.label(), vec![], Cost::Nothing, "added".into()),
+            Self::Removed(neighbor) => {
+                let says = "removed, its session ends".into();
+                view("removed", neighbor.label(), vec![], Cost::Resets, says)
+            }
+            Self::Changed { neighbor, keys, cost, .. } => {
+                let what = match cost {
+                    Cost::Resets => "its session resets",
+                    Cost::Reevaluates => "its session goes on, and the difference is sent",
+                    Cost::Nothing | Cost::Restart => "its session goes on",
+                };
+                let says = format!("changed ({}), {what}", keys.join(", "));
+                view("changed", neighbor.label(), owned(keys), *cost, says)
+            }
+            Self::Policies { names, neighbors } => {
+                let subject = match names.as_slice() {
+                    [] => "policies".to_owned(),
+                    [name] => format!("policy {name}"),
+                    names => format!("policies {}", names.join(", ")),
+                };
+                let count = match neighbors {
+                    0 => "no neighbor uses it otherwise than before".to_owned(),
+                    1 => "1 neighbor re-evaluated, no session resets".to_owned(),
+                    count => format!("{count} neighbors re-evaluated, no session resets"),
+                };
+                let cost = if *neighbors == 0 { Cost::Nothing } else { Cost::Reevaluates };
+                view("changed", subject, names.clone(), cost, format!("changed, {count}"))
+            }
+            Self::LogLevel(level) => {
+                let level = level.as_str().to_lowercase();
+                view("changed", "[log]".into(), vec!["level".into()], Cost::Nothing, format!("level is {level} now"))
+            }
+            Self::NeedsRestart { section, keys } => {
+                let which = if keys.is_empty() { String::new() } else { format!(" ({})", keys.join(", ")) };
+                let says = format!("changed{which}, takes effect when ribwatch is started again");
+                view("changed", (*section).to_owned(), owned(keys), Cost::Restart, says)
+            }
+        }
+    }
+}
+
+/// What leads from `old` to `new`: removals first, so that an address is free before it is used again.
+pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
+    let mut changes = sections(old, new);
+    changes.extend(policies(old, new));
+    let gone = old.neighbors.iter().filter(|neighbor| find(new, &neighbor.remote).is_none());
+    changes.extend(gone.cloned().map(Change::Removed));
+    for neighbor in &new.neighbors {
+        match find(old, &neighbor.remote) {
+            None => changes.push(Change::Added(neighbor.clone())),
+            Some(before) => changes.extend(compare(before, neighbor)),
+        }
+    }
+    changes
+}
+
+fn find<'a>(config: &'a Config, remote: &Remote) -> Option<&'a Neighbor> {
+    config.neighbors.iter().find(|neighbor| neighbor.remote == *remote)
+}
+
+/// How two versions of one neighbour differ; `None` when they do not.
+fn compare(old: &Neighbor, new: &Neighbor) -> Option<Change> {
+    let differing = keys::compare(old, new);
+    let cost = differing.iter().map(|(_, cost)| *cost).max()?;
+    let keys = differing.into_iter().map(|(key, _)| key).collect();
+    Some(Change::Changed { neighbor: new.clone(), keys, cost })
+}
+
+fn sections(old: &Config, new: &Config) -> Vec<Change> {
+    // Taken apart without `..`, so that a new section cannot be forgotten here.
+    let Config {
+        router,
+        api,
+        http,
+        state,
+        rib,
+        decision,
+        log,
+        policy: _, // see `policies`
+        neighbors: _,
+        groups: _, // what they say is in the neighbours
+        rpki,
+        watch_prefixes,
+    } = old;
+    let mut changes = Vec::new();
+    let mut restart = |section, differs: bool, keys| {
+        if differs {
+            changes.push(Change::NeedsRestart { section, keys });
+        }
+    };
+    let keys = router_keys(router, &new.router);
+    restart("[router]", !keys.is_empty(), keys);
+    restart("[api]", *api != new.api, vec![]);
+    restart("[http]", *http != new.http, vec![]);
+    restart("[state]", *state != new.state, vec![]);
+    restart("[rib]", *rib != new.rib, vec![]);
+    restart("[decision]", *decision != new.decision, vec![]);
+    restart("[log]", log.format != new.log.format, vec!["format"]);
+    restart("[rpki]", *rpki != new.rpki, vec![]);
+    restart("[[watch.prefix]]", *watch_prefixes != new.watch_prefixes, vec![]);
+    if log.level != new.log.level {
+        changes.push(Change::LogLevel(new.log.level));
+    }
+    changes
+}
+
+fn router_keys(old: &Router, new: &Router) -> Vec<&'static str> {
+    let Router { asn, router_id, listen, hostname, cluster_id, confederation, owned } = old;
+    let keys = [
+        ("asn", *asn != new.asn),
+        ("router_id", *router_id != new.router_id),
+        ("listen", *listen != new.listen),
+        ("hostname", *hostname != new.hostname),
+        ("cluster_id", *cluster_id != new.cluster_id),
+        ("owned", *owned != new.owned),
+        ("confederation", *confederation != new.confederation),
+    ];
+    keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+}
+
+/// Which policies mean something else, and to how many neighbours; `None` when every set and policy is the same.
+fn policies(old: &Config, new: &Config) -> Option<Change> {
+    let (before, after) = (&old.policy.library, &new.policy.library);
+    if before == after {
+        return None;
+    }
+    // A name alone is a chain; the kind of neighbour makes no difference to what its policy means.
+    let one = |library: &Library, name: &str| PolicyChain::new(library, &[Arc::from(name)], PeerKind::External);
+    let mut names: Vec<String> = before.names().chain(after.names()).map(str::to_owned).collect();
+    names.sort();
+    names.dedup();
+    names.retain(|name| before.contains(name) != after.contains(name) || one(before, name) != one(after, name));
+    let uses = |list: &[String]| list.iter().any(|name| names.contains(name));
+    let concerned = new.neighbors.iter().filter(|neighbor| {
+        let same_keys = find(old, &neighbor.remote)
+            .is_some_and(|before| before.import == neighbor.import && before.export == neighbor.export);
+        same_keys && (uses(&neighbor.import) || uses(&neighbor.export))
+    });
+    let neighbors = concerned.count();
+    Some(Change::Policies { names, neighbors })
+}

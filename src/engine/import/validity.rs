@@ -1,0 +1,100 @@
+//! What RPKI says of a path, at import: the state of its origin (RFC 6811) and of its AS_PATH (ASPA), kept in two bits
+//! each of the path's marks. A path's states are those of what was received; policy may look at them, and nothing else
+//! in here does: the decision never prefers a valid route by itself.
+//!
+//! # What the RFCs ask
+//! 1. RFC 6811 §2: the origin is the last AS of the path; our own where the path is empty or has confederation segments
+//!    only; NONE where it ends in an AS_SET. Unicast routes are judged, those of other families are not.
+//! 2. RFC 6811 §3: what is originated here is judged too.
+//! 3. ASPA verification asks for the relation to the neighbour: the configured role. Without one, and on IBGP, a path is
+//!    not checked.
+//!
+//! # What we do
+//! The same. The path is verified once per attribute set, the origin once per prefix.
+
+use std::sync::Arc;
+
+use crate::{
+    rib::{AttrStore, PathFlags, SetFacts, SetId},
+    types::{Asn, Family, Prefix, Role},
+    validation::{OriginState, PathState, Snapshot, aspa::Direction},
+};
+
+/// States of a path, or what of them is known before its prefix.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Validity {
+    /// Of its origin.
+    pub origin: OriginState,
+    /// Of its AS_PATH.
+    pub path: PathState,
+}
+
+impl Validity {
+    /// As marks on a path.
+    pub fn marks(self) -> PathFlags {
+        PathFlags::default().with_validity(self.origin.code(), self.path.code())
+    }
+
+    /// From the marks of a path.
+    pub fn of(flags: PathFlags) -> Self {
+        let (origin, path) = flags.validity();
+        Self { origin: OriginState::from_code(origin), path: PathState::from_code(path) }
+    }
+}
+
+/// Who sent a path, as far as RPKI asks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sender {
+    /// Our own AS: the origin of a path without one.
+    pub own: Asn,
+    /// Its AS, and what it is to us, where both are known and it is in another AS.
+    pub role: Option<(Asn, Role)>,
+}
+
+/// Judges the routes of one set after the other by the snapshot in force.
+#[derive(Debug, Default)]
+pub struct Validator {
+    /// What RPKI says.
+    pub rpki: Arc<Snapshot>,
+    origin: Option<Asn>,
+    applies: bool,
+    path: PathState,
+}
+
+impl Validator {
+    /// Turns to a set as received from `sender`.
+    #[inline]
+    pub fn begin(&mut self, sender: &Sender, family: Family, attrs: &AttrStore, received: SetId) {
+        self.applies = self.rpki.loaded && (family == Family::IPV4_UNICAST || family == Family::IPV6_UNICAST);
+        self.path = PathState::NotChecked;
+        if !self.applies {
+            return;
+        }
+        self.origin = origin(attrs.facts(received), sender.own);
+        if let Some((asn, role)) = sender.role.filter(|_| !self.rpki.aspas.is_empty()) {
+            // Our role is the counterpart of the neighbour's (RFC 9234 §4.1); a route server is not in the path.
+            let first = (role != Role::RouteServer).then_some(asn);
+            let path = attrs.get(received).as_path();
+            self.path = self.rpki.aspas.verify(path, first, Direction::of(role.counterpart())).0;
+        }
+    }
+
+    /// The states of the path of `prefix`.
+    #[inline]
+    pub fn of(&self, prefix: Option<Prefix>) -> Validity {
+        match prefix {
+            Some(prefix) if self.applies => {
+                Validity { origin: self.rpki.origin_state(prefix, self.origin), path: self.path }
+            }
+            _ => Validity::default(),
+        }
+    }
+}
+
+/// The origin of a path (RFC 6811 §2).
+fn origin(facts: &SetFacts, own: Asn) -> Option<Asn> {
+    match facts.origin_asn() {
+        None if !facts.has_as_set() => Some(own),
+        origin => origin,
+    }
+}

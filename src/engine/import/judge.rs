@@ -185,7 +185,7 @@ pub fn story(
 ) -> Vec<String> {
     let received = attrs.get(attrs.received(path.set));
     let mut story = rules.look(received, family).changes();
-    let trace = trace(rules, family, attrs, path.set, prefix);
+    let trace = trace(rules, family, attrs, path, prefix);
     if rules.chain.constant().is_none() {
         story.extend(trace.matched.iter().map(ToString::to_string));
     }

@@ -151,8 +151,10 @@ fn check_as_neighbors_do(route: &LocalRoute, set: AttrSet<'_>) -> Result<(), Ref
     let none = set.next_hop().is_none_or(|next_hop| next_hop.global.is_unspecified());
     if none && !matches!(family.safi, 133 | 134) {
         // In place of our own address, which differs from neighbour to neighbour.
-        let sample: IpAddr =
-            if family.afi == 1 { Ipv4Addr::new(192, 0, 2, 1).into() } else { Ipv6Addr::LOCALHOST.into() };
+        let sample: IpAddr = match family.afi {
+            1 => Ipv4Addr::new(192, 0, 2, 1).into(),
+            _ => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
+        };
         builder.next_hop(family, NextHop::new(sample));
     }
     let mut writer = UpdateWriter::new(EncodeContext { max_len: MAX_EXTENDED_LEN, ..EncodeContext::new() });

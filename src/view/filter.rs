@@ -9,6 +9,7 @@ use std::{fmt::Write as _, hash::BuildHasher as _, net::IpAddr};
 
 use regex::bytes::{Regex, RegexBuilder};
 
+use super::inside::{InsideFilter, parse_rd};
 use crate::{
     types::{Asn, Family, PeerId, Prefix},
     validation::{OriginState, PathState},
@@ -16,7 +17,6 @@ use crate::{
     wire::bgp::{
         attribute::AttrSet,
         community::{Community, ExtCommunity, LargeCommunity},
-        nlri::{RouteDistinguisher, TextError, TypedNlri},
     },
 };
 
@@ -112,7 +112,7 @@ impl RouteFilter {
                 if let (Some(family), Some(prefix)) = (family, prefix) {
                     check_family(family, &subject(prefix))?;
                 }
-                (family, prefix, InsideFilter { rd: parse_rd(words.rd)?, ..InsideFilter::default() })
+                (family, prefix, InsideFilter::of_rd(parse_rd(words.rd)?))
             }
         };
         let neighbor = match words.neighbor {
@@ -228,7 +228,7 @@ pub fn prefix_or_address(word: &str) -> Result<(Prefix, bool), Refusal> {
     }
 }
 
-fn parse_prefix(words: &Words<'_>) -> Result<Option<PrefixMatch>, Refusal> {
+pub(super) fn parse_prefix(words: &Words<'_>) -> Result<Option<PrefixMatch>, Refusal> {
     if words.prefix.is_empty() {
         return match words.relation {
             None => Ok(None),
@@ -245,7 +245,7 @@ fn parse_prefix(words: &Words<'_>) -> Result<Option<PrefixMatch>, Refusal> {
     }))
 }
 
-fn subject(relation: PrefixMatch) -> Prefix {
+pub(super) fn subject(relation: PrefixMatch) -> Prefix {
     match relation {
         PrefixMatch::Exact(p) | PrefixMatch::Longest(p) | PrefixMatch::Longer(p) | PrefixMatch::Shorter(p) => p,
     }
@@ -256,85 +256,11 @@ fn related(relation: PrefixMatch, row: &RouteRow) -> bool {
     relation_holds(relation, prefix)
 }
 
-fn relation_holds(relation: PrefixMatch, prefix: Prefix) -> bool {
+pub(super) fn relation_holds(relation: PrefixMatch, prefix: Prefix) -> bool {
     match relation {
         PrefixMatch::Exact(asked) => asked == prefix,
         PrefixMatch::Longer(asked) => asked.covers(&prefix),
         PrefixMatch::Shorter(asked) | PrefixMatch::Longest(asked) => prefix.covers(&asked),
-    }
-}
-
-fn parse_rd(word: &str) -> Result<Option<RouteDistinguisher>, Refusal> {
-    match word {
-        "" => Ok(None),
-        word => word.parse().map(Some).map_err(|error: TextError| Refusal::Invalid(error.to_string())),
-    }
-}
-
-/// What is asked about routes whose NLRI is more than a prefix: the prefix that a VPN route, the destination that a
-/// filter, the host or prefix that an EVPN route is about; the distinguisher; or one route by its text.
-///
-/// An address means every route whose prefix holds it: the longest one would be one per VPN and filter.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct InsideFilter {
-    relation: Option<PrefixMatch>,
-    rd: Option<RouteDistinguisher>,
-    /// Exactly the route with this key.
-    key: Option<Box<[u8]>>,
-}
-
-impl InsideFilter {
-    fn parse(family: Family, words: &Words<'_>) -> Result<Self, Refusal> {
-        let mut filter = Self { rd: parse_rd(words.rd)?, ..Self::default() };
-        let simple = words.prefix.is_empty() || prefix_or_address(words.prefix).is_ok();
-        if simple {
-            filter.relation = parse_prefix(words)?;
-        } else {
-            match TypedNlri::parse(family, words.prefix).map_err(|error| Refusal::Invalid(error.to_string()))? {
-                // A distinguisher in front of a prefix: the prefix keeps its relation.
-                TypedNlri::Labelled(route) => {
-                    filter.rd = route.rd;
-                    filter.relation = parse_prefix(&Words { prefix: &route.prefix.to_string(), ..*words })?;
-                }
-                typed => {
-                    let key = typed.key().map_err(|error| Refusal::Invalid(error.to_string()))?;
-                    filter.key = Some(key.into());
-                }
-            }
-        }
-        let bits = |prefix: Prefix| if prefix.is_v4() { 32 } else { 128 };
-        match filter.relation.map(subject) {
-            Some(_) if family == Family::RTC => {
-                Err(Refusal::Invalid(format!("routes of {family} are about no prefix: leave it out")))
-            }
-            Some(prefix) if family.address_bits().is_some_and(|wanted| wanted != bits(prefix)) => {
-                Err(Refusal::Invalid(format!(
-                    "{family} does not hold prefixes like {prefix}: leave the family or the prefix out"
-                )))
-            }
-            _ => Ok(filter),
-        }
-    }
-
-    /// Whether it lets everything through.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-
-    /// Whether a route passes, by what identifies it.
-    pub fn matches(&self, row: &RouteRow) -> bool {
-        if self.is_empty() {
-            return true;
-        }
-        let super::Nlri::Opaque(key) = &row.nlri else { return false };
-        if let Some(wanted) = &self.key {
-            return wanted == key;
-        }
-        let Some(typed) = TypedNlri::decode(row.family, key, &[]) else { return false };
-        self.rd.is_none_or(|rd| typed.rd() == Some(rd))
-            && self
-                .relation
-                .is_none_or(|relation| typed.prefix().is_some_and(|prefix| relation_holds(relation, prefix)))
     }
 }
 

@@ -1,11 +1,12 @@
 //! Read models: what a reader may ask and the immutable answers it gets. `engine` fills them, `io` adds the
 //! state of sessions, `api`, `web`, `metrics` and `cli` only format them. Nothing here locks the writer.
 //!
-//! `filter` turns the words of a question into a `RouteQuery` and judges what needs the attributes' text, `scan`
-//! reads a table page by page, `json` holds the field names that the contract fixes, `nlri_json` those of typed NLRI,
-//! `reload` is what a change of the configuration costs.
+//! `filter` turns the words of a question into a `RouteQuery` and judges what needs the attributes' text (`inside`: what
+//! needs an NLRI to be taken apart), `scan` reads a table page by page, `json` holds the field names that the contract
+//! fixes, `nlri_json` those of typed NLRI, `reload` is what a change of the configuration costs.
 
 pub mod filter;
+pub mod inside;
 pub mod json;
 pub mod nlri_json;
 pub mod reload;

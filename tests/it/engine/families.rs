@@ -148,3 +148,23 @@ fn every_family_is_relayed_as_it_came() {
         assert_eq!(told.attrs(row).next_hop().unwrap().global.to_string(), next_hop, "{family}: it stays");
     }
 }
+
+/// What it cost: IPv6 routes of our own were refused, because the stand-in for our next hop was no host's address.
+#[test]
+fn a_route_of_our_own_without_a_next_hop_is_good_in_every_plain_family() {
+    let mut lab = Lab::new();
+    for (family, prefix) in [
+        (Family::IPV4_UNICAST, "203.0.113.0/24"),
+        (Family::IPV4_MULTICAST, "203.0.113.0/24"),
+        (Family::IPV6_UNICAST, "2001:db8:1::/48"),
+        (Family::IPV6_MULTICAST, "2001:db8:1::/48"),
+    ] {
+        let unspecified = if family.afi == 2 { "::" } else { "0.0.0.0" };
+        let with_none = AttrSetBuilder::new().finish();
+        for attrs in [path("").octets(family, unspecified.parse().unwrap()), with_none] {
+            let route = LocalRoute::plain(family, p(prefix), attrs);
+            let answer = lab.ask(&Query::Originate(route));
+            assert!(matches!(answer, Ok(Answer::Done(true))), "{family}: {answer:?}");
+        }
+    }
+}

@@ -88,6 +88,25 @@ fn a_route_that_becomes_invalid_is_rejected_at_once_and_comes_back_without_a_ref
 }
 
 #[test]
+fn an_export_policy_that_asks_for_validation_follows_it_and_others_hear_nothing() {
+    let mut v = Validating::new();
+    let sender = v.lab.peer(external(64496));
+    let picky = v.lab.peer(external(64497).export(&["drop-invalid", "accept-all"]));
+    let open = v.lab.peer(external(64498));
+    v.lab.announces(sender, "192.0.2.0/24", path("64496 64500"));
+    v.lab.announces(sender, "198.51.100.0/24", path("64496 64500"));
+    v.lab.settle();
+    let before = v.lab.heard(open).octets;
+    // RFC 8893 §3: what is invalid is not told, though import takes it and it stays the best.
+    v.rpki(&[vrp("192.0.2.0/24", 24, 64501)], &[]);
+    assert_eq!(v.lab.told_prefixes(picky).into_iter().collect::<Vec<_>>(), ["198.51.100.0/24"]);
+    v.rpki(&[vrp("192.0.2.0/24", 24, 64500)], &[]);
+    assert!(v.lab.told(picky, "192.0.2.0/24").is_some());
+    assert_eq!((v.lab.heard(picky).repeated, v.lab.heard(picky).unfounded.len()), (0, 0));
+    assert_eq!(v.lab.heard(open).octets, before);
+}
+
+#[test]
 fn origins_are_those_of_rfc_6811_section_2() {
     let mut v = Validating::new();
     v.rpki(&[vrp("192.0.2.0/24", 24, 64500), vrp("203.0.113.0/24", 24, OUR_AS)], &[]);

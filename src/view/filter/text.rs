@@ -12,11 +12,10 @@ use crate::{
     wire::bgp::{
         attribute::AttrSet,
         community::{Community, ExtCommunity, LargeCommunity},
+        path_expression::{EXPRESSION_LEN_MAX, expand_delimiters},
     },
 };
 
-/// Longest path expression taken; routers take a few dozen octets.
-const EXPRESSION_LEN_MAX: usize = 1024;
 /// Memory of a compiled path expression. A `{1000}` repetition of a class fits; nesting them does not.
 const EXPRESSION_SIZE_MAX: usize = 1 << 20;
 /// Most communities in one filter.
@@ -140,21 +139,6 @@ fn path_expression(expression: &str) -> Result<Regex, Refusal> {
         .map_err(|error| Refusal::Invalid(format!("the path expression `{expression}` is wrong: {}", reason(&error))))
 }
 
-/// Replaces each `_` outside brackets and not escaped by a group that matches a delimiter of a printed path.
-fn expand_delimiters(expression: &str) -> String {
-    let mut out = String::with_capacity(expression.len() + 32);
-    let (mut escaped, mut in_class) = (false, false);
-    for c in expression.chars() {
-        match c {
-            '_' if !escaped && !in_class => out.push_str(r"(?:^|$|[ ,{}()\[\]])"),
-            _ => out.push(c),
-        }
-        in_class = !escaped && (c == '[' || (in_class && c != ']')) || (escaped && in_class);
-        escaped = !escaped && c == '\\';
-    }
-    out
-}
-
 /// The last line of the compiler's message: what is wrong, without the drawing of the expanded expression.
 fn reason(error: &regex::Error) -> String {
     match error {
@@ -189,14 +173,6 @@ mod tests {
             let compiled = path_expression(expression).unwrap();
             assert_eq!(compiled.is_match(path.as_bytes()), fits, "{expression}");
         }
-    }
-
-    #[test]
-    fn a_class_or_an_escape_keeps_its_underscore() {
-        assert_eq!(expand_delimiters("[_]"), "[_]");
-        assert_eq!(expand_delimiters(r"\_"), r"\_");
-        assert_eq!(expand_delimiters(r"[\]_]"), r"[\]_]");
-        assert_eq!(expand_delimiters(r"\[_"), format!(r"\[{}", expand_delimiters("_")));
     }
 
     #[test]

@@ -45,14 +45,15 @@ impl Reloader {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the daemon's file again and goes over to it; what happened is logged. `None`: there is no file.
+    /// Reads the daemon's file again, runs the tests in it and goes over to it; what happened is logged. `None`: there is
+    /// no file.
     ///
     /// # Errors
-    /// The file has faults; nothing was changed.
+    /// The file has faults, or one of its tests fails; nothing was changed.
     pub(super) fn reload_file(&self, request: ReloadRequest) -> Option<Result<ReloadReport, ConfigError>> {
         let file = self.file.as_ref()?;
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = Config::load(file);
+        let read = Config::load_and_test(file);
         if let Err(why) = &read {
             error!("reload: the file has faults, everything goes on as it was:\n{why}");
         }

@@ -14,7 +14,8 @@ use tracing::{Level, error, info, warn};
 
 use super::logging;
 use crate::{
-    config::{self, Change, Config, ConfigError, Log},
+    config::{self, Change, Config, ConfigError, Log, Router},
+    engine::Owned,
     io::{
         bgp::{NeighborSettings, Remote, Speaker},
         shard::ShardHandle,
@@ -128,6 +129,10 @@ impl Reloader {
                 self.shard.set_decision(new);
                 Ok(Undo::Decision(old))
             }
+            Step::Owned { old, new } => {
+                self.shard.set_owned(new);
+                Ok(Undo::Owned(old))
+            }
             Step::Level { old, new } => {
                 logging::set_level(new);
                 Ok(Undo::Level(old))
@@ -161,6 +166,7 @@ impl Reloader {
             Undo::Key { old, new } => self.speaker.restore_key(&new, old.as_deref()),
             Undo::Policies(library) => self.shard.set_policies(library),
             Undo::Decision(knobs) => self.shard.set_decision(knobs),
+            Undo::Owned(owned) => self.shard.set_owned(owned),
             Undo::Level(level) => logging::set_level(level),
             Undo::Reconfigure(old) => {
                 if let Some(settings) = old {
@@ -191,6 +197,8 @@ enum Step {
     Policies { old: Arc<Library>, new: Arc<Library> },
     /// Another way to choose best paths.
     Decision { old: Knobs, new: Knobs },
+    /// Another space that is ours.
+    Owned { old: Owned, new: Owned },
     /// Another log level.
     Level { old: Level, new: Level },
     /// Other settings for a session that goes on.
@@ -206,6 +214,7 @@ enum Undo {
     Key { old: Option<Arc<NeighborSettings>>, new: Box<NeighborSettings> },
     Policies(Arc<Library>),
     Decision(Knobs),
+    Owned(Owned),
     Level(Level),
     Reconfigure(Option<Arc<NeighborSettings>>),
     Put { added: Option<Remote>, removed: Option<Arc<NeighborSettings>> },
@@ -217,6 +226,7 @@ impl fmt::Display for Step {
             Self::Key(new) => write!(f, "setting the key of {}", new.label(new.remote)),
             Self::Policies { .. } => f.write_str("handing over the policies"),
             Self::Decision { .. } => f.write_str("handing over how best paths are chosen"),
+            Self::Owned { .. } => f.write_str("handing over what may be originated"),
             Self::Level { .. } => f.write_str("setting the log level"),
             Self::Reconfigure(new) => write!(f, "changing {}", new.label(new.remote)),
             Self::Remove(settings) => write!(f, "removing {}", settings.label(settings.remote)),
@@ -249,6 +259,9 @@ fn steps(changes: &[Change], current: &Config, new: &Config) -> Vec<Step> {
             Change::Decision => {
                 quiet.push(Step::Decision { old: current.decision.clone(), new: new.decision.clone() });
             }
+            Change::Owned => {
+                quiet.push(Step::Owned { old: current.router.owned.clone(), new: new.router.owned.clone() });
+            }
             Change::LogLevel(level) => quiet.push(Step::Level { old: current.log.level, new: *level }),
             Change::NeedsRestart { .. } => {}
         }
@@ -256,10 +269,11 @@ fn steps(changes: &[Change], current: &Config, new: &Config) -> Vec<Step> {
     keys.into_iter().chain(quiet).chain(removals).chain(puts).collect()
 }
 
-/// The configuration that holds after a reload: sections that need a restart are as they were, so that the next reload
+/// The configuration that holds after a reload: sections and keys that need a restart are as they were, so that the next reload
 /// still says so.
 fn in_force(old: &Config, new: Config) -> Config {
     let Config { router, api, http, state, rib, rpki, watch_prefixes, log, .. } = old.clone();
+    let router = Router { owned: new.router.owned.clone(), ..router };
     let log = Log { level: new.log.level, ..log };
     Config { router, api, http, state, rib, rpki, watch_prefixes, log, ..new }
 }

@@ -41,6 +41,8 @@ pub enum Change {
     },
     /// `[decision]`: best paths are chosen again.
     Decision,
+    /// `[router] owned`: what may be originated by command.
+    Owned,
     /// `[log] level`.
     LogLevel(tracing::Level),
     /// A section, or keys of it, that only takes effect when the daemon is started again.
@@ -92,6 +94,10 @@ impl Change {
             Self::Decision => {
                 let says = "changed, best paths are chosen again, no session resets".into();
                 view("changed", "[decision]".into(), vec![], Cost::Reevaluates, says)
+            }
+            Self::Owned => {
+                let says = "changed (owned), holds for what is originated from now on".into();
+                view("changed", "[router]".into(), vec!["owned".into()], Cost::Nothing, says)
             }
             Self::LogLevel(level) => {
                 let level = level.as_str().to_lowercase();
@@ -167,6 +173,9 @@ fn sections(old: &Config, new: &Config) -> Vec<Change> {
     if *decision != new.decision {
         changes.push(Change::Decision);
     }
+    if router.owned != new.router.owned {
+        changes.push(Change::Owned);
+    }
     if log.level != new.log.level {
         changes.push(Change::LogLevel(new.log.level));
     }
@@ -174,14 +183,13 @@ fn sections(old: &Config, new: &Config) -> Vec<Change> {
 }
 
 fn router_keys(old: &Router, new: &Router) -> Vec<&'static str> {
-    let Router { asn, router_id, listen, hostname, cluster_id, confederation, owned } = old;
+    let Router { asn, router_id, listen, hostname, cluster_id, confederation, owned: _ } = old; // `owned`: see `sections`
     let keys = [
         ("asn", *asn != new.asn),
         ("router_id", *router_id != new.router_id),
         ("listen", *listen != new.listen),
         ("hostname", *hostname != new.hostname),
         ("cluster_id", *cluster_id != new.cluster_id),
-        ("owned", *owned != new.owned),
         ("confederation", *confederation != new.confederation),
     ];
     keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()

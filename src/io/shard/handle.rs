@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
 
 use super::{Call, FEED_LEN_MAX, Feed, Question};
 use crate::{
+    engine::Owned,
     policy::Library,
     rib::Knobs,
     types::{PeerId, Timestamp},
@@ -68,6 +69,12 @@ impl ShardHandle {
     pub fn set_decision(&self, knobs: Knobs) {
         // An engine that is gone has nothing to choose.
         let _ = self.calls.send(Call::Decision(knobs));
+    }
+
+    /// What may be originated by command from now on; routes of our own that are there stay.
+    pub fn set_owned(&self, owned: Owned) {
+        // An engine that is gone originates nothing.
+        let _ = self.calls.send(Call::Owned(owned));
     }
 
     /// RPKI says something else now.

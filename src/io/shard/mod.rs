@@ -35,7 +35,7 @@ pub use handle::ShardHandle;
 use self::handle::BatchPool;
 use super::clock::{Clock, sleep_until};
 use crate::{
-    engine::{Action, BatchProgress, Engine, EngineSettings, Input, PeerSettings},
+    engine::{Action, BatchProgress, Engine, EngineSettings, Input, Owned, PeerSettings},
     policy::Library,
     rib::Knobs,
     session::negotiate::Negotiated,
@@ -125,6 +125,7 @@ enum Call {
     Policies(Arc<Library>),
     Decision(Knobs),
     Rpki(Box<Update>),
+    Owned(Owned),
     Stop,
 }
 
@@ -272,6 +273,7 @@ impl Shard {
                 self.changed = true;
                 self.tell_engine(Input::Rpki(update));
             }
+            Call::Owned(owned) => self.tell_engine(Input::Owned(owned)),
             Call::Policies(library) => {
                 self.changed = true;
                 self.tell_engine(Input::Policies(library));
@@ -375,6 +377,7 @@ impl Shard {
                     Some(mailbox) => warn!("{}: {text}", mailbox.name),
                     None => warn!("{text}"),
                 },
+                Action::Note(text) => warn!("{text}"),
             }
         }
     }

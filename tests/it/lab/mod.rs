@@ -54,6 +54,8 @@ pub struct Lab {
     pub engine: Engine,
     pub now: Timestamp,
     pub warnings: Vec<(PeerId, String)>,
+    /// Lines for the log about no neighbour.
+    pub notes: Vec<String>,
     pub notifications: Vec<(PeerId, Notification, Option<Duration>)>,
     pub events: Vec<Arc<EventBatch>>,
     neighbors: Vec<Neighbor>,
@@ -87,6 +89,7 @@ impl Lab {
             engine: Engine::new(settings),
             now: Timestamp::from_secs(1_700_000_000),
             warnings: Vec::new(),
+            notes: Vec::new(),
             notifications: Vec::new(),
             events: Vec::new(),
             neighbors: Vec::new(),
@@ -372,6 +375,7 @@ impl Lab {
                 }
                 Action::Events(batch) => self.events.push(batch),
                 Action::Warn { peer, text } => self.warnings.push((peer, text)),
+                Action::Note(text) => self.notes.push(text),
             }
         }
     }

@@ -3,7 +3,8 @@
 //!
 //! `filter` turns the words of a question into a `RouteQuery` and judges what needs the attributes' text (`inside`: what
 //! needs an NLRI to be taken apart), `scan` reads a table page by page, `json` holds the field names that the contract
-//! fixes, `nlri_json` those of typed NLRI, `reload` is what a change of the configuration costs.
+//! fixes, `nlri_json` those of typed NLRI, `reload` is what a change of the configuration costs, `what_if` what other RPKI
+//! data would change.
 
 pub mod filter;
 pub mod inside;
@@ -12,6 +13,7 @@ pub mod nlri_json;
 pub mod reload;
 pub mod rpki;
 pub mod scan;
+pub mod what_if;
 
 use std::{fmt::Write as _, future::Future, ops::Range, pin::Pin, sync::Arc, time::Duration};
 
@@ -21,7 +23,10 @@ pub use crate::session::{
 };
 use crate::{
     types::{Asn, Family, PathId, PeerId, Prefix, RouterId, Timestamp},
-    validation::{OriginState, PathState},
+    validation::{
+        OriginState, PathState,
+        hypothesis::{Changes, Hypothesis},
+    },
     wire::bgp::{attribute::AttrSet, nlri},
 };
 
@@ -387,6 +392,8 @@ pub enum Query {
         /// Stop after this many.
         limit: usize,
     },
+    /// A page of the paths that other RPKI data would change.
+    WhatIf(what_if::WhatIfQuery),
 }
 
 /// What the engine answers.
@@ -400,6 +407,8 @@ pub enum Answer {
     Summary(Summary),
     /// To a command: whether anything changed.
     Done(bool),
+    /// To `Query::WhatIf`.
+    WhatIf(what_if::WhatIfPage),
 }
 
 /// A command about neighbours.
@@ -541,4 +550,8 @@ pub trait Backend: Send + Sync + 'static {
     fn rpki(&self) -> rpki::RpkiView;
     /// The state of a prefix and origin, with all that decided it.
     fn check_origin(&self, prefix: Prefix, origin: Asn) -> rpki::OriginCheck;
+    /// What would be in force with these changes; refused with `Invalid` where they cannot be made.
+    fn hypothesis(&self, _: &Changes) -> Result<Hypothesis, Refusal> {
+        Err(Refusal::NotNow("there are no RPKI data here that could change".to_owned()))
+    }
 }

@@ -469,6 +469,7 @@ impl Backend for Fake {
             }
             Query::Withdraw { family, nlri } => Ok(Answer::Done(self.change(None, (family, nlri), 0, None))),
             Query::LocalRoutes { after, limit } => Ok(Answer::Routes(self.state().local_page(after.as_ref(), limit))),
+            Query::WhatIf(_) => Err(Refusal::NotNow("RPKI is not faked".to_owned())),
         };
         Box::pin(ready(answer))
     }

@@ -9,6 +9,7 @@ use super::{
     client::{Client, Failure},
     output::{Colour, Output, duration},
     table::{Align, Cell, Table},
+    what_if::{self, WhatIfArgs},
 };
 use crate::types::Asn;
 
@@ -28,6 +29,8 @@ enum What {
         #[arg(value_parser = asn)]
         asn: Asn,
     },
+    /// What other VRPs, ASPAs or local exceptions would do to the routes of now; nothing is put in force
+    WhatIf(WhatIfArgs),
 }
 
 fn asn(word: &str) -> Result<Asn, String> {
@@ -39,6 +42,7 @@ pub(super) async fn run(args: RpkiArgs, client: Client, out: &mut Output<'_>) ->
     match args.what {
         None => list(&client, out).await,
         Some(What::Check { prefix, asn }) => check(prefix, asn, &client, out).await,
+        Some(What::WhatIf(args)) => what_if::run(args, &client, out).await,
     }
 }
 

@@ -29,6 +29,8 @@ enum What {
         #[arg(value_parser = asn)]
         asn: Asn,
     },
+    /// How many routes of each neighbour are valid, invalid, or neither
+    Routes,
     /// What other VRPs, ASPAs or local exceptions would do to the routes of now; nothing is put in force
     WhatIf(WhatIfArgs),
 }
@@ -42,6 +44,7 @@ pub(super) async fn run(args: RpkiArgs, client: Client, out: &mut Output<'_>) ->
     match args.what {
         None => list(&client, out).await,
         Some(What::Check { prefix, asn }) => check(prefix, asn, &client, out).await,
+        Some(What::Routes) => routes(&client, out).await,
         Some(What::WhatIf(args)) => what_if::run(args, &client, out).await,
     }
 }
@@ -162,5 +165,48 @@ async fn check(prefix: String, asn: Asn, client: &Client, out: &mut Output<'_>) 
         }
         table.flush(out)?;
     }
+    Ok(())
+}
+
+/// Counts that the daemon keeps as routes come and go: asking walks nothing.
+async fn routes(client: &Client, out: &mut Output<'_>) -> Result<(), Failure> {
+    let neighbors = super::neighbor::all(client).await?;
+    let titles = ["NEIGHBOR", "FAMILY", "ROUTES", "VALID", "INVALID", "NOT FOUND"];
+    let titles = titles.into_iter().chain(["ASPA VALID", "ASPA INVALID", "ASPA UNKNOWN"]);
+    let align = |title| if matches!(title, "NEIGHBOR" | "FAMILY") { Align::Left } else { Align::Right };
+    let mut table = Table::new(&titles.map(|title| (title, align(title))).collect::<Vec<_>>());
+    for neighbor in &neighbors {
+        for counts in &neighbor.counts {
+            let (origin, path) = (counts.validation.unwrap_or_default(), counts.aspa.unwrap_or_default());
+            if out.json() {
+                out.json_line(&json!({
+                    "neighbor": neighbor.address,
+                    "family": counts.family,
+                    "routes": counts.received,
+                    "validation": {"valid": origin.valid, "invalid": origin.invalid, "not_found": origin.unknown,
+                        "not_checked": origin.not_checked},
+                    "aspa": {"valid": path.valid, "invalid": path.invalid, "unknown": path.unknown,
+                        "not_checked": path.not_checked},
+                }))?;
+                continue;
+            }
+            let invalid = |count: u64| match count {
+                0 => Cell::new(0),
+                count => Cell::coloured(count, Colour::Red),
+            };
+            table.push(vec![
+                Cell::new(&neighbor.address),
+                Cell::new(&counts.family),
+                Cell::new(counts.received),
+                Cell::new(origin.valid),
+                invalid(origin.invalid),
+                Cell::new(origin.unknown),
+                Cell::new(path.valid),
+                invalid(path.invalid),
+                Cell::new(path.unknown),
+            ]);
+        }
+    }
+    table.flush(out)?;
     Ok(())
 }

@@ -216,6 +216,10 @@ pub struct FamilyCounts {
     pub withheld: u64,
     /// Paths that were dropped on arrival, since their prefix had all it may have (`rib::paths`).
     pub dropped: u64,
+    /// Paths in Adj-RIB-In by the code of their origin's state.
+    pub validation: [u64; 4],
+    /// The same by the code of their AS path's state.
+    pub aspa: [u64; 4],
 }
 
 /// Counts of one family in the RIB as a whole.

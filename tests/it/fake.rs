@@ -404,6 +404,8 @@ fn neighbor_view(peer: PeerId, address: IpAddr, asn: u32) -> NeighborView {
             end_of_rib: true,
             withheld: 0,
             dropped: 7,
+            validation: [0, 1, 2, 0],
+            aspa: [3, 0, 0, 0],
         }],
         hold_time: Duration::from_secs(90),
         negotiated: vec!["4-octet AS".into(), "route refresh".into()],

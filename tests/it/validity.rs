@@ -11,7 +11,7 @@ use ribwatch::{
     types::{Asn, PathId, PeerId, PeerKind, Prefix, Role},
     validation::{Aspa, OriginState, PathState, PayloadSet, Snapshot, Update, Vrp, hypothesis::Hypothesis},
     view::{
-        Answer, Nlri, Query, Table,
+        Answer, Nlri, Query, RouteRow, Table,
         what_if::{Then, WhatIfQuery, WhatIfRow},
     },
     wire::bgp::attribute::code,
@@ -56,6 +56,21 @@ impl Validating {
         self.lab.settle();
     }
 
+    /// The counts by state are those of a walk through the table.
+    fn check_counts(&mut self) {
+        let rows = self.lab.table(Table::AdjIn, None).rows;
+        for (peer, families) in self.lab.summary().neighbors {
+            for counts in families {
+                let of_family = || rows.iter().filter(|row| (row.peer, row.family) == (Some(peer), counts.family));
+                let count = |code: fn(&RouteRow) -> u8| {
+                    [0, 1, 2, 3].map(|state| of_family().filter(|row| code(row) == state).count() as u64)
+                };
+                let walked = (count(|row| row.validation.code()), count(|row| row.aspa.code()));
+                assert_eq!((counts.validation, counts.aspa), walked, "{peer:?} {}", counts.family);
+            }
+        }
+    }
+
     /// What would change with these data, read in pages of this size.
     fn what_if(&mut self, vrps: &[Vrp], aspas: &[Aspa], size: usize) -> Vec<WhatIfRow> {
         let set = PayloadSet { vrps: vrps.to_vec(), aspas: aspas.to_vec() };
@@ -79,7 +94,7 @@ impl Validating {
         let rows = self.lab.table(Table::AdjIn, None).rows.into_iter();
         rows.map(|row| {
             let name = (row.nlri, row.peer, row.path_id);
-            let ribwatch::view::RouteRow { validation, aspa, rejected_by, best, .. } = row;
+            let RouteRow { validation, aspa, rejected_by, best, .. } = row;
             (name, Then { validation, aspa, rejected_by, best })
         })
         .collect()
@@ -249,6 +264,7 @@ proptest! {
             prop_assert_eq!(&v.paths(), &before, "asking changes nothing");
             v.rpki(&vrps, &aspas);
             let after = v.paths();
+            v.check_counts();
             let changed: BTreeMap<Name, Then> =
                 after.into_iter().filter(|(name, then)| before.get(name) != Some(then)).collect();
             let rows = foretold.len();

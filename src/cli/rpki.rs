@@ -16,11 +16,11 @@ use crate::types::Asn;
 #[derive(Args, Debug)]
 pub(super) struct RpkiArgs {
     #[command(subcommand)]
-    what: Option<What>,
+    what: Option<Asked>,
 }
 
 #[derive(Subcommand, Debug)]
-enum What {
+enum Asked {
     /// The state of a prefix and AS (RFC 6811), with the VRPs that decided it
     Check {
         /// Such as 192.0.2.0/24
@@ -43,9 +43,9 @@ fn asn(word: &str) -> Result<Asn, String> {
 pub(super) async fn run(args: RpkiArgs, client: Client, out: &mut Output<'_>) -> Result<(), Failure> {
     match args.what {
         None => list(&client, out).await,
-        Some(What::Check { prefix, asn }) => check(prefix, asn, &client, out).await,
-        Some(What::Routes) => routes(&client, out).await,
-        Some(What::WhatIf(args)) => what_if::run(args, &client, out).await,
+        Some(Asked::Check { prefix, asn }) => check(prefix, asn, &client, out).await,
+        Some(Asked::Routes) => routes(&client, out).await,
+        Some(Asked::WhatIf(args)) => what_if::run(args, &client, out).await,
     }
 }
 

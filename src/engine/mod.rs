@@ -12,7 +12,7 @@
 //! events      what changed, numbered
 //! groups      who is sent the same, and what they were told (update_group)
 //! export      what is dirty goes out: transform (attributes), stream (octets)
-//! query       answers, with rows, explain
+//! query       answers, with rows, explain, what_if
 //! ```
 //!
 //! # Time
@@ -44,6 +44,7 @@ mod stream;
 mod summary;
 pub mod transform;
 mod update_group;
+mod what_if;
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 

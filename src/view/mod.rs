@@ -3,7 +3,8 @@
 //!
 //! `routes` holds the questions about routes and their answers. `filter` turns the words of a question into a `RouteQuery` and judges what needs the attributes' text (`inside`: what
 //! needs an NLRI to be taken apart), `scan` reads a table page by page, `json` holds the field names that the contract
-//! fixes, `nlri_json` those of typed NLRI, `reload` is what a change of the configuration costs.
+//! fixes, `nlri_json` those of typed NLRI, `reload` is what a change of the configuration costs, `what_if` what other RPKI
+//! data would change.
 
 pub mod filter;
 pub mod inside;
@@ -13,6 +14,7 @@ pub mod reload;
 mod routes;
 pub mod rpki;
 pub mod scan;
+pub mod what_if;
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -25,6 +27,7 @@ pub use crate::session::{
 };
 use crate::{
     types::{Asn, Family, PeerId, Prefix, RouterId, Timestamp},
+    validation::hypothesis::{Changes, Hypothesis},
     wire::bgp::attribute::AttrSet,
 };
 
@@ -45,6 +48,10 @@ pub struct FamilyCounts {
     pub withheld: u64,
     /// Paths that were dropped on arrival, since their prefix had all it may have (`rib::paths`).
     pub dropped: u64,
+    /// Paths in Adj-RIB-In by the code of their origin's state.
+    pub validation: [u64; 4],
+    /// The same by the code of their AS path's state.
+    pub aspa: [u64; 4],
 }
 
 /// Counts of one family in the RIB as a whole.
@@ -215,6 +222,8 @@ pub enum Query {
         /// Stop after this many.
         limit: usize,
     },
+    /// A page of the paths that other RPKI data would change.
+    WhatIf(what_if::WhatIfQuery),
 }
 
 /// What the engine answers.
@@ -228,6 +237,8 @@ pub enum Answer {
     Summary(Summary),
     /// To a command: whether anything changed.
     Done(bool),
+    /// To `Query::WhatIf`.
+    WhatIf(what_if::WhatIfPage),
 }
 
 /// A command about neighbours.
@@ -369,4 +380,8 @@ pub trait Backend: Send + Sync + 'static {
     fn rpki(&self) -> rpki::RpkiView;
     /// The state of a prefix and origin, with all that decided it.
     fn check_origin(&self, prefix: Prefix, origin: Asn) -> rpki::OriginCheck;
+    /// What would be in force with these changes; refused with `Invalid` where they cannot be made.
+    fn hypothesis(&self, _: &Changes) -> Result<Hypothesis, Refusal> {
+        Err(Refusal::NotNow("there are no RPKI data here that could change".to_owned()))
+    }
 }

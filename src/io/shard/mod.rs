@@ -108,6 +108,7 @@ impl Question {
     fn is_bulk(&self) -> bool {
         match &self.query {
             Query::Routes(routes) => matches!(routes.prefix, None | Some(PrefixMatch::Longer(_))),
+            Query::WhatIf(_) => true,
             Query::Explain { .. }
             | Query::Summary
             | Query::Originate(_)

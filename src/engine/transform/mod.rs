@@ -100,8 +100,8 @@ pub struct ExportRules {
     pub graceful_shutdown: bool,
     /// AIGP crosses the AS boundary (RFC 7311 §3.3).
     pub aigp: bool,
-    /// Families in which they know long-lived stale routes (RFC 9494 §4.3).
-    pub long_lived: Vec<Family>,
+    /// They know long-lived stale routes (RFC 9494 §4.3).
+    pub long_lived: bool,
 }
 
 impl ExportRules {
@@ -184,7 +184,7 @@ pub fn withheld(set: AttrSet<'_>, family: Family, learned: Learned, rules: &Expo
     if otc_applies(family, rules) && leads_up(rules.role) && set.get(code::OTC).is_some() {
         return Err(Withheld::Otc);
     }
-    if learned.llgr_stale && !rules.long_lived.contains(&family) {
+    if learned.llgr_stale && !rules.long_lived {
         return Err(Withheld::LongLivedStale);
     }
     Ok(())

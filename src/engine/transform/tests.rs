@@ -31,7 +31,7 @@ fn rules(to: Relation) -> ExportRules {
         role: None,
         graceful_shutdown: false,
         aigp: false,
-        long_lived: Vec::new(),
+        long_lived: false,
     }
 }
 
@@ -334,7 +334,7 @@ fn communities_that_are_added_and_that_stay_inside() {
     let mut tagged = route();
     tagged.communities(&[Community(1)]);
     assert_eq!(tell(&tagged.finish(), V4, stale, &rules(IBGP)), Err(Withheld::LongLivedStale));
-    let knows = ExportRules { long_lived: vec![V4], ..rules(Relation::External) };
+    let knows = ExportRules { long_lived: true, ..rules(Relation::External) };
     let octets = tell(&tagged.finish(), V4, stale, &knows).unwrap();
     assert_eq!(list(&octets), [Community(1), Community::LLGR_STALE]);
     // RFC 4360 §6.
@@ -357,7 +357,7 @@ fn the_result_is_canonical_whatever_the_set_had() {
         graceful_shutdown: true,
         role: Some(Role::Provider),
         behind: Some(Asn(64999)),
-        long_lived: vec![V4],
+        long_lived: true,
         ..rules(to)
     };
     for to in [Relation::External, Relation::Confederation, IBGP, CLIENT] {

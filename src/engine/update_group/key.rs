@@ -162,28 +162,14 @@ fn rules(session: &Session, settings: &EngineSettings) -> ExportRules {
         role: negotiated.local_role.filter(|_| external),
         graceful_shutdown: options.graceful_shutdown,
         aigp: options.aigp,
-        long_lived: long_lived(session),
+        long_lived: knows_long_lived(session),
     }
 }
 
-/// Families in which the neighbour knows long-lived stale routes. Without Graceful Restart the capability means nothing
-/// (RFC 9494 §4.5).
-fn long_lived(session: &Session) -> Vec<Family> {
-    let capabilities = &session.negotiated.remote_capabilities;
-    if !capabilities.iter().any(|capability| matches!(capability, Capability::GracefulRestart(_))) {
-        return Vec::new();
-    }
-    let mut families: Vec<Family> = capabilities
-        .iter()
-        .filter_map(|capability| match capability {
-            Capability::LongLivedGracefulRestart(list) => Some(list),
-            _ => None,
-        })
-        .flatten()
-        .map(|one| one.family)
-        .filter(|family| session.negotiated.families.contains(family))
-        .collect();
-    families.sort_unstable();
-    families.dedup();
-    families
+/// Whether the neighbour told that it knows long-lived stale routes: the capability was received (RFC 9494 §4.3), whatever
+/// families it lists and whether or not we said it too. Without Graceful Restart it means nothing (§4.5).
+fn knows_long_lived(session: &Session) -> bool {
+    let said = |of: fn(&Capability) -> bool| session.negotiated.remote_capabilities.iter().any(of);
+    said(|capability| matches!(capability, Capability::LongLivedGracefulRestart(_)))
+        && said(|capability| matches!(capability, Capability::GracefulRestart(_)))
 }

@@ -123,6 +123,7 @@ fn spec(asn: u32, kind: PeerKind) -> Spec {
             kind,
             local: address(254, 179),
             remote: address(0, 50_000),
+            link: None,
             hold_time: Duration::from_secs(90),
             keepalive: Duration::from_secs(30),
             families: vec![Family::IPV4_UNICAST],

@@ -9,7 +9,7 @@
 //! 5. RFC 9234 §5: OTC from a Customer or RS-client, or with another AS from a Peer, is a leak and not eligible; routes
 //!    from a Provider, Peer or RS without OTC get it. IPv4 and IPv6 unicast only; no policy can change it.
 //! 6. RFC 7311 §3.3: on a session without AIGP the attribute is ignored and dropped. Sessions inside the AS have it.
-//! 7. RFC 8326 §4.2: a route with GRACEFUL_SHUTDOWN from EBGP gets a low LOCAL_PREF, 0 recommended.
+//! 7. RFC 8326 §4.1: a route with GRACEFUL_SHUTDOWN from EBGP gets a low LOCAL_PREF, 0 recommended.
 //! 8. RFC 8212 §3: without an import policy EBGP routes are not eligible.
 //! 9. RFC 7999, RFC 8642: BLACKHOLE and the other well-known communities ask nothing of import by themselves.
 //!
@@ -254,7 +254,7 @@ impl ImportRules {
         builder.write_to(out);
     }
 
-    /// Whether a set that policy accepted asks for graceful shutdown (RFC 8326 §4.2).
+    /// Whether a set that policy accepted asks for graceful shutdown (RFC 8326 §4.1).
     pub fn is_shut_down(&self, set: AttrSet<'_>) -> bool {
         self.source == Source::External
             && set.communities().any(|community| community == Community::GRACEFUL_SHUTDOWN)

@@ -14,7 +14,7 @@
 //! | NEXT_HOP | our address; kept where it is on the subnet that they share with us | kept | kept | RFC 4271 §5.1.3, RFC 5065 §5.2, RFC 2545, RFC 8950 |
 //! | MED | what policy or our own AS set | kept | kept | RFC 4271 §5.1.4, RFC 5065 §5.2 |
 //! | LOCAL_PREF | removed | present, 100 if absent | present, 100 if absent | RFC 4271 §5.1.5, RFC 5065 §5.2 |
-//! | COMMUNITIES | GRACEFUL_SHUTDOWN and LLGR_STALE are added where they are due | likewise | likewise | RFC 8326 §4.1, RFC 9494 §4.2 |
+//! | COMMUNITIES | GRACEFUL_SHUTDOWN and LLGR_STALE are added where they are due | likewise | likewise | RFC 8326 §4.2, RFC 9494 §4.2 |
 //! | ORIGINATOR_ID, CLUSTER_LIST | removed | removed | written when reflecting, else kept out | RFC 4456 §8 |
 //! | AIGP | where enabled | kept | kept | RFC 7311 §3.3 |
 //! | extended communities | transitive ones | all | all | RFC 4360 §6 |
@@ -99,7 +99,7 @@ pub struct ExportRules {
     pub cluster_id: RouterId,
     /// Our role towards them (RFC 9234).
     pub role: Option<Role>,
-    /// Routes are to carry GRACEFUL_SHUTDOWN (RFC 8326 §4.1).
+    /// Routes are to carry GRACEFUL_SHUTDOWN (RFC 8326 §4.2).
     pub graceful_shutdown: bool,
     /// AIGP crosses the AS boundary (RFC 7311 §3.3).
     pub aigp: bool,

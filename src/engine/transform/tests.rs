@@ -405,7 +405,7 @@ fn communities_that_are_added_and_that_stay_inside() {
     let shut = ExportRules { graceful_shutdown: true, ..rules(Relation::External) };
     let list = |octets: &[u8]| AttrSet::new(octets).communities().collect::<Vec<_>>();
     let octets = sent(&route(), Source::External, &shut).unwrap();
-    assert_eq!(list(&octets), [Community::GRACEFUL_SHUTDOWN], "RFC 8326 §4.1");
+    assert_eq!(list(&octets), [Community::GRACEFUL_SHUTDOWN], "RFC 8326 §4.2");
     let octets = sent(route().communities(&[Community::GRACEFUL_SHUTDOWN]), Source::External, &shut).unwrap();
     assert_eq!(list(&octets), [Community::GRACEFUL_SHUTDOWN], "once");
     // RFC 9494 §4.2, §4.3.

@@ -137,7 +137,7 @@ fn graceful_shutdown_makes_a_route_of_another_as_the_last_choice() {
             &["set = { local_pref = 300, remove_communities = [\"graceful-shutdown\"] }, verdict = \"accept\""],
         );
     load(&mut lab, &rules);
-    // RFC 8326 §4.2: EBGP only; whatever preference policy gave; a policy that takes the community away switches it off.
+    // RFC 8326 §4.1: EBGP only; whatever preference policy gave; a policy that takes the community away switches it off.
     let rows = [
         (external(64496), Some(0)),
         (external(64496).import(&["mine"]), Some(0)),

@@ -7,3 +7,4 @@ mod regroup;
 mod roles;
 mod route_server;
 mod timing;
+mod well_known;

@@ -20,6 +20,7 @@ use crate::{
         shard::ShardHandle,
     },
     policy::Library,
+    rib::Knobs,
     view::reload::{Cost, Outcome, ReloadReport, ReloadRequest},
 };
 
@@ -122,6 +123,10 @@ impl Reloader {
                 self.shard.set_policies(new);
                 Ok(Undo::Policies(old))
             }
+            Step::Decision { old, new } => {
+                self.shard.set_decision(new);
+                Ok(Undo::Decision(old))
+            }
             Step::Level { old, new } => {
                 logging::set_level(new);
                 Ok(Undo::Level(old))
@@ -154,6 +159,7 @@ impl Reloader {
         match undo {
             Undo::Key { old, new } => self.speaker.restore_key(&new, old.as_deref()),
             Undo::Policies(library) => self.shard.set_policies(library),
+            Undo::Decision(knobs) => self.shard.set_decision(knobs),
             Undo::Level(level) => logging::set_level(level),
             Undo::Reconfigure(old) => {
                 if let Some(settings) = old {
@@ -182,6 +188,8 @@ enum Step {
     Key(Box<NeighborSettings>),
     /// Other policies and sets.
     Policies { old: Arc<Library>, new: Arc<Library> },
+    /// Another way to choose best paths.
+    Decision { old: Knobs, new: Knobs },
     /// Another log level.
     Level { old: Level, new: Level },
     /// Other settings for a session that goes on.
@@ -196,6 +204,7 @@ enum Step {
 enum Undo {
     Key { old: Option<Arc<NeighborSettings>>, new: Box<NeighborSettings> },
     Policies(Arc<Library>),
+    Decision(Knobs),
     Level(Level),
     Reconfigure(Option<Arc<NeighborSettings>>),
     Put { added: Option<Remote>, removed: Option<Arc<NeighborSettings>> },
@@ -206,6 +215,7 @@ impl fmt::Display for Step {
         match self {
             Self::Key(new) => write!(f, "setting the key of {}", new.label(new.remote)),
             Self::Policies { .. } => f.write_str("handing over the policies"),
+            Self::Decision { .. } => f.write_str("handing over how best paths are chosen"),
             Self::Level { .. } => f.write_str("setting the log level"),
             Self::Reconfigure(new) => write!(f, "changing {}", new.label(new.remote)),
             Self::Remove(settings) => write!(f, "removing {}", settings.label(settings.remote)),
@@ -235,6 +245,9 @@ fn steps(changes: &[Change], current: &Config, new: &Config) -> Vec<Step> {
                 // Before neighbours are told to use those that are new.
                 quiet.insert(0, Step::Policies { old, new });
             }
+            Change::Decision => {
+                quiet.push(Step::Decision { old: current.decision.clone(), new: new.decision.clone() });
+            }
             Change::LogLevel(level) => quiet.push(Step::Level { old: current.log.level, new: *level }),
             Change::NeedsRestart { .. } => {}
         }
@@ -245,9 +258,9 @@ fn steps(changes: &[Change], current: &Config, new: &Config) -> Vec<Step> {
 /// The configuration that holds after a reload: sections that need a restart are as they were, so that the next reload
 /// still says so.
 fn in_force(old: &Config, new: Config) -> Config {
-    let Config { router, api, http, state, rib, decision, rpki, watch_prefixes, log, .. } = old.clone();
+    let Config { router, api, http, state, rib, rpki, watch_prefixes, log, .. } = old.clone();
     let log = Log { level: new.log.level, ..log };
-    Config { router, api, http, state, rib, decision, rpki, watch_prefixes, log, ..new }
+    Config { router, api, http, state, rib, rpki, watch_prefixes, log, ..new }
 }
 
 fn tell(report: &ReloadReport) {

@@ -39,6 +39,8 @@ pub enum Change {
         /// Neighbours that use them under unchanged keys, and are judged again.
         neighbors: usize,
     },
+    /// `[decision]`: best paths are chosen again.
+    Decision,
     /// `[log] level`.
     LogLevel(tracing::Level),
     /// A section, or keys of it, that only takes effect when the daemon is started again.
@@ -86,6 +88,10 @@ impl Change {
                 };
                 let cost = if *neighbors == 0 { Cost::Nothing } else { Cost::Reevaluates };
                 view("changed", subject, names.clone(), cost, format!("changed, {count}"))
+            }
+            Self::Decision => {
+                let says = "changed, best paths are chosen again, no session resets".into();
+                view("changed", "[decision]".into(), vec![], Cost::Reevaluates, says)
             }
             Self::LogLevel(level) => {
                 let level = level.as_str().to_lowercase();
@@ -155,10 +161,12 @@ fn sections(old: &Config, new: &Config) -> Vec<Change> {
     restart("[http]", *http != new.http, vec![]);
     restart("[state]", *state != new.state, vec![]);
     restart("[rib]", *rib != new.rib, vec![]);
-    restart("[decision]", *decision != new.decision, vec![]);
     restart("[log]", log.format != new.log.format, vec!["format"]);
     restart("[rpki]", *rpki != new.rpki, vec![]);
     restart("[[watch.prefix]]", *watch_prefixes != new.watch_prefixes, vec![]);
+    if *decision != new.decision {
+        changes.push(Change::Decision);
+    }
     if log.level != new.log.level {
         changes.push(Change::LogLevel(new.log.level));
     }

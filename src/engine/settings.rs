@@ -202,7 +202,7 @@ pub struct ExportOptions {
     pub default_originate: Vec<Family>,
     /// Least time between two announcements of changes (MinRouteAdvertisementInterval, RFC 4271 §9.2.1.1); zero: none.
     pub advertisement_interval: Duration,
-    /// Everything it is sent carries GRACEFUL_SHUTDOWN (RFC 8326 §4.1): it is to move away from us.
+    /// Everything it is sent carries GRACEFUL_SHUTDOWN (RFC 8326 §4.2): it is to move away from us.
     pub graceful_shutdown: bool,
     /// AIGP is sent to it and taken from it across an AS boundary (RFC 7311 §3.3).
     pub aigp: bool,

@@ -1,15 +1,16 @@
 //! Socket options that neither the standard library nor tokio knows: TCP-MD5 (RFC 2385), GTSM (RFC 5082), TTL
-//! and traffic class; and two settings of the process: its limit of open files and its page size. The only file
-//! with `unsafe`: every block is one system call, with a pointer to a live value of exactly the size it is told.
+//! and traffic class; two settings of the process: its limit of open files and its page size; and the addresses of
+//! the interfaces. The only file with `unsafe`: every block is one call of the system with pointers to live values of
+//! exactly the size it is told, or reads what such a call returned.
 //!
 //! Linux only, as are the numbers below (`include/uapi/linux/tcp.h`, `in.h`, `in6.h`).
 
 #![allow(unsafe_code, reason = "these system calls have no safe wrapper; each block says why its own is sound")]
 
 use std::{
-    ffi::{c_int, c_void},
+    ffi::{CStr, c_int, c_void},
     io,
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     os::fd::{AsRawFd, BorrowedFd},
 };
 
@@ -159,4 +160,72 @@ pub fn raise_open_file_limit() -> io::Result<u64> {
         }
     }
     Ok(limit.rlim_cur)
+}
+
+/// One address of an interface, as it is configured now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InterfaceAddress {
+    /// Name of the interface.
+    pub interface: Vec<u8>,
+    /// It is a loopback interface.
+    pub loopback: bool,
+    /// The address.
+    pub address: IpAddr,
+    /// Its subnet.
+    pub subnet: Prefix,
+}
+
+/// All addresses of all interfaces.
+///
+/// # Errors
+/// The kernel's.
+pub fn interface_addresses() -> io::Result<Vec<InterfaceAddress>> {
+    let mut first: *mut libc::ifaddrs = std::ptr::null_mut();
+    // SAFETY: on success the call stores the head of a list that stays ours until `freeifaddrs`.
+    if unsafe { libc::getifaddrs(&raw mut first) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let mut addresses = Vec::new();
+    let mut next: *const libc::ifaddrs = first;
+    // SAFETY: `next` is null or an entry of the list, which is not freed before the loop has ended.
+    while let Some(entry) = unsafe { next.as_ref() } {
+        next = entry.ifa_next;
+        // SAFETY: both pointers are null or those of `entry`, valid as long as it.
+        let (address, mask) = unsafe { (sockaddr_ip(entry.ifa_addr), sockaddr_ip(entry.ifa_netmask)) };
+        let (Some(address), Some(mask)) = (address, mask) else { continue };
+        let len = match mask {
+            IpAddr::V4(mask) => mask.to_bits().leading_ones(),
+            IpAddr::V6(mask) => mask.to_bits().leading_ones(),
+        };
+        let Ok(subnet) = Prefix::new(address, len as u8) else { continue };
+        // SAFETY: the name is a string that ends with a zero octet and lives as long as the entry.
+        let interface = unsafe { CStr::from_ptr(entry.ifa_name) }.to_bytes().to_vec();
+        let loopback = entry.ifa_flags & libc::IFF_LOOPBACK as u32 != 0;
+        addresses.push(InterfaceAddress { interface, loopback, address, subnet });
+    }
+    // SAFETY: `first` is the list that `getifaddrs` made, freed once, and nothing refers to it any more.
+    unsafe { libc::freeifaddrs(first) };
+    Ok(addresses)
+}
+
+/// The IP address in a socket address; `None` for a null pointer and for other families.
+///
+/// # Safety
+/// `pointer` is null or points to a socket address that is as long as its family says.
+unsafe fn sockaddr_ip(pointer: *const libc::sockaddr) -> Option<IpAddr> {
+    // SAFETY: not null, and every socket address begins with its family.
+    let family = unsafe { pointer.as_ref() }?.sa_family;
+    match c_int::from(family) {
+        libc::AF_INET => {
+            // SAFETY: the family says that it is a `sockaddr_in`; it need not be aligned for that.
+            let address = unsafe { pointer.cast::<libc::sockaddr_in>().read_unaligned() };
+            Some(Ipv4Addr::from_bits(u32::from_be(address.sin_addr.s_addr)).into())
+        }
+        libc::AF_INET6 => {
+            // SAFETY: likewise a `sockaddr_in6`.
+            let address = unsafe { pointer.cast::<libc::sockaddr_in6>().read_unaligned() };
+            Some(Ipv6Addr::from(address.sin6_addr.s6_addr).into())
+        }
+        _ => None,
+    }
 }

@@ -15,11 +15,14 @@
 //! ADD-PATH receive, role, names. It leaves out route refresh, enhanced refresh, End-of-RIB and ADD-PATH send:
 //! each of them is a promise to send something, and a collector session sends nothing but keepalives.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{Ipv6Addr, SocketAddr},
+    time::Duration,
+};
 
 use super::settings::PeerSettings;
 use crate::{
-    types::{Asn, Family, PeerKind, Role, RouterId},
+    types::{Asn, Family, PeerKind, Prefix, Role, RouterId},
     wire::{
         bgp::{
             capability::{AddPathMode, Capability, GracefulRestart, LlgrFamily},
@@ -38,6 +41,15 @@ const RESTART_TIME_MAX: u16 = 0x0fff;
 /// Long-Lived Stale Time has 24 bits (RFC 9494 §3.1).
 const STALE_TIME_MAX: u32 = 0x00ff_ffff;
 
+/// A subnet that both ends of a session are on, as our interface is configured.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Link {
+    /// The subnet of our end's address; the neighbour's end is in it.
+    pub subnet: Prefix,
+    /// Our link-local address on that interface, where it has one (RFC 2545 §3).
+    pub link_local: Option<Ipv6Addr>,
+}
+
 /// What both OPENs agreed on (RFC 5492 §3 and the RFC of each capability). Fixed for the life of the session.
 #[derive(Clone, Debug)]
 pub struct Negotiated {
@@ -55,6 +67,8 @@ pub struct Negotiated {
     pub local: SocketAddr,
     /// The neighbour's end of the connection.
     pub remote: SocketAddr,
+    /// The subnet that both ends are on, if they share one. The OPENs say nothing about it: the driver fills it in.
+    pub link: Option<Link>,
     /// The smaller of the two hold times; zero means no keepalives (RFC 4271 §4.2).
     pub hold_time: Duration,
     /// A third of the hold time (RFC 4271 §4.4).
@@ -297,6 +311,7 @@ pub fn negotiate(settings: &PeerSettings, ours: &Open, theirs: &Open, ends: Endp
         kind,
         local: ends.local,
         remote: ends.remote,
+        link: None,
         hold_time,
         keepalive: hold_time / 3,
         four_octet_as: has_four_octet_as(ours) && has_four_octet_as(theirs),

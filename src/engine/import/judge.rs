@@ -190,7 +190,7 @@ pub fn story(
         story.extend(trace.matched.iter().map(ToString::to_string));
     }
     if trace.accepted && rules.is_shut_down(AttrSet::new(&trace.attrs)) {
-        story.push("GRACEFUL_SHUTDOWN: LOCAL_PREF is 0 (RFC 8326 §4.2)".into());
+        story.push("GRACEFUL_SHUTDOWN: LOCAL_PREF is 0 (RFC 8326 §4.1)".into());
     }
     story
 }

@@ -8,8 +8,8 @@
 //! 4. RFC 4271 §6.3: NEXT_HOP must not be the address of the receiving speaker.
 //! 5. RFC 9234 §5: OTC from a Customer or RS-client, or with another AS from a Peer, is a leak and not eligible; routes
 //!    from a Provider, Peer or RS without OTC get it. IPv4 and IPv6 unicast only; no policy can change it.
-//! 6. RFC 7311 §3.4: on a session without AIGP the attribute is ignored and dropped. Sessions inside the AS have it.
-//! 7. RFC 8326 §4.2: a route with GRACEFUL_SHUTDOWN from EBGP gets a low LOCAL_PREF, 0 recommended.
+//! 6. RFC 7311 §3.3: on a session without AIGP the attribute is ignored and dropped. Sessions inside the AS have it.
+//! 7. RFC 8326 §4.1: a route with GRACEFUL_SHUTDOWN from EBGP gets a low LOCAL_PREF, 0 recommended.
 //! 8. RFC 8212 §3: without an import policy EBGP routes are not eligible.
 //! 9. RFC 7999, RFC 8642: BLACKHOLE and the other well-known communities ask nothing of import by themselves.
 //!
@@ -137,7 +137,7 @@ impl Findings {
     pub fn changes(&self) -> Vec<String> {
         let otc = self.otc.map(|asn| format!("OTC {asn} is added (RFC 9234 §5)"));
         let prepend = self.prepend.map(|asn| format!("our local AS {asn} is put in front"));
-        let aigp = self.drop_aigp.then(|| "AIGP is dropped, it is not enabled here (RFC 7311 §3.4)".to_owned());
+        let aigp = self.drop_aigp.then(|| "AIGP is dropped, it is not enabled here (RFC 7311 §3.3)".to_owned());
         [otc, prepend, aigp].into_iter().flatten().collect()
     }
 }
@@ -254,7 +254,7 @@ impl ImportRules {
         builder.write_to(out);
     }
 
-    /// Whether a set that policy accepted asks for graceful shutdown (RFC 8326 §4.2).
+    /// Whether a set that policy accepted asks for graceful shutdown (RFC 8326 §4.1).
     pub fn is_shut_down(&self, set: AttrSet<'_>) -> bool {
         self.source == Source::External
             && set.communities().any(|community| community == Community::GRACEFUL_SHUTDOWN)

@@ -11,10 +11,10 @@
 //! | attribute | to EBGP | to another member AS | to IBGP | clause |
 //! |---|---|---|---|---|
 //! | AS_PATH | own AS in front; confederation segments removed | own member AS in an AS_CONFED_SEQUENCE | as it is | RFC 4271 §5.1.2, RFC 5065 §4.1 |
-//! | NEXT_HOP | our address | kept | kept | RFC 4271 §5.1.3, RFC 5065 §5.2, RFC 2545, RFC 8950 |
+//! | NEXT_HOP | our address; kept where it is on the subnet that they share with us | kept | kept | RFC 4271 §5.1.3, RFC 5065 §5.2, RFC 2545, RFC 8950 |
 //! | MED | what policy or our own AS set | kept | kept | RFC 4271 §5.1.4, RFC 5065 §5.2 |
 //! | LOCAL_PREF | removed | present, 100 if absent | present, 100 if absent | RFC 4271 §5.1.5, RFC 5065 §5.2 |
-//! | COMMUNITIES | GRACEFUL_SHUTDOWN and LLGR_STALE are added where they are due | likewise | likewise | RFC 8326 §4.1, RFC 9494 §4.2 |
+//! | COMMUNITIES | GRACEFUL_SHUTDOWN and LLGR_STALE are added where they are due | likewise | likewise | RFC 8326 §4.2, RFC 9494 §4.2 |
 //! | ORIGINATOR_ID, CLUSTER_LIST | removed | removed | written when reflecting, else kept out | RFC 4456 §8 |
 //! | AIGP | where enabled | kept | kept | RFC 7311 §3.3 |
 //! | extended communities | transitive ones | all | all | RFC 4360 §6 |
@@ -46,8 +46,9 @@ use std::net::IpAddr;
 use crate::{
     policy::NextHopVerdict,
     rib::Source,
+    session::negotiate::Link,
     types::{Asn, Family, Role, RouterId},
-    wire::bgp::attribute::{self, AttrSet, code, flag},
+    wire::bgp::attribute::{self, AttrSet, NextHop, code, flag},
 };
 
 use super::{NextHopRule, RemovePrivate};
@@ -88,6 +89,8 @@ pub struct ExportRules {
     pub remove_private: Option<RemovePrivate>,
     /// Our end of the session, the address given as next hop.
     pub local_address: IpAddr,
+    /// The subnet that they share with us, where a next hop may depend on it.
+    pub link: Option<Link>,
     /// What next hop they are given.
     pub next_hop: NextHopRule,
     /// Families of AFI 1 whose next hop may be IPv6 (RFC 8950).
@@ -96,12 +99,12 @@ pub struct ExportRules {
     pub cluster_id: RouterId,
     /// Our role towards them (RFC 9234).
     pub role: Option<Role>,
-    /// Routes are to carry GRACEFUL_SHUTDOWN (RFC 8326 §4.1).
+    /// Routes are to carry GRACEFUL_SHUTDOWN (RFC 8326 §4.2).
     pub graceful_shutdown: bool,
     /// AIGP crosses the AS boundary (RFC 7311 §3.3).
     pub aigp: bool,
-    /// Families in which they know long-lived stale routes (RFC 9494 §4.3).
-    pub long_lived: Vec<Family>,
+    /// They know long-lived stale routes (RFC 9494 §4.3).
+    pub long_lived: bool,
 }
 
 impl ExportRules {
@@ -184,7 +187,7 @@ pub fn withheld(set: AttrSet<'_>, family: Family, learned: Learned, rules: &Expo
     if otc_applies(family, rules) && leads_up(rules.role) && set.get(code::OTC).is_some() {
         return Err(Withheld::Otc);
     }
-    if learned.llgr_stale && !rules.long_lived.contains(&family) {
+    if learned.llgr_stale && !rules.long_lived {
         return Err(Withheld::LongLivedStale);
     }
     Ok(())
@@ -232,7 +235,7 @@ pub fn transform(
     };
     let inside = !rules.is_external();
     let reflected = matches!(rules.to, Relation::Internal { .. }) && learned.source == Source::Internal;
-    let in_next_hop = next_hop.is_some_and(|next_hop| next_hop::code(next_hop, family) == code::NEXT_HOP);
+    let in_next_hop = next_hop.is_some_and(|next_hop| next_hop::code(next_hop.global, family) == code::NEXT_HOP);
     let add_otc = otc_applies(family, rules) && leads_down(rules.role) && route.set.get(code::OTC).is_none();
     // What is written anew, ascending by code.
     let own = [
@@ -282,7 +285,7 @@ struct Write<'a> {
     family: Family,
     learned: Learned,
     rules: &'a ExportRules,
-    next_hop: Option<IpAddr>,
+    next_hop: Option<NextHop>,
 }
 
 impl Write<'_> {

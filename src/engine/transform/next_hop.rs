@@ -4,13 +4,14 @@
 //! 2. Then the neighbour's setting: always ours, or always the received one. What is reflected keeps its next hop in any
 //!    case (RFC 4456 §10).
 //! 3. Else the received one is kept on IBGP (RFC 4271 §5.1.3 item 1), towards other member ASes (RFC 5065 §5.2) and towards
-//!    clients of a route server (RFC 7947 §2.2.1), and EBGP is given our own address, which is always right (§5.1.3 item
-//!    2). The third-party rule would also allow the received one where it is on the neighbour's subnet; what subnet that
-//!    is, an address alone does not say, so that is left to `next_hop_unchanged`.
+//!    clients of a route server (RFC 7947 §2.2.1). EBGP is given our own address, unless the received one is on a subnet
+//!    that the neighbour shares with us: then it is kept, so that packets need not pass through us ("third party",
+//!    §5.1.3 item 2, both forms). It may then be the neighbour's own address, which the neighbour ignores (§6.3).
 //! 4. A route of our own, and one without a next hop, has our address; so has one with an unspecified address.
 //! 5. What the neighbour could not use is not sent: a next hop of the other address family, unless RFC 8950 was
-//!    negotiated; and a link-local one, which names nobody beyond the link (RFC 2545 §2). For the same reason a
-//!    link-local address beside a received global one is not passed on (§3).
+//!    negotiated; and a link-local one alone, which names nobody beyond the link (RFC 2545 §2).
+//! 6. A link-local address stands beside a global one if that is on an IPv6 subnet which the neighbour shares with us, and
+//!    never else (RFC 2545 §3): ours beside ours, the received one beside the received one.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -18,27 +19,34 @@ use crate::{
     policy::NextHopVerdict,
     rib::Source,
     types::Family,
-    wire::bgp::attribute::{self, flag},
+    wire::bgp::attribute::{self, NextHop, flag},
 };
 
 use super::{super::NextHopRule, ExportRules, Outbound, Relation};
 
 /// The next hop to send; `None` when the group can use none that we have.
-pub(super) fn choose(route: Outbound<'_>, family: Family, source: Source, rules: &ExportRules) -> Option<IpAddr> {
-    let given = route.set.next_hop().map(|next_hop| next_hop.global).filter(|address| !address.is_unspecified());
+pub(super) fn choose(route: Outbound<'_>, family: Family, source: Source, rules: &ExportRules) -> Option<NextHop> {
+    let received = route.set.next_hop().filter(|next_hop| !next_hop.global.is_unspecified());
+    let given = received.map(|next_hop| next_hop.global);
     let ours = rules.local_address.to_canonical();
     let reflected = source == Source::Internal && matches!(rules.to, Relation::Internal { .. });
-    let next_hop = match (route.next_hop, rules.next_hop) {
+    let on_link = |address| rules.link.filter(|link| link.subnet.contains(address));
+    let global = match (route.next_hop, rules.next_hop) {
         (NextHopVerdict::Explicit | NextHopVerdict::Unchanged, _) => given.unwrap_or(ours),
         (NextHopVerdict::Own, _) => ours,
         (NextHopVerdict::Standard, NextHopRule::OwnAddress) if !reflected => ours,
         (NextHopVerdict::Standard, NextHopRule::Unchanged) => given.unwrap_or(ours),
         (NextHopVerdict::Standard, NextHopRule::Standard | NextHopRule::OwnAddress) => match given {
             Some(address) if rules.transparent || rules.to != Relation::External => address,
+            Some(address) if source != Source::Local && on_link(address).is_some() => address,
             _ => ours,
         },
     };
-    usable(next_hop, family, rules).then_some(next_hop)
+    let link_local = on_link(global).and_then(|link| match global == ours {
+        true => link.link_local,
+        false => received.filter(|next_hop| next_hop.global == global)?.link_local,
+    });
+    usable(global, family, rules).then_some(NextHop { global, link_local })
 }
 
 /// Whether `next_hop` may stand beside NLRI of `family` in this group (see 5.).
@@ -62,20 +70,24 @@ pub(super) fn code(next_hop: IpAddr, family: Family) -> u8 {
 }
 
 /// Appends the next hop in canonical form: attribute 3 for IPv4 unicast over IPv4, else attribute 14 without NLRI.
-pub(super) fn put(next_hop: IpAddr, family: Family, out: &mut Vec<u8>) {
-    match next_hop {
+pub(super) fn put(next_hop: NextHop, family: Family, out: &mut Vec<u8>) {
+    match next_hop.global {
         IpAddr::V4(address) if family == Family::IPV4_UNICAST => {
             super::put(flag::TRANSITIVE, attribute::code::NEXT_HOP, &address.octets(), out);
         }
-        IpAddr::V4(address) => put_mp(&address.octets(), family, out),
-        IpAddr::V6(address) => put_mp(&address.octets(), family, out),
+        IpAddr::V4(address) => put_mp(&address.octets(), None, family, out),
+        IpAddr::V6(address) => put_mp(&address.octets(), next_hop.link_local, family, out),
     }
 }
 
-fn put_mp(octets: &[u8], family: Family, out: &mut Vec<u8>) {
-    super::put_header(flag::OPTIONAL, attribute::code::MP_REACH, 4 + octets.len(), out);
+fn put_mp(octets: &[u8], link_local: Option<Ipv6Addr>, family: Family, out: &mut Vec<u8>) {
+    let len = octets.len() + if link_local.is_some() { 16 } else { 0 };
+    super::put_header(flag::OPTIONAL, attribute::code::MP_REACH, 4 + len, out);
     out.extend_from_slice(&family.afi.to_be_bytes());
     out.push(family.safi);
-    out.push(octets.len() as u8); // 4 or 16
+    out.push(len as u8); // 4, 16 or 32
     out.extend_from_slice(octets);
+    if let Some(link_local) = link_local {
+        out.extend_from_slice(&link_local.octets());
+    }
 }

@@ -25,13 +25,14 @@ fn rules(to: Relation) -> ExportRules {
         override_as: false,
         remove_private: None,
         local_address: OURS.parse().unwrap(),
+        link: None,
         next_hop: NextHopRule::Standard,
         extended_next_hop: Vec::new(),
         cluster_id: RouterId(0xc000_02fe),
         role: None,
         graceful_shutdown: false,
         aigp: false,
-        long_lived: Vec::new(),
+        long_lived: false,
     }
 }
 
@@ -262,6 +263,84 @@ fn next_hop_by_relation_rule_and_policy() {
 }
 
 #[test]
+fn third_party_next_hops() {
+    use NextHopVerdict::{Own, Standard as NoWord};
+    const THIRD: &str = "192.0.2.7";
+    const FAR: &str = "198.51.100.7";
+    const NO_RULE: NextHopRule = NextHopRule::Standard;
+    // (to, learned by, setting, policy, received, sent): RFC 4271 §5.1.3 item 2 where nothing else is named. All are on
+    // 192.0.2.0/24 with us.
+    type Row<'a> = (Relation, Source, NextHopRule, NextHopVerdict, &'a str, &'a str);
+    let rows: &[Row<'_>] = &[
+        (Relation::External, Source::External, NO_RULE, NoWord, THIRD, THIRD), // the second form
+        (Relation::External, Source::Internal, NO_RULE, NoWord, THIRD, THIRD), // the first form
+        (Relation::External, Source::External, NO_RULE, NoWord, FAR, OURS), // "shares a common subnet with this address"
+        (Relation::External, Source::External, NextHopRule::OwnAddress, NoWord, THIRD, OURS), // "the capability to disable"
+        (Relation::External, Source::External, NO_RULE, Own, THIRD, OURS),
+        (Relation::External, Source::Local, NO_RULE, NoWord, THIRD, OURS), // perhaps the neighbour's own: "SHALL NOT"
+        (Relation::External, Source::External, NO_RULE, NoWord, "0.0.0.0", OURS),
+        (IBGP, Source::External, NO_RULE, NoWord, FAR, FAR), // item 1
+        (IBGP, Source::External, NextHopRule::OwnAddress, NoWord, THIRD, OURS),
+    ];
+    let link = Some(Link { subnet: "192.0.2.0/24".parse().unwrap(), link_local: None });
+    for row @ (to, source, rule, verdict, received, expected) in rows {
+        let mut set = route();
+        set.next_hop(V4, NextHop::new(received.parse().unwrap()));
+        let octets = set.finish();
+        let route = Outbound { next_hop: *verdict, ..Outbound::unchanged(AttrSet::new(&octets)) };
+        let told = |link| {
+            let mut out = Vec::new();
+            let rules = ExportRules { next_hop: *rule, link, ..rules(*to) };
+            transform(route, V4, Learned::new(*source), &rules, &mut out).unwrap();
+            AttrSet::new(&out).next_hop().unwrap().to_string()
+        };
+        assert_eq!(told(link), *expected, "{row:?}");
+        // Item 3: whoever is more than one hop away gets our own address from EBGP.
+        assert!(*to != Relation::External || told(None) == OURS, "{row:?}");
+    }
+}
+
+#[test]
+fn link_local_next_hops_stand_beside_what_is_on_the_link() {
+    use NextHopRule::{OwnAddress, Standard};
+    let hop = |global: &str, link_local: Option<&str>| NextHop {
+        global: global.parse().unwrap(),
+        link_local: link_local.map(|address| address.parse().unwrap()),
+    };
+    let (ours, third) = (hop("2001:db8::fe", Some("fe80::fe")), hop("2001:db8::7", Some("fe80::7")));
+    let far = hop("2001:db8:1::7", Some("fe80::7"));
+    let link = Some(Link { subnet: "2001:db8::/64".parse().unwrap(), link_local: ours.link_local });
+    // (to, setting, received, sent): RFC 2545 §3, "if and only if".
+    let rows = [
+        (Relation::External, Standard, far, ours),
+        (Relation::External, OwnAddress, third, ours),
+        (Relation::External, Standard, third, third),
+        (Relation::External, Standard, hop("2001:db8::7", None), hop("2001:db8::7", None)),
+        (IBGP, Standard, third, third),
+        (IBGP, Standard, far, hop("2001:db8:1::7", None)),
+        (IBGP, OwnAddress, far, ours),
+    ];
+    for row @ (to, rule, received, expected) in &rows {
+        let mut set = AttrSetBuilder::new();
+        set.origin(Origin::Igp).as_path_sequence(&[Asn(64496)]).next_hop(V6, *received);
+        let told = |link| {
+            let rules = ExportRules { local_address: ours.global, next_hop: *rule, link, ..rules(*to) };
+            let octets = tell(&set.finish(), V6, Learned::new(Source::External), &rules).unwrap();
+            assert_eq!(octets, AttrSetBuilder::from_set(AttrSet::new(&octets)).finish(), "canonical");
+            AttrSet::new(&octets).next_hop().unwrap()
+        };
+        assert_eq!(told(link), *expected, "{row:?}");
+        assert_eq!(told(None).link_local, None, "{row:?}: not beyond the link");
+    }
+    // RFC 7947 §2.2.1: what a client of a route server sent reaches the other clients on the exchange as it was.
+    let mut set = AttrSetBuilder::new();
+    set.origin(Origin::Igp).as_path_sequence(&[Asn(64496)]).next_hop(V6, third);
+    let rules = ExportRules { local_address: ours.global, transparent: true, link, ..rules(Relation::External) };
+    let octets = tell(&set.finish(), V6, Learned::new(Source::External), &rules).unwrap();
+    assert_eq!(AttrSet::new(&octets).next_hop(), Some(third));
+}
+
+#[test]
 fn ipv6_next_hops() {
     let set = |global: &str, link_local: Option<&str>| {
         let mut set = AttrSetBuilder::new();
@@ -326,7 +405,7 @@ fn communities_that_are_added_and_that_stay_inside() {
     let shut = ExportRules { graceful_shutdown: true, ..rules(Relation::External) };
     let list = |octets: &[u8]| AttrSet::new(octets).communities().collect::<Vec<_>>();
     let octets = sent(&route(), Source::External, &shut).unwrap();
-    assert_eq!(list(&octets), [Community::GRACEFUL_SHUTDOWN], "RFC 8326 §4.1");
+    assert_eq!(list(&octets), [Community::GRACEFUL_SHUTDOWN], "RFC 8326 §4.2");
     let octets = sent(route().communities(&[Community::GRACEFUL_SHUTDOWN]), Source::External, &shut).unwrap();
     assert_eq!(list(&octets), [Community::GRACEFUL_SHUTDOWN], "once");
     // RFC 9494 §4.2, §4.3.
@@ -334,7 +413,7 @@ fn communities_that_are_added_and_that_stay_inside() {
     let mut tagged = route();
     tagged.communities(&[Community(1)]);
     assert_eq!(tell(&tagged.finish(), V4, stale, &rules(IBGP)), Err(Withheld::LongLivedStale));
-    let knows = ExportRules { long_lived: vec![V4], ..rules(Relation::External) };
+    let knows = ExportRules { long_lived: true, ..rules(Relation::External) };
     let octets = tell(&tagged.finish(), V4, stale, &knows).unwrap();
     assert_eq!(list(&octets), [Community(1), Community::LLGR_STALE]);
     // RFC 4360 §6.
@@ -357,7 +436,7 @@ fn the_result_is_canonical_whatever_the_set_had() {
         graceful_shutdown: true,
         role: Some(Role::Provider),
         behind: Some(Asn(64999)),
-        long_lived: vec![V4],
+        long_lived: true,
         ..rules(to)
     };
     for to in [Relation::External, Relation::Confederation, IBGP, CLIENT] {

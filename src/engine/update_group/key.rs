@@ -4,12 +4,13 @@ use std::{net::Ipv4Addr, time::Duration};
 
 use crate::{
     policy::{Context, Direction, NeighborFacts, PolicyChain},
+    session::negotiate::Link,
     types::{Asn, Family, PeerKind, Role},
     wire::bgp::{MAX_EXTENDED_LEN, MAX_LEN, capability::Capability},
 };
 
 use super::super::{
-    AddPathSelect, EngineSettings,
+    AddPathSelect, EngineSettings, NextHopRule,
     sessions::Session,
     transform::{ExportRules, Relation},
 };
@@ -156,34 +157,29 @@ fn rules(session: &Session, settings: &EngineSettings) -> ExportRules {
         override_as,
         remove_private,
         local_address: negotiated.local.ip(),
+        link: negotiated
+            .link
+            .filter(|link| may_depend_on(link, external && !options.route_server_client, options.next_hop)),
         next_hop: options.next_hop,
         extended_next_hop: negotiated.extended_next_hop.clone(),
         cluster_id: settings.cluster_id,
         role: negotiated.local_role.filter(|_| external),
         graceful_shutdown: options.graceful_shutdown,
         aigp: options.aigp,
-        long_lived: long_lived(session),
+        long_lived: knows_long_lived(session),
     }
 }
 
-/// Families in which the neighbour knows long-lived stale routes. Without Graceful Restart the capability means nothing
-/// (RFC 9494 §4.5).
-fn long_lived(session: &Session) -> Vec<Family> {
-    let capabilities = &session.negotiated.remote_capabilities;
-    if !capabilities.iter().any(|capability| matches!(capability, Capability::GracefulRestart(_))) {
-        return Vec::new();
-    }
-    let mut families: Vec<Family> = capabilities
-        .iter()
-        .filter_map(|capability| match capability {
-            Capability::LongLivedGracefulRestart(list) => Some(list),
-            _ => None,
-        })
-        .flatten()
-        .map(|one| one.family)
-        .filter(|family| session.negotiated.families.contains(family))
-        .collect();
-    families.sort_unstable();
-    families.dedup();
-    families
+/// Whether what next hop a neighbour is given may depend on the subnet that we share with it. Groups are not to be told
+/// apart by what makes no difference.
+fn may_depend_on(link: &Link, gets_ours: bool, rule: NextHopRule) -> bool {
+    !link.subnet.is_v4() || (gets_ours && rule == NextHopRule::Standard)
+}
+
+/// Whether the neighbour told that it knows long-lived stale routes: the capability was received (RFC 9494 §4.3), whatever
+/// families it lists and whether or not we said it too. Without Graceful Restart it means nothing (§4.5).
+fn knows_long_lived(session: &Session) -> bool {
+    let said = |of: fn(&Capability) -> bool| session.negotiated.remote_capabilities.iter().any(of);
+    said(|capability| matches!(capability, Capability::LongLivedGracefulRestart(_)))
+        && said(|capability| matches!(capability, Capability::GracefulRestart(_)))
 }

@@ -9,6 +9,7 @@ use tracing::{debug, info, warn};
 
 use super::{
     connection::Connection,
+    link,
     outbox::Outbox,
     socket,
     task::{Live, Task},
@@ -88,7 +89,10 @@ impl Task {
         }
     }
 
-    fn established(&mut self, conn: ConnId, negotiated: Arc<Negotiated>) {
+    fn established(&mut self, conn: ConnId, mut negotiated: Arc<Negotiated>) {
+        if let Some(link) = link::between(negotiated.local.ip(), negotiated.remote.ip()) {
+            Arc::make_mut(&mut negotiated).link = Some(link);
+        }
         let label = self.neighbor.label();
         info!(neighbor = %self.neighbor.address, event = "established", "{label} established: {}", words::established(&negotiated));
         let (sender, mailbox) = mpsc::unbounded_channel();

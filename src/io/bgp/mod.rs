@@ -1,7 +1,7 @@
 //! BGP over TCP: the listeners, the list of neighbours, and one task per neighbour around its session.
 //!
 //! `task` is the loop of one neighbour and `act` what its session asks of it; `connection` and `outbox` are one
-//! TCP connection, `socket` opens them, `keys` are those of the listeners; `neighbor` is what readers see, `words`
+//! TCP connection, `socket` opens them, `link` is the subnet both ends share, `keys` are those of the listeners; `neighbor` is what readers see, `words`
 //! what people read, `settings` what is configured. This file is the list: who exists, who may connect, and the
 //! commands of an operator.
 //!
@@ -11,6 +11,7 @@
 mod act;
 mod connection;
 mod keys;
+mod link;
 mod neighbor;
 mod outbox;
 mod settings;

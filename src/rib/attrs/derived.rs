@@ -1,4 +1,4 @@
-//! Derived sets: what import makes of a received set (policy, RFC 9234 §5, RFC 8326 §4.2) without forgetting what was
+//! Derived sets: what import makes of a received set (policy, RFC 9234 §5, RFC 8326 §4.1) without forgetting what was
 //! received. A path keeps one handle; a derived one stands for three things at once: the set as received, the set that
 //! counts, and a weight.
 //!

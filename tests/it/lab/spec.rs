@@ -49,6 +49,7 @@ fn spec(asn: u32, kind: PeerKind) -> Spec {
             peer_router_id: RouterId(0),
             kind,
             local: address(254, 179),
+            link: None,
             remote: address(0, 50_000),
             hold_time: Duration::from_secs(90),
             keepalive: Duration::from_secs(30),

@@ -115,7 +115,7 @@ fn aigp_is_taken_where_it_is_enabled() {
     let aigp = |attrs: Attrs| attrs.raw(0x80, code::AIGP, &[1, 0, 11, 0, 0, 0, 0, 0, 0, 0, 9]);
     let mut enabled = external(64496);
     enabled.settings.export_options.aigp = true;
-    // RFC 7311 §3.4: across an AS boundary only where the operator says so.
+    // RFC 7311 §3.3: across an AS boundary only where the operator says so.
     for (spec, metric) in [(external(64496), None), (enabled, Some(9)), (internal(), Some(9))] {
         let mut lab = Lab::new();
         let who = lab.peer(spec);
@@ -137,7 +137,7 @@ fn graceful_shutdown_makes_a_route_of_another_as_the_last_choice() {
             &["set = { local_pref = 300, remove_communities = [\"graceful-shutdown\"] }, verdict = \"accept\""],
         );
     load(&mut lab, &rules);
-    // RFC 8326 §4.2: EBGP only; whatever preference policy gave; a policy that takes the community away switches it off.
+    // RFC 8326 §4.1: EBGP only; whatever preference policy gave; a policy that takes the community away switches it off.
     let rows = [
         (external(64496), Some(0)),
         (external(64496).import(&["mine"]), Some(0)),

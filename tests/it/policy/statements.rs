@@ -76,7 +76,7 @@ fn an_explanation_tells_what_import_did_step_by_step() {
     let of_a = [
         "OTC 64496 is added (RFC 9234 §5)",
         "customer-in/3: local_pref none -> 200, communities graceful-shutdown -> graceful-shutdown 64512:200, accepts",
-        "GRACEFUL_SHUTDOWN: LOCAL_PREF is 0 (RFC 8326 §4.2)",
+        "GRACEFUL_SHUTDOWN: LOCAL_PREF is 0 (RFC 8326 §4.1)",
     ];
     let of_a = of_a.map(str::to_owned).to_vec();
     assert_eq!(stories, [(None, vec![]), (Some(lab.id(b)), vec![]), (Some(lab.id(a)), of_a)]);

@@ -47,11 +47,13 @@
 //! | a longer message takes what a short one cannot | RFC 8654 §4 | `a_route_for_long_messages_reaches_only_who_agreed_on_them` |
 //! | trailing bits of a prefix do not count | RFC 4271 §4.3 | `trailing_bits_of_a_prefix_make_no_other_route` |
 //! | next hop self, kept, of the other family | RFC 4271 §5.1.3 | `attributes_on_their_way_out`, `next_hops_of_the_other_address_family` |
-//! | a link-local next hop stays on its link | RFC 2545 §3 | `a_link_local_next_hop_stays_on_its_link` |
+//! | a link-local next hop stays on its link, and is given there | RFC 2545 §3 | `a_link_local_next_hop_stays_on_its_link`, `a_link_local_next_hop_is_given_on_its_link_and_nowhere_else` |
+//! | third-party next hops: kept on a shared subnet only | RFC 4271 §5.1.3 | `neighbours_on_one_subnet_reach_each_other_without_us`, `third_party_next_hops` |
 //! | the same prefix twice in one UPDATE is one route | RFC 4271 §4.3 | `a_prefix_named_twice_in_one_update_is_one_route` |
 //! | in both fields of one UPDATE it is announced | RFC 4271 §4.3 | `withdrawals_come_first_so_that_a_route_in_both_fields_is_announced` |
 //! | a withdrawal of the unknown changes nothing and is told to nobody | RFC 4271 §9 | `a_withdrawal_of_what_nobody_has_is_no_event` |
 //! | the path identifier is part of the key | RFC 7911 §2 | `paths_of_one_prefix_live_and_die_by_their_identifiers` |
+//! | what is sent with ADD-PATH: never the receiver's own, identifiers that stay | RFC 7911 §3, §5 | `all_paths_are_sent_but_the_receivers_own`, `an_identifier_stays_with_its_path_as_long_as_it_is_told` |
 //! | End-of-RIB: per family, behind the last route, without graceful restart too | RFC 4724 §2 | `end_of_rib_follows_the_first_sending_of_each_family`, `a_neighbour_that_is_to_get_nothing_gets_end_of_rib`, `the_end_of_rib_marker_of_every_family` |
 //! | without graceful restart nothing outlives its session | RFC 4271 §8.2.2 | `a_session_that_ends_counts_no_more_at_once_and_its_paths_go_in_the_background` |
 //! | what a refresh leaves out is purged, at its end or in time | RFC 7313 §4 | `a_refresh_sweeps_what_was_not_sent_again`, `a_refresh_without_an_end_is_ended_by_time` |
@@ -63,12 +65,20 @@
 //! | the F bit: state that was not preserved | RFC 4724 §4.2 | `stale_routes_go_at_once_where_the_state_was_not_preserved` |
 //! | a refresh never purges stale routes | RFC 7313 §4 | `a_refresh_removes_omitted_routes_and_never_stale_ones` |
 //! | long-lived stale loses to every other | RFC 9494 §4.3 | `long_lived_stale_routes_lose_to_every_other` |
+//! | long-lived stale is told to who knows it, whatever families it lists, and withdrawn from others | RFC 9494 §4.3 | `who_told_that_it_knows_long_lived_stale_routes_is_told_them_and_nobody_else` |
 //! | NO_LLGR is honoured | RFC 9494 §4.2 | `routes_with_no_llgr_are_kept_for_the_restart_time_only` |
+//! | reflection: clients and others, ORIGINATOR_ID and CLUSTER_LIST, next hop untouched even with `next_hop_self` | RFC 4456 §6, §8, §10 | `a_reflector_passes_routes_between_clients_and_the_others`, `reflection_between_clients_and_the_others` |
+//! | loops of reflection are recognised by our own cluster id | RFC 4456 §8 | `a_cluster_is_known_by_its_own_id`, `reflection_loops_are_not_eligible` |
+//! | a confederation is one AS from outside | RFC 5065 §4.1, §5.2 | `a_confederation_looks_like_one_as_from_outside` |
+//! | confederation loops: the member AS inside, the confederation's number outside | RFC 5065 §4 | `confederations_look_for_their_member_as_inside_and_their_number_outside` |
+//! | a client's policy hides no path from another client of a route server | RFC 7947 §2.3.1 | `a_policy_against_the_best_path_hides_no_other`, `who_sent_the_best_path_is_told_the_second_best` |
+//! | well-known communities, by where a route comes from and where it goes | RFC 1997, RFC 7999 §3.2, RFC 8326 §4.1 | `well_known_communities_by_source_and_receiver`, `graceful_shutdown_makes_a_route_of_another_as_the_last_choice` |
+//! | origin validation: the last AS of the path; none behind an AS_SET, ours where the path is empty | RFC 6811 §2 | `origins_are_those_of_rfc_6811_section_2` |
+//! | validation data that change are asked of routes already there, without a refresh | RFC 6811 §4 | `a_route_that_becomes_invalid_is_rejected_at_once_and_comes_back_without_a_refresh` |
+//! | export policy that asks for validation follows it, too | RFC 8893 §3 | `an_export_policy_that_asks_for_validation_follows_it_and_others_hear_nothing` |
+//! | ASPA: upstream or downstream by the role | RFC 9234 §4.1, draft-ietf-sidrops-aspa-verification | `paths_are_verified_in_the_direction_that_the_role_says` |
 //! | unknown transitive: kept raw, Partial, low flag bits zero, a part of what makes routes differ | RFC 4271 §5 | `an_unknown_attribute_travels_raw_and_tells_routes_apart` |
 //! | every malformed message costs as little as the RFC allows | RFC 7606 | `every_malformed_message_costs_a_live_session_exactly_what_the_rfcs_ask` |
-//!
-//! Not here yet, because the feature is not: ADD-PATH towards neighbours, what goes out by reflection and
-//! confederations and to speakers without LLGR, origin validation.
 
 mod paths;
 mod replacements;

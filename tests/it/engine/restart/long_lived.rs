@@ -1,6 +1,12 @@
 //! Behind the restart time (RFC 9494).
 
-use ribwatch::wire::bgp::community::Community;
+use ribwatch::{
+    types::Family,
+    wire::bgp::{
+        capability::{Capability, LlgrFamily},
+        community::Community,
+    },
+};
 
 use super::{V4, counts_of, lives_long, next, paths, restarts, secs};
 use crate::lab::{Lab, Who, external, many, path};
@@ -26,6 +32,40 @@ fn long_lived_stale_routes_lose_to_every_other() {
     assert_eq!(counts_of(&mut lab, a), (10, 10));
     assert_eq!(lab.best("10.0.0.0/24"), Some(Some(lab.id(b))), "RFC 9494 §4.4");
     assert_eq!(lab.best("10.0.1.0/24"), Some(Some(lab.id(a))), "a last resort");
+}
+
+#[test]
+fn who_told_that_it_knows_long_lived_stale_routes_is_told_them_and_nobody_else() {
+    let mut lab = Lab::new();
+    let a = lab.peer(lives_long(64496, 1000));
+    let says = |asn, restart: bool, list: Option<Vec<LlgrFamily>>| {
+        let mut spec = if restart { restarts(asn, &[V4]) } else { external(asn) };
+        spec.negotiated.remote_capabilities.extend(list.map(Capability::LongLivedGracefulRestart));
+        spec
+    };
+    let of = |family| LlgrFamily { family, forwarding_preserved: false, stale_time_secs: 9 };
+    // (its OPEN, whether it is told)
+    let rows = [
+        (says(64497, true, Some(vec![of(V4)])), true),
+        (says(64498, true, Some(Vec::new())), true), // RFC 9494 §4.3 asks for the capability, not for the family
+        (says(64499, true, Some(vec![of(Family::IPV6_UNICAST)])), true),
+        (says(64500, true, None), false),
+        (says(64501, false, Some(vec![of(V4)])), false), // §4.5: nothing without graceful restart
+    ];
+    let rows = rows.map(|(spec, told)| (lab.peer(spec), told));
+    lab.announces(a, "203.0.113.0/24", path("64496"));
+    lab.ends_rib(a, V4);
+    lab.settle();
+    assert!(rows.iter().all(|(who, _)| lab.told(*who, "203.0.113.0/24").is_some()), "fresh routes are for everybody");
+    lab.lost(a);
+    lab.advance(secs(120));
+    lab.settle();
+    for (at, (who, told)) in rows.into_iter().enumerate() {
+        let got = lab.told(who, "203.0.113.0/24");
+        assert_eq!(got.is_some(), told, "row {at}: RFC 9494 §4.3: withdrawn from who does not know");
+        let marked = got.is_none_or(|set| set.communities().any(|one| one == Community::LLGR_STALE));
+        assert!(marked, "row {at}: RFC 9494 §4.2");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::fmt::{Display, Write as _};
 
 use crate::{
     types::Timestamp,
+    validation::{OriginState, PathState},
     view::{Backend, FamilyCounts, MessageCounts, NeighborView, SessionState, Summary, rpki::RpkiView},
 };
 
@@ -171,6 +172,31 @@ fn routes(views: &[NeighborView], out: &mut Text) {
         for view in views {
             for counts in &view.counts {
                 out.row(name, &[("peer", &view.address), ("route_family", &counts.family)], value(counts));
+            }
+        }
+    }
+    let name = "ribwatch_routes_by_validation";
+    out.head(name, Kind::Gauge, "Paths in Adj-RIB-In by the state of their origin (RFC 6811).");
+    by_state(name, views, &OriginState::ALL.map(OriginState::name), |counts| counts.validation, out);
+    let name = "ribwatch_routes_by_aspa";
+    out.head(name, Kind::Gauge, "Paths in Adj-RIB-In by the state of their AS path (ASPA).");
+    by_state(name, views, &PathState::ALL.map(PathState::name), |counts| counts.aspa, out);
+}
+
+/// A row per neighbour, family and state.
+fn by_state(
+    name: &str,
+    views: &[NeighborView],
+    states: &[&str; 4],
+    counts_of: fn(&FamilyCounts) -> [u64; 4],
+    out: &mut Text,
+) {
+    for view in views {
+        for counts in &view.counts {
+            for (state, count) in states.iter().zip(counts_of(counts)) {
+                let labels: [(&str, &dyn Display); 3] =
+                    [("peer", &view.address), ("route_family", &counts.family), ("state", state)];
+                out.row(name, &labels, count);
             }
         }
     }

@@ -13,6 +13,7 @@ mod render;
 mod routes;
 mod rpki;
 mod watch;
+mod what_if;
 
 use std::{future::Future, io, sync::Arc, time::Duration};
 

@@ -238,7 +238,14 @@ fn family_counts(counts: &crate::view::FamilyCounts) -> v1::FamilyCounts {
         advertised: counts.advertised,
         end_of_rib: counts.end_of_rib,
         dropped: counts.dropped,
+        validation: Some(state_counts(counts.validation)),
+        aspa: Some(state_counts(counts.aspa)),
     }
+}
+
+/// From counts by code; the codes of both kinds of states are in the same order.
+fn state_counts([not_checked, unknown, valid, invalid]: [u64; 4]) -> v1::StateCounts {
+    v1::StateCounts { valid, invalid, unknown, not_checked }
 }
 
 fn messages(counts: MessageCounts) -> v1::MessageCounts {

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use ribwatch_proto::v1::{self, rpki_service_server::RpkiService};
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use super::what_if;
 use crate::{
     types::{Asn, Prefix, Timestamp},
     validation::rov::Fit,
@@ -15,6 +17,13 @@ pub(super) struct Rpki(pub(super) Arc<dyn Backend>);
 
 #[tonic::async_trait]
 impl RpkiService for Rpki {
+    type WhatIfStream = ReceiverStream<Result<v1::WhatIfResponse, Status>>;
+
+    async fn what_if(&self, request: Request<v1::WhatIfRequest>) -> Result<Response<Self::WhatIfStream>, Status> {
+        let answers = what_if::start(request.get_ref(), Arc::clone(&self.0)).await?;
+        Ok(Response::new(ReceiverStream::new(answers)))
+    }
+
     async fn list_sources(
         &self,
         _: Request<v1::ListSourcesRequest>,

@@ -10,6 +10,7 @@ use crate::{
     config::parse_neighbor,
     io::{bgp::Speaker, clock::Clock, rpki::Rpki, shard::ShardHandle},
     types::{Asn, Prefix, Timestamp},
+    validation::hypothesis::{Changes, Hypothesis},
     view::{
         Answer, Backend, Command, DaemonInfo, EventSource, NeighborView, Query, Refusal, Reply, Summary,
         reload::{ReloadReport, ReloadRequest},
@@ -124,5 +125,9 @@ impl Backend for DaemonBackend {
 
     fn check_origin(&self, prefix: Prefix, origin: Asn) -> OriginCheck {
         self.rpki.check(prefix, origin)
+    }
+
+    fn hypothesis(&self, changes: &Changes) -> Result<Hypothesis, Refusal> {
+        self.rpki.hypothetical(changes).map_err(Refusal::Invalid)
     }
 }

@@ -110,9 +110,14 @@ async fn write<T: Send + 'static>(
 }
 
 async fn undone(shard: &ShardHandle, undo: Query, error: &io::Error) -> Refusal {
-    // It was accepted before, or there is nothing to take back.
-    let _ = shard.query(undo).await;
-    not_kept(error)
+    // It was accepted before, but `[router] owned` may have become smaller since.
+    match shard.query(undo).await {
+        Ok(_) => not_kept(error),
+        Err(refusal) => Refusal::NotNow(format!(
+            "{FILE} in [state] dir cannot be written: {error}; what is announced changed all the same, since that cannot \
+             be taken back: {refusal}"
+        )),
+    }
 }
 
 fn not_kept(error: &io::Error) -> Refusal {

@@ -14,12 +14,14 @@ use tracing::{Level, error, info, warn};
 
 use super::logging;
 use crate::{
-    config::{self, Change, Config, ConfigError, Log},
+    config::{self, Change, Config, ConfigError, Log, Router},
+    engine::Owned,
     io::{
         bgp::{NeighborSettings, Remote, Speaker},
         shard::ShardHandle,
     },
     policy::Library,
+    rib::Knobs,
     view::reload::{Cost, Outcome, ReloadReport, ReloadRequest},
 };
 
@@ -44,14 +46,15 @@ impl Reloader {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the daemon's file again and goes over to it; what happened is logged. `None`: there is no file.
+    /// Reads the daemon's file again, runs the tests in it and goes over to it; what happened is logged. `None`: there is
+    /// no file.
     ///
     /// # Errors
-    /// The file has faults; nothing was changed.
+    /// The file has faults, or one of its tests fails; nothing was changed.
     pub(super) fn reload_file(&self, request: ReloadRequest) -> Option<Result<ReloadReport, ConfigError>> {
         let file = self.file.as_ref()?;
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = Config::load(file);
+        let read = Config::load_and_test(file);
         if let Err(why) = &read {
             error!("reload: the file has faults, everything goes on as it was:\n{why}");
         }
@@ -122,6 +125,14 @@ impl Reloader {
                 self.shard.set_policies(new);
                 Ok(Undo::Policies(old))
             }
+            Step::Decision { old, new } => {
+                self.shard.set_decision(new);
+                Ok(Undo::Decision(old))
+            }
+            Step::Owned { old, new } => {
+                self.shard.set_owned(new);
+                Ok(Undo::Owned(old))
+            }
             Step::Level { old, new } => {
                 logging::set_level(new);
                 Ok(Undo::Level(old))
@@ -154,6 +165,8 @@ impl Reloader {
         match undo {
             Undo::Key { old, new } => self.speaker.restore_key(&new, old.as_deref()),
             Undo::Policies(library) => self.shard.set_policies(library),
+            Undo::Decision(knobs) => self.shard.set_decision(knobs),
+            Undo::Owned(owned) => self.shard.set_owned(owned),
             Undo::Level(level) => logging::set_level(level),
             Undo::Reconfigure(old) => {
                 if let Some(settings) = old {
@@ -182,6 +195,10 @@ enum Step {
     Key(Box<NeighborSettings>),
     /// Other policies and sets.
     Policies { old: Arc<Library>, new: Arc<Library> },
+    /// Another way to choose best paths.
+    Decision { old: Knobs, new: Knobs },
+    /// Another space that is ours.
+    Owned { old: Owned, new: Owned },
     /// Another log level.
     Level { old: Level, new: Level },
     /// Other settings for a session that goes on.
@@ -196,6 +213,8 @@ enum Step {
 enum Undo {
     Key { old: Option<Arc<NeighborSettings>>, new: Box<NeighborSettings> },
     Policies(Arc<Library>),
+    Decision(Knobs),
+    Owned(Owned),
     Level(Level),
     Reconfigure(Option<Arc<NeighborSettings>>),
     Put { added: Option<Remote>, removed: Option<Arc<NeighborSettings>> },
@@ -206,6 +225,8 @@ impl fmt::Display for Step {
         match self {
             Self::Key(new) => write!(f, "setting the key of {}", new.label(new.remote)),
             Self::Policies { .. } => f.write_str("handing over the policies"),
+            Self::Decision { .. } => f.write_str("handing over how best paths are chosen"),
+            Self::Owned { .. } => f.write_str("handing over what may be originated"),
             Self::Level { .. } => f.write_str("setting the log level"),
             Self::Reconfigure(new) => write!(f, "changing {}", new.label(new.remote)),
             Self::Remove(settings) => write!(f, "removing {}", settings.label(settings.remote)),
@@ -235,6 +256,12 @@ fn steps(changes: &[Change], current: &Config, new: &Config) -> Vec<Step> {
                 // Before neighbours are told to use those that are new.
                 quiet.insert(0, Step::Policies { old, new });
             }
+            Change::Decision => {
+                quiet.push(Step::Decision { old: current.decision.clone(), new: new.decision.clone() });
+            }
+            Change::Owned => {
+                quiet.push(Step::Owned { old: current.router.owned.clone(), new: new.router.owned.clone() });
+            }
             Change::LogLevel(level) => quiet.push(Step::Level { old: current.log.level, new: *level }),
             Change::NeedsRestart { .. } => {}
         }
@@ -242,12 +269,13 @@ fn steps(changes: &[Change], current: &Config, new: &Config) -> Vec<Step> {
     keys.into_iter().chain(quiet).chain(removals).chain(puts).collect()
 }
 
-/// The configuration that holds after a reload: sections that need a restart are as they were, so that the next reload
+/// The configuration that holds after a reload: sections and keys that need a restart are as they were, so that the next reload
 /// still says so.
 fn in_force(old: &Config, new: Config) -> Config {
-    let Config { router, api, http, state, rib, decision, rpki, watch_prefixes, log, .. } = old.clone();
+    let Config { router, api, http, state, rib, rpki, watch_prefixes, log, .. } = old.clone();
+    let router = Router { owned: new.router.owned.clone(), ..router };
     let log = Log { level: new.log.level, ..log };
-    Config { router, api, http, state, rib, decision, rpki, watch_prefixes, log, ..new }
+    Config { router, api, http, state, rib, rpki, watch_prefixes, log, ..new }
 }
 
 fn tell(report: &ReloadReport) {

@@ -21,6 +21,7 @@ mod rpki;
 pub mod run;
 mod table;
 mod watch;
+mod what_if;
 
 use std::{
     ffi::OsString,

@@ -9,17 +9,18 @@ use super::{
     client::{Client, Failure},
     output::{Colour, Output, duration},
     table::{Align, Cell, Table},
+    what_if::{self, WhatIfArgs},
 };
 use crate::types::Asn;
 
 #[derive(Args, Debug)]
 pub(super) struct RpkiArgs {
     #[command(subcommand)]
-    what: Option<What>,
+    what: Option<Asked>,
 }
 
 #[derive(Subcommand, Debug)]
-enum What {
+enum Asked {
     /// The state of a prefix and AS (RFC 6811), with the VRPs that decided it
     Check {
         /// Such as 192.0.2.0/24
@@ -28,6 +29,10 @@ enum What {
         #[arg(value_parser = asn)]
         asn: Asn,
     },
+    /// How many routes of each neighbour are valid, invalid, or neither
+    Routes,
+    /// What other VRPs, ASPAs or local exceptions would do to the routes of now; nothing is put in force
+    WhatIf(WhatIfArgs),
 }
 
 fn asn(word: &str) -> Result<Asn, String> {
@@ -38,7 +43,9 @@ fn asn(word: &str) -> Result<Asn, String> {
 pub(super) async fn run(args: RpkiArgs, client: Client, out: &mut Output<'_>) -> Result<(), Failure> {
     match args.what {
         None => list(&client, out).await,
-        Some(What::Check { prefix, asn }) => check(prefix, asn, &client, out).await,
+        Some(Asked::Check { prefix, asn }) => check(prefix, asn, &client, out).await,
+        Some(Asked::Routes) => routes(&client, out).await,
+        Some(Asked::WhatIf(args)) => what_if::run(args, &client, out).await,
     }
 }
 
@@ -158,5 +165,48 @@ async fn check(prefix: String, asn: Asn, client: &Client, out: &mut Output<'_>) 
         }
         table.flush(out)?;
     }
+    Ok(())
+}
+
+/// Counts that the daemon keeps as routes come and go: asking walks nothing.
+async fn routes(client: &Client, out: &mut Output<'_>) -> Result<(), Failure> {
+    let neighbors = super::neighbor::all(client).await?;
+    let titles = ["NEIGHBOR", "FAMILY", "ROUTES", "VALID", "INVALID", "NOT FOUND"];
+    let titles = titles.into_iter().chain(["ASPA VALID", "ASPA INVALID", "ASPA UNKNOWN"]);
+    let align = |title| if matches!(title, "NEIGHBOR" | "FAMILY") { Align::Left } else { Align::Right };
+    let mut table = Table::new(&titles.map(|title| (title, align(title))).collect::<Vec<_>>());
+    for neighbor in &neighbors {
+        for counts in &neighbor.counts {
+            let (origin, path) = (counts.validation.unwrap_or_default(), counts.aspa.unwrap_or_default());
+            if out.json() {
+                out.json_line(&json!({
+                    "neighbor": neighbor.address,
+                    "family": counts.family,
+                    "routes": counts.received,
+                    "validation": {"valid": origin.valid, "invalid": origin.invalid, "not_found": origin.unknown,
+                        "not_checked": origin.not_checked},
+                    "aspa": {"valid": path.valid, "invalid": path.invalid, "unknown": path.unknown,
+                        "not_checked": path.not_checked},
+                }))?;
+                continue;
+            }
+            let invalid = |count: u64| match count {
+                0 => Cell::new(0),
+                count => Cell::coloured(count, Colour::Red),
+            };
+            table.push(vec![
+                Cell::new(&neighbor.address),
+                Cell::new(&counts.family),
+                Cell::new(counts.received),
+                Cell::new(origin.valid),
+                invalid(origin.invalid),
+                Cell::new(origin.unknown),
+                Cell::new(path.valid),
+                invalid(path.invalid),
+                Cell::new(path.unknown),
+            ]);
+        }
+    }
+    table.flush(out)?;
     Ok(())
 }

@@ -223,8 +223,8 @@ mod tests {
     }
 
     #[test]
-    fn a_reload_says_that_a_changed_section_waits_for_a_restart() {
+    fn a_reload_chooses_best_paths_again_and_resets_no_session() {
         let (old, new) = (decision("").unwrap(), decision("aigp = false").unwrap());
-        assert_eq!(diff(&old, &new), [Change::NeedsRestart { section: "[decision]", keys: vec![] }]);
+        assert_eq!(diff(&old, &new), [Change::Decision]);
     }
 }

@@ -73,13 +73,6 @@ impl Config {
         if !self.watch_prefixes.is_empty() {
             notes.push("[[watch.prefix]] is checked but not active in this build: no alerts are raised".to_owned());
         }
-        if self.neighbors.iter().any(|neighbor| neighbor.local_role.is_some()) {
-            notes.push(
-                "local_role is told and compared with the neighbor's, but routes are neither marked nor checked \
-                 with it in this build (OTC, RFC 9234 §5)"
-                    .to_owned(),
-            );
-        }
         if self.state.is_none() {
             notes.push(
                 "no [state] dir: nothing is kept over a restart, and neighbors cannot be told of one (RFC 4724, R bit)"

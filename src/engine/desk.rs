@@ -184,6 +184,21 @@ impl Desk<'_> {
         let accepted = |flags: Option<PathFlags>| u64::from(flags.is_some_and(|f| !f.has(PathFlags::REJECTED)));
         state.received = state.received + u64::from(new.is_some()) - u64::from(old.is_some());
         state.accepted = state.accepted + accepted(new) - accepted(old);
+        let (new, old) = (new.map(PathFlags::validity), old.map(PathFlags::validity));
+        if new != old {
+            for (counts, new, old) in [
+                (&mut state.validation, new.map(|(origin, _)| origin), old.map(|(origin, _)| origin)),
+                (&mut state.aspa, new.map(|(_, path)| path), old.map(|(_, path)| path)),
+            ] {
+                // Codes have two bits.
+                if let Some(new) = new {
+                    counts[usize::from(new & 3)] += 1;
+                }
+                if let Some(old) = old {
+                    counts[usize::from(old & 3)] -= 1;
+                }
+            }
+        }
     }
 
     #[cold]

@@ -21,7 +21,7 @@ use crate::{
 };
 
 use super::{
-    Engine, Owned,
+    Action, Engine, Owned,
     desk::Filed,
     import::{Sender, prefix_of},
     rows::{AttrPool, Subject, borrowed, row},
@@ -79,6 +79,24 @@ impl Engine {
             page.next = None;
         }
         RoutePage { attrs: pool.take(), seq: self.events.seq(), ..page }
+    }
+
+    /// The guard is about commands: nothing that is announced ends because of it, which a slip of the pen in the
+    /// configuration would do.
+    pub(super) fn take_owned(&mut self, owned: Owned, out: &mut Vec<Action>) {
+        self.settings.owned = owned;
+        let is_outside = |(family, nlri): &&(Family, Nlri)| {
+            // What cannot be originated is not there.
+            check_nlri(*family, nlri).is_ok_and(|about| !self.settings.owned.allows(about))
+        };
+        let mut outside = self.locals.iter().filter(is_outside);
+        let Some((family, first)) = outside.next() else { return };
+        let count = 1 + outside.count();
+        out.push(Action::Note(format!(
+            "routes of our own outside [router] owned now: {count}, such as {}; they are announced until they are \
+             withdrawn, and not after the next start",
+            first.display(*family)
+        )));
     }
 
     fn check_owned(&self, route: &LocalRoute, about: Option<Prefix>) -> Result<(), Refusal> {

@@ -12,7 +12,7 @@
 //! events      what changed, numbered
 //! groups      who is sent the same, and what they were told (update_group)
 //! export      what is dirty goes out: transform (attributes), stream (octets)
-//! query       answers, with rows, explain
+//! query       answers, with rows, explain, what_if
 //! ```
 //!
 //! # Time
@@ -44,6 +44,7 @@ mod stream;
 mod summary;
 pub mod transform;
 mod update_group;
+mod what_if;
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
@@ -114,6 +115,9 @@ pub enum Input {
     Decision(Knobs),
     /// What RPKI says is something else now.
     Rpki(Box<validation::Update>),
+    /// What may be originated by command from now on. Routes of our own that are there stay until they are withdrawn; how
+    /// many of them lie outside is noted.
+    Owned(Owned),
     /// Its settings are others now, and its session goes on: what it sent is judged again where that matters, and it is
     /// sent the difference. Not for what OPEN says, or for `monitor_only`.
     Reconfigure {
@@ -168,6 +172,8 @@ pub enum Action {
         /// What happened.
         text: String,
     },
+    /// One line for the log, about no neighbour.
+    Note(String),
 }
 
 /// How far into a batch `Engine::apply` has come. Begin with the default.
@@ -259,6 +265,7 @@ impl Engine {
             Input::Policies(library) => self.take_policies(library),
             Input::Decision(knobs) => self.take_knobs(knobs),
             Input::Rpki(update) => self.take_rpki(now, *update),
+            Input::Owned(owned) => self.take_owned(owned, out),
             Input::Reconfigure { peer, settings } => self.reconfigure(peer, settings, out),
             Input::Refresh { peer, refresh } => self.refresh(now, peer, refresh, out),
             Input::Writable { peer } => self.writable(peer),

@@ -54,6 +54,7 @@ impl Engine {
             Query::Summary => Ok(Answer::Summary(self.summary())),
             Query::Originate(route) => self.originate(now, route).map(Answer::Done),
             Query::Withdraw { family, nlri } => self.withdraw_local(now, *family, nlri).map(Answer::Done),
+            Query::WhatIf(query) => Ok(Answer::WhatIf(self.what_if(now, query))),
             Query::LocalRoutes { after, limit } => Ok(Answer::Routes(self.local_routes(after.as_ref(), *limit))),
         };
         self.events.publish(out);

@@ -44,6 +44,10 @@ pub struct FamilyState {
     pub received: u64,
     /// Those of them that import policy accepted.
     pub accepted: u64,
+    /// Paths in Adj-RIB-In by the code of their origin's state.
+    pub validation: [u64; 4],
+    /// The same by the code of their AS path's state.
+    pub aspa: [u64; 4],
     /// Whether End-of-RIB came (RFC 4724 §2).
     pub end_of_rib: bool,
     /// Value of the refresh bit that current paths carry.
@@ -154,6 +158,8 @@ impl Session {
                 family,
                 received: 0,
                 accepted: 0,
+                validation: [0; 4],
+                aspa: [0; 4],
                 end_of_rib: false,
                 epoch: false,
                 refresh_until: None,

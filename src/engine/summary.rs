@@ -34,6 +34,8 @@ impl Engine {
             family: state.family,
             received: state.received,
             accepted: state.accepted,
+            validation: state.validation,
+            aspa: state.aspa,
             advertised: group.map_or(0, |group| group.advertised(slot, state.family)),
             end_of_rib: state.end_of_rib,
             dropped: state.dropped,

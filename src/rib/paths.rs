@@ -484,15 +484,18 @@ mod tests {
     }
 
     #[test]
-    fn flags_and_detail_do_not_touch_each_other() {
-        let flags = PathFlags::STALE.with(PathFlags::REJECTED).with_detail(0xab);
-        assert_eq!(flags.detail(), 0xab);
+    fn marks_detail_and_validity_do_not_touch_each_other() {
+        let flags = PathFlags::STALE.with(PathFlags::REJECTED).with_detail(0xb).with_validity(3, 2);
+        assert_eq!((flags.detail(), flags.validity()), (0xb, (3, 2)));
         assert!(flags.has(PathFlags::STALE) && !flags.has(PathFlags::EPOCH) && !flags.is_eligible());
         let accepted = flags.without(PathFlags::REJECTED);
-        assert!(accepted.is_eligible() && accepted.detail() == 0xab);
-        let again = flags.with_verdict(PathFlags::UNUSABLE.with_detail(3));
-        assert_eq!(again, PathFlags::STALE.with(PathFlags::UNUSABLE).with_detail(3));
-        assert_eq!(again.verdict(), PathFlags::UNUSABLE.with_detail(3));
-        assert_eq!(size_of::<Path>(), 16);
+        assert!(accepted.is_eligible() && accepted.detail() == 0xb && accepted.validity() == (3, 2));
+        let again = flags.with_verdict(PathFlags::UNUSABLE.with_detail(3).with_validity(1, 0));
+        assert_eq!(again, PathFlags::STALE.with(PathFlags::UNUSABLE).with_detail(3).with_validity(1, 0));
+        assert_eq!(again.verdict(), PathFlags::UNUSABLE.with_detail(3).with_validity(1, 0));
+        assert_eq!(again.with_detail(0).with_validity(0, 0), PathFlags::STALE.with(PathFlags::UNUSABLE));
+        // More than fits is cut, not spilled.
+        assert_eq!(PathFlags::default().with_detail(0xab).with_validity(7, 4).validity(), (3, 0));
+        assert!(PathFlags::default().with_detail(0xab).is_eligible());
     }
 }

@@ -1,10 +1,12 @@
 //! Is it legitimate: RPKI facts and what follows from them, pure. `rov` validates origins (RFC 6811), `aspa` verifies
-//! paths (draft-ietf-sidrops-aspa-verification-22), `slurm` applies local exceptions (RFC 8416). A `Snapshot` is built
-//! whole from what each source holds and never changes; whoever has one can judge any route without asking anybody.
+//! paths (draft-ietf-sidrops-aspa-verification-22), `slurm` applies local exceptions (RFC 8416), `hypothesis` tries
+//! changes that nobody made yet. A `Snapshot` is built whole from what each source holds and never changes; whoever has
+//! one can judge any route without asking anybody.
 //!
 //! What is not here: sockets, files and timers (`io::rtr`), and which routes there are (`engine`).
 
 pub mod aspa;
+pub mod hypothesis;
 pub mod json;
 pub mod rov;
 pub mod slurm;

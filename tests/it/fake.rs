@@ -404,6 +404,8 @@ fn neighbor_view(peer: PeerId, address: IpAddr, asn: u32) -> NeighborView {
             end_of_rib: true,
             withheld: 0,
             dropped: 7,
+            validation: [0, 1, 2, 0],
+            aspa: [3, 0, 0, 0],
         }],
         hold_time: Duration::from_secs(90),
         negotiated: vec!["4-octet AS".into(), "route refresh".into()],
@@ -469,6 +471,7 @@ impl Backend for Fake {
             }
             Query::Withdraw { family, nlri } => Ok(Answer::Done(self.change(None, (family, nlri), 0, None))),
             Query::LocalRoutes { after, limit } => Ok(Answer::Routes(self.state().local_page(after.as_ref(), limit))),
+            Query::WhatIf(_) => Err(Refusal::NotNow("RPKI is not faked".to_owned())),
         };
         Box::pin(ready(answer))
     }

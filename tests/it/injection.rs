@@ -8,6 +8,7 @@ use ribwatch::{
     cli,
     config::Config,
     store::{Journal, local_routes},
+    view::reload::{Outcome, ReloadRequest},
 };
 use serde_json::Value;
 
@@ -36,6 +37,10 @@ impl Speaker {
             asn & 0xff
         );
         let config = Config::parse("test.toml", &text).unwrap_or_else(|error| panic!("{error}"));
+        Self::run_by(config)
+    }
+
+    fn run_by(config: Config) -> Self {
         let daemon = Daemon::start(config).unwrap_or_else(|error| panic!("{error}"));
         let api = daemon.api_address().expect("served").to_string();
         Self { daemon: Some(daemon), api }
@@ -266,6 +271,36 @@ fn nothing_outside_the_owned_space_is_originated_and_the_refusal_names_the_rule(
     any.prints(&["route", "add", "192.0.2.0/24"]);
     any.prints(&["route", "add", "proto =17", "--family", "ipv4-flowspec"]);
     any.stop();
+}
+
+#[test]
+fn a_reload_changes_the_owned_space_for_new_routes_and_ends_none() {
+    let text = |owned: &str| {
+        let router = "[router]\nasn = 64499\nrouter_id = \"10.0.0.1\"\nlisten = []";
+        let api = "[api]\nlisten = \"127.0.0.1:0\"\n[http]\nenabled = false\n";
+        Config::parse("test.toml", &format!("{router}\n{owned}\n{api}")).unwrap_or_else(|error| panic!("{error}"))
+    };
+    let ours = Speaker::run_by(text("owned = [\"203.0.113.0/24\"]"));
+    let reload = |owned: &str| ours.daemon.as_ref().expect("runs").reload(text(owned), ReloadRequest::default());
+    ours.prints(&["route", "add", "203.0.113.0/25"]);
+
+    let report = reload("owned = [\"198.51.100.0/24\"]");
+    assert_eq!(
+        report.changes.iter().map(|change| change.text.as_str()).collect::<Vec<_>>(),
+        ["[router]: changed (owned), holds for what is originated from now on"]
+    );
+    assert_eq!((report.outcome, report.resets()), (Outcome::Applied, 0));
+    ours.prints(&["route", "add", "198.51.100.0/24"]);
+    let refused = ours.run(&["route", "add", "203.0.113.128/25"]);
+    assert_eq!(refused.code, 1);
+    assert!(refused.err.contains("outside [router] owned"), "{}", refused.err);
+    assert_eq!(ours.routes(), ["198.51.100.0/24", "203.0.113.0/25"]);
+
+    // What lies outside can go, and does not come again; another reload finds nothing to do.
+    ours.prints(&["route", "del", "203.0.113.0/25"]);
+    assert_eq!(ours.run(&["route", "add", "203.0.113.0/25"]).code, 1);
+    assert!(reload("owned = [\"198.51.100.0/24\"]").changes.is_empty());
+    ours.stop();
 }
 
 #[test]

@@ -32,3 +32,4 @@ mod vectors;
 mod vectors_update;
 mod watch;
 mod web;
+mod what_if;

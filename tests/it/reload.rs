@@ -166,6 +166,46 @@ fn write(path: &Path, rest: &str) {
     std::fs::write(path, text).expect("writes");
 }
 
+/// A `[[policy.test]]` about the policy `in` of `all_but`.
+fn policy_test(prefix: &str, expect: &str) -> String {
+    format!(
+        "[[policy.test]]\nname = \"guard\"\npolicies = \"in\"\nexpect = \"{expect}\"\n\
+         route = {{ prefix = \"{prefix}\", as_path = \"64497\" }}\n"
+    )
+}
+
+#[test]
+fn a_reload_is_refused_when_a_policy_test_of_the_new_file_fails() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("ribwatch.toml");
+    let file = |refused: &str, name: &str| {
+        let neighbor = entry(&format!("name = \"{name}\"\nimport = [\"in\"]\n"));
+        write(&path, &(all_but(refused) + &policy_test("192.0.2.0/24", "reject") + &neighbor));
+    };
+    file("192.0.2.0/24", "a");
+    let daemon = Daemon::start_with_file(Config::load(&path).expect("no faults"), path.clone()).expect("starts");
+    let api = daemon.api_address().expect("serves").to_string();
+    let run = || {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let code = cli::execute(&["ribwatch", "--api", &api, "reload"], &mut out, &mut err);
+        (code, String::from_utf8(err).unwrap())
+    };
+    let name = || daemon.backend().neighbors()[0].name.clone();
+
+    file("198.51.100.0/24", "b");
+    let (code, said) = run();
+    assert_eq!((code, name().as_deref()), (2, Some("a")), "{said}");
+    assert!(said.contains("policy test \"guard\" fails: expected to be rejected, is accepted by in/2"), "{said}");
+    assert!(said.contains("ribwatch.toml:"), "{said}");
+    // SIGHUP is the same.
+    daemon.reload_file();
+    assert_eq!(name().as_deref(), Some("a"));
+
+    file("192.0.2.0/24", "b");
+    assert_eq!((run().0, name().as_deref()), (0, Some("b")));
+    daemon.stop();
+}
+
 #[test]
 fn the_verb_has_the_daemon_read_its_file_again() {
     let dir = tempfile::tempdir().expect("a directory");

@@ -1,16 +1,19 @@
 //! RPKI in the engine: what validation says of each path, what policies make of it, and that a change of the data moves
 //! exactly what it must, without asking any neighbour.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use proptest::prelude::*;
 use ribwatch::{
     config::Config,
     engine::Input,
     policy::Library,
-    types::{Asn, PeerKind, Prefix, Role},
-    validation::{Aspa, OriginState, PathState, PayloadSet, Snapshot, Update, Vrp},
-    view::Table,
+    types::{Asn, PathId, PeerId, PeerKind, Prefix, Role},
+    validation::{Aspa, OriginState, PathState, PayloadSet, Snapshot, Update, Vrp, hypothesis::Hypothesis},
+    view::{
+        Answer, Nlri, Query, RouteRow, Table,
+        what_if::{Then, WhatIfQuery, WhatIfRow},
+    },
     wire::bgp::attribute::code,
 };
 
@@ -28,6 +31,9 @@ fn drop_invalid() -> Arc<Library> {
 fn vrp(prefix: &str, max_len: u8, asn: u32) -> Vrp {
     Vrp::new(p(prefix), max_len, Asn(asn)).expect("a VRP")
 }
+
+/// A path among all.
+type Name = (Nlri, Option<PeerId>, PathId);
 
 /// A lab that is told of RPKI data.
 struct Validating {
@@ -48,6 +54,50 @@ impl Validating {
         self.snapshot = Arc::clone(&update.snapshot);
         self.lab.handle(Input::Rpki(Box::new(update)));
         self.lab.settle();
+    }
+
+    /// The counts by state are those of a walk through the table.
+    fn check_counts(&mut self) {
+        let rows = self.lab.table(Table::AdjIn, None).rows;
+        for (peer, families) in self.lab.summary().neighbors {
+            for counts in families {
+                let of_family = || rows.iter().filter(|row| (row.peer, row.family) == (Some(peer), counts.family));
+                let count = |code: fn(&RouteRow) -> u8| {
+                    [0, 1, 2, 3].map(|state| of_family().filter(|row| code(row) == state).count() as u64)
+                };
+                let walked = (count(|row| row.validation.code()), count(|row| row.aspa.code()));
+                assert_eq!((counts.validation, counts.aspa), walked, "{peer:?} {}", counts.family);
+            }
+        }
+    }
+
+    /// What would change with these data, read in pages of this size.
+    fn what_if(&mut self, vrps: &[Vrp], aspas: &[Aspa], size: usize) -> Vec<WhatIfRow> {
+        let set = PayloadSet { vrps: vrps.to_vec(), aspas: aspas.to_vec() };
+        let then = Arc::new(Snapshot::of(0, &set));
+        let hypothesis = Arc::new(Hypothesis::new(Arc::clone(&self.snapshot), then));
+        let (mut rows, mut cursor) = (Vec::new(), None);
+        loop {
+            let hypothesis = Arc::clone(&hypothesis);
+            let query = Query::WhatIf(WhatIfQuery { hypothesis, cursor, limit: size, scan_limit: size + 1 });
+            let Ok(Answer::WhatIf(page)) = self.lab.ask(&query) else { panic!("it answers with a page") };
+            rows.extend(page.rows);
+            cursor = page.next;
+            if cursor.is_none() {
+                return rows;
+            }
+        }
+    }
+
+    /// Every path of every neighbour, as far as RPKI can change it.
+    fn paths(&mut self) -> BTreeMap<Name, Then> {
+        let rows = self.lab.table(Table::AdjIn, None).rows.into_iter();
+        rows.map(|row| {
+            let name = (row.nlri, row.peer, row.path_id);
+            let RouteRow { validation, aspa, rejected_by, best, .. } = row;
+            (name, Then { validation, aspa, rejected_by, best })
+        })
+        .collect()
     }
 
     /// The states of a neighbour's path.
@@ -166,6 +216,65 @@ fn vrps() -> impl Strategy<Value = Vec<Vrp>> {
     let vrp = (prefixes(), 0u8..3, 0u32..3);
     let vrp = vrp.prop_map(|(prefix, more, n)| Vrp { prefix, max_len: prefix.len() + more, asn: Asn(64500 + n) });
     prop::collection::vec(vrp, 0..12)
+}
+
+fn aspas() -> impl Strategy<Value = Vec<Aspa>> {
+    let aspa = (0u32..4, prop::collection::vec(0u32..4, 1..3));
+    let asn = |n: u32| Asn(if n == 3 { 64496 } else { 64500 + n });
+    let aspa = aspa.prop_map(move |(n, of)| Aspa::new(asn(n), of.into_iter().map(asn).collect()));
+    // An AS attests once: a table of several would join them.
+    let once = |mut aspas: Vec<Aspa>| {
+        aspas.sort_by_key(|aspa| aspa.customer);
+        aspas.dedup_by_key(|aspa| aspa.customer);
+        aspas
+    };
+    prop::collection::vec(aspa, 0..4).prop_map(once)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// What "what if" foretells is exactly what comes true, path by path, and asking changes nothing.
+    #[test]
+    fn what_if_foretells_exactly_what_comes_true(
+        routes in prop::collection::vec((prefixes(), 0u32..3, 0usize..3), 1..24),
+        changes in prop::collection::vec((vrps(), prop::option::of(aspas()), 1usize..6), 1..6),
+    ) {
+        let mut v = Validating::new();
+        let senders = [(64496, Some(Role::Provider)), (64497, Some(Role::Customer)), (64498, None)].map(|(asn, role)| {
+            let mut spec = external(asn).import(&["drop-invalid", "accept-all"]);
+            spec.negotiated.local_role = role;
+            (v.lab.peer(spec), asn)
+        });
+        for (prefix, n, at) in &routes {
+            let (sender, asn) = senders[*at];
+            v.lab.announces(sender, &prefix.to_string(), path(&format!("{asn} {}", 64500 + n)));
+            // Routes of our own take part, too.
+            if *n == 2 {
+                v.lab.originates(&prefix.to_string(), &path("")).expect("it is originated");
+            }
+        }
+        v.lab.settle();
+        let mut last = Vec::new();
+        for (vrps, aspas, size) in changes {
+            // Most changes are of VRPs alone, as most real ones are: then only what is inside them is walked.
+            let aspas = aspas.unwrap_or(last);
+            let before = v.paths();
+            let foretold = v.what_if(&vrps, &aspas, size);
+            prop_assert_eq!(&v.paths(), &before, "asking changes nothing");
+            v.rpki(&vrps, &aspas);
+            let after = v.paths();
+            v.check_counts();
+            let changed: BTreeMap<Name, Then> =
+                after.into_iter().filter(|(name, then)| before.get(name) != Some(then)).collect();
+            let rows = foretold.len();
+            let foretold: BTreeMap<Name, Then> =
+                foretold.into_iter().map(|row| ((row.now.nlri, row.now.peer, row.now.path_id), row.then)).collect();
+            prop_assert_eq!(foretold.len(), rows, "each once");
+            prop_assert_eq!(foretold, changed);
+            last = aspas;
+        }
+    }
 }
 
 proptest! {

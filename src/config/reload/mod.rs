@@ -39,6 +39,10 @@ pub enum Change {
         /// Neighbours that use them under unchanged keys, and are judged again.
         neighbors: usize,
     },
+    /// `[decision]`: best paths are chosen again.
+    Decision,
+    /// `[router] owned`: what may be originated by command.
+    Owned,
     /// `[log] level`.
     LogLevel(tracing::Level),
     /// A section, or keys of it, that only takes effect when the daemon is started again.
@@ -86,6 +90,14 @@ impl Change {
                 };
                 let cost = if *neighbors == 0 { Cost::Nothing } else { Cost::Reevaluates };
                 view("changed", subject, names.clone(), cost, format!("changed, {count}"))
+            }
+            Self::Decision => {
+                let says = "changed, best paths are chosen again, no session resets".into();
+                view("changed", "[decision]".into(), vec![], Cost::Reevaluates, says)
+            }
+            Self::Owned => {
+                let says = "changed (owned), holds for what is originated from now on".into();
+                view("changed", "[router]".into(), vec!["owned".into()], Cost::Nothing, says)
             }
             Self::LogLevel(level) => {
                 let level = level.as_str().to_lowercase();
@@ -155,10 +167,15 @@ fn sections(old: &Config, new: &Config) -> Vec<Change> {
     restart("[http]", *http != new.http, vec![]);
     restart("[state]", *state != new.state, vec![]);
     restart("[rib]", *rib != new.rib, vec![]);
-    restart("[decision]", *decision != new.decision, vec![]);
     restart("[log]", log.format != new.log.format, vec!["format"]);
     restart("[rpki]", *rpki != new.rpki, vec![]);
     restart("[[watch.prefix]]", *watch_prefixes != new.watch_prefixes, vec![]);
+    if *decision != new.decision {
+        changes.push(Change::Decision);
+    }
+    if router.owned != new.router.owned {
+        changes.push(Change::Owned);
+    }
     if log.level != new.log.level {
         changes.push(Change::LogLevel(new.log.level));
     }
@@ -166,14 +183,13 @@ fn sections(old: &Config, new: &Config) -> Vec<Change> {
 }
 
 fn router_keys(old: &Router, new: &Router) -> Vec<&'static str> {
-    let Router { asn, router_id, listen, hostname, cluster_id, confederation, owned } = old;
+    let Router { asn, router_id, listen, hostname, cluster_id, confederation, owned: _ } = old; // `owned`: see `sections`
     let keys = [
         ("asn", *asn != new.asn),
         ("router_id", *router_id != new.router_id),
         ("listen", *listen != new.listen),
         ("hostname", *hostname != new.hostname),
         ("cluster_id", *cluster_id != new.cluster_id),
-        ("owned", *owned != new.owned),
         ("confederation", *confederation != new.confederation),
     ];
     keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()

@@ -105,9 +105,11 @@ fn a_plan_names_sections_neighbours_and_costs() {
          [log]\nlevel = \"debug\"\nformat = \"json\"\n[http]\nenabled = false\n",
     )
     .unwrap();
+    let new = Config { router: Router { owned: Owned::Any, ..new.router }, ..new };
     let expected = [
         ("[http]: changed, takes effect when ribwatch is started again", Restart),
         ("[log]: changed (format), takes effect when ribwatch is started again", Restart),
+        ("[router]: changed (owned), holds for what is originated from now on", Nothing),
         ("[log]: level is debug now", Nothing),
         ("neighbor 192.0.2.2: removed, its session ends", Resets),
         ("neighbor b (192.0.2.1): changed (hold_time, name), its session resets", Resets),

@@ -21,7 +21,11 @@ use tracing::{info, warn};
 use super::{bgp::Password, clock::Clock};
 use crate::{
     types::{Asn, Prefix, Timestamp},
-    validation::{PayloadSet, Snapshot, SourceId, Update, slurm::Slurm},
+    validation::{
+        PayloadSet, Snapshot, SourceId, Update,
+        hypothesis::{Changes, Hypothesis},
+        slurm::Slurm,
+    },
     view::rpki::{CoveringVrp, OriginCheck, RpkiView, SourceState, SourceView},
 };
 
@@ -196,6 +200,19 @@ impl Rpki {
             sources: found.sources.iter().map(name).collect(),
         });
         OriginCheck { prefix, origin, state: snapshot.origin_state(prefix, Some(origin)), covering: covering.collect() }
+    }
+
+    /// What would be in force with these changes to the data that are; nothing changes.
+    ///
+    /// # Errors
+    /// Something is to be removed that is not there.
+    pub fn hypothetical(&self, changes: &Changes) -> Result<Hypothesis, String> {
+        let (base, local) = {
+            let state = self.lock();
+            (Arc::clone(&state.snapshot), state.sources.len() as SourceId)
+        };
+        let then = Arc::new(changes.apply(&base, local)?);
+        Ok(Hypothesis::new(base, then))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -22,11 +22,12 @@ use super::asn::AsSet;
 use crate::{
     policy::values::AsnRange,
     types::Asn,
-    wire::bgp::as_path::{AsPath, SegmentKind},
+    wire::bgp::{
+        as_path::{AsPath, SegmentKind},
+        path_expression::{EXPRESSION_LEN_MAX, expand_delimiters},
+    },
 };
 
-/// Longest expression taken; routers take a few dozen octets.
-const EXPRESSION_LEN_MAX: usize = 1024;
 /// Octets of the automaton of one set, and of what building it may take.
 const AUTOMATON_OCTETS_MAX: usize = 4 << 20;
 /// Octets of what the expressions of one set are compiled to first.
@@ -296,21 +297,6 @@ fn reason(error: &dense::BuildError) -> String {
             .to_owned(),
         false => last.to_owned(),
     }
-}
-
-/// Replaces each `_` outside brackets and not escaped by a group that matches a delimiter of a printed path.
-fn expand_delimiters(expression: &str) -> String {
-    let mut out = String::with_capacity(expression.len() + 32);
-    let (mut escaped, mut in_class) = (false, false);
-    for c in expression.chars() {
-        match c {
-            '_' if !escaped && !in_class => out.push_str(r"(?:^|$|[ ,{}()\[\]])"),
-            _ => out.push(c),
-        }
-        in_class = !escaped && (c == '[' || (in_class && c != ']')) || (escaped && in_class);
-        escaped = !escaped && c == '\\';
-    }
-    out
 }
 
 #[cfg(test)]

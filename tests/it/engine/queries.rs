@@ -1,6 +1,7 @@
 //! Questions and commands: pages, relations between prefixes, explanations, local routes, refusals.
 
 use ribwatch::{
+    engine::{Input, Owned},
     types::{Asn, Family},
     view::{Answer, Lost, PrefixMatch, Query, Refusal, RouteQuery, Table},
 };
@@ -108,6 +109,26 @@ fn a_local_route_wins_is_advertised_and_can_be_taken_back() {
     lab.settle();
     assert_eq!(lab.best("203.0.113.0/24"), Some(Some(lab.id(a))));
     assert!(lab.told(a, "203.0.113.0/24").is_none());
+}
+
+#[test]
+fn a_smaller_owned_space_ends_no_route_and_says_how_many_lie_outside() {
+    let mut lab = Lab::new();
+    let a = lab.peer(external(64496));
+    for prefix in ["198.51.100.0/24", "203.0.113.0/24", "203.0.113.0/25"] {
+        lab.originates(prefix, &path("")).expect("anything is ours");
+    }
+    lab.handle(Input::Owned(Owned::Within(vec![p("192.0.0.0/8"), p("198.51.100.0/22")])));
+    lab.settle();
+    let [note] = &lab.notes[..] else { panic!("one line: {:?}", lab.notes) };
+    assert!(note.contains("outside [router] owned now: 2, such as 203.0.113.0/24"), "{note}");
+    assert_eq!(lab.told_prefixes(a).len(), 3);
+    assert!(matches!(lab.originates("203.0.113.0/24", &path("").med(5)), Err(Refusal::Forbidden(_))));
+    lab.originates("198.51.101.0/24", &path("")).expect("ours");
+
+    // All of them lie inside again: nothing to say.
+    lab.handle(Input::Owned(Owned::Any));
+    assert_eq!(lab.notes.len(), 1);
 }
 
 #[test]

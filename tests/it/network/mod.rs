@@ -285,7 +285,7 @@ impl Network {
                     }
                 }
                 Action::Notify { peer, notification, .. } => panic!("{peer:?} is told {notification}"),
-                Action::Events(_) | Action::Warn { .. } => {}
+                Action::Events(_) | Action::Warn { .. } | Action::Note(_) => {}
             }
         }
     }

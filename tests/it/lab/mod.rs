@@ -1,254 +1,43 @@
 //! A laboratory for the engine: neighbours announce and withdraw by real UPDATE batches, and each one decodes what it
 //! is sent with the real decoder into the table it would have. Time stands still until it is advanced.
 
+mod attrs;
+mod heard;
+mod spec;
+
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::Arc,
     time::Duration,
 };
 
 use ribwatch::{
-    engine::{
-        Action, AddPathSelect, BatchProgress, Confederation, Engine, EngineSettings, ExportOptions, Input, MaxPrefix,
-        NextHopRule, PeerSettings, SEND_QUEUE_HIGH,
-    },
+    engine::{Action, BatchProgress, Confederation, Engine, EngineSettings, Input, PeerSettings, SEND_QUEUE_HIGH},
     session::negotiate::Negotiated,
-    types::{Asn, Family, FamilySet, PathId, PeerId, PeerKind, Prefix, Role, RouterId, Timestamp},
+    types::{Asn, Family, FamilySet, PathId, PeerId, Prefix, RouterId, Timestamp},
     view::{Answer, EventBatch, LocalRoute, PrefixMatch, Query, Refusal, RoutePage, RouteQuery, Summary, Table},
     wire::bgp::{
-        MAX_EXTENDED_LEN, MAX_LEN, MessageType, RefreshSubtype, RouteRefresh,
-        attribute::{AttrSet, AttrSetBuilder, NextHop, Origin},
+        RefreshSubtype, RouteRefresh,
+        attribute::AttrSet,
         batch::{ItemKind, UpdateBatch},
-        community::Community,
-        frame,
         notification::Notification,
-        update::{DecodeContext, Rules, decode_update},
+        update::{DecodeContext, decode_update},
     },
+};
+
+use self::heard::count_messages;
+pub use self::{
+    attrs::{Attrs, path},
+    heard::Heard,
+    spec::{Spec, external, internal},
 };
 
 /// Our AS in every story.
 pub const OUR_AS: u32 = 64512;
 
-/// Attributes of a route, in the words of a story.
-#[derive(Clone)]
-pub struct Attrs(AttrSetBuilder, Option<IpAddr>);
-
-/// A route with this AS_PATH (`"64496 64500"`), ORIGIN IGP and the sender as next hop.
-pub fn path(asns: &str) -> Attrs {
-    let asns: Vec<Asn> = asns.split_whitespace().map(|asn| asn.parse().expect("an AS number")).collect();
-    let mut builder = AttrSetBuilder::new();
-    builder.origin(Origin::Igp).as_path_sequence(&asns);
-    Attrs(builder, None)
-}
-
-impl Attrs {
-    pub fn med(mut self, med: u32) -> Self {
-        self.0.med(med);
-        self
-    }
-
-    pub fn local_pref(mut self, local_pref: u32) -> Self {
-        self.0.local_pref(local_pref);
-        self
-    }
-
-    pub fn community(mut self, community: Community) -> Self {
-        self.0.communities(&[community]);
-        self
-    }
-
-    pub fn originator(mut self, id: u32) -> Self {
-        self.0.originator_id(RouterId(id));
-        self
-    }
-
-    pub fn clusters(mut self, ids: &[u32]) -> Self {
-        let ids: Vec<RouterId> = ids.iter().map(|id| RouterId(*id)).collect();
-        self.0.cluster_list(&ids);
-        self
-    }
-
-    pub fn raw(mut self, flags: u8, code: u8, value: &[u8]) -> Self {
-        self.0.raw(flags, code, value);
-        self
-    }
-
-    pub fn via(mut self, next_hop: &str) -> Self {
-        self.1 = Some(next_hop.parse().expect("an address"));
-        self
-    }
-
-    /// The canonical octets; `sender` is the next hop unless the story says otherwise.
-    pub fn octets(&self, family: Family, sender: IpAddr) -> Vec<u8> {
-        let mut builder = self.0.clone();
-        builder.next_hop(family, NextHop::new(self.1.unwrap_or(sender)));
-        builder.finish()
-    }
-}
-
-/// What a neighbour is and agreed on.
-#[derive(Clone)]
-pub struct Spec {
-    pub settings: PeerSettings,
-    pub negotiated: Negotiated,
-    /// It takes us for a member of its confederation.
-    pub confederation_member: bool,
-}
-
-/// A neighbour in another AS that takes and gives everything in IPv4 unicast.
-pub fn external(asn: u32) -> Spec {
-    spec(asn, PeerKind::External)
-}
-
-/// A neighbour in our AS, likewise.
-pub fn internal() -> Spec {
-    spec(OUR_AS, PeerKind::Internal)
-}
-
-fn spec(asn: u32, kind: PeerKind) -> Spec {
-    let address = |last: u8, port| SocketAddr::new(Ipv4Addr::new(192, 0, 2, last).into(), port);
-    Spec {
-        confederation_member: false,
-        settings: PeerSettings {
-            import: vec!["accept-all".into()],
-            export: vec!["accept-all".into()],
-            ..PeerSettings::new("neighbour".into())
-        },
-        negotiated: Negotiated {
-            local_asn: Asn(OUR_AS),
-            local_router_id: RouterId(0xc633_6401),
-            peer_asn: Asn(asn),
-            peer_router_id: RouterId(0),
-            kind,
-            local: address(254, 179),
-            remote: address(0, 50_000),
-            hold_time: Duration::from_secs(90),
-            keepalive: Duration::from_secs(30),
-            families: vec![Family::IPV4_UNICAST],
-            four_octet_as: true,
-            add_path_receive: Vec::new(),
-            add_path_send: Vec::new(),
-            extended_message: false,
-            route_refresh: true,
-            enhanced_refresh: false,
-            extended_next_hop: Vec::new(),
-            graceful_restart: None,
-            long_lived: None,
-            local_role: None,
-            hostname: None,
-            software: None,
-            remote_capabilities: Vec::new(),
-        },
-    }
-}
-
-impl Spec {
-    pub fn import(mut self, names: &[&str]) -> Self {
-        self.settings.import = names.iter().map(|name| Arc::from(*name)).collect();
-        self
-    }
-
-    pub fn export(mut self, names: &[&str]) -> Self {
-        self.settings.export = names.iter().map(|name| Arc::from(*name)).collect();
-        self
-    }
-
-    pub fn monitor_only(mut self) -> Self {
-        self.settings.monitor_only = true;
-        self
-    }
-
-    pub fn next_hop_self(mut self) -> Self {
-        self.settings.export_options.next_hop = NextHopRule::OwnAddress;
-        self
-    }
-
-    pub fn max_prefix(mut self, family: Option<Family>, limit: u64, warning_percent: u8) -> Self {
-        let restart_after = Some(Duration::from_secs(300));
-        self.settings.max_prefix.push((family, MaxPrefix { limit, warning_percent, restart_after }));
-        self
-    }
-
-    pub fn families(mut self, families: &[Family]) -> Self {
-        self.negotiated.families = families.to_vec();
-        self
-    }
-
-    pub fn enhanced_refresh(mut self) -> Self {
-        self.negotiated.enhanced_refresh = true;
-        self
-    }
-
-    pub fn two_octet_as(mut self) -> Self {
-        self.negotiated.four_octet_as = false;
-        self
-    }
-
-    /// The session runs over IPv6.
-    pub fn over_ipv6(mut self) -> Self {
-        let end = |last: u16, port| SocketAddr::new(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last).into(), port);
-        self.negotiated.local = end(0xfe, 179);
-        self.negotiated.remote = end(0, 50_000);
-        self
-    }
-
-    /// It is sent several paths per prefix of IPv4 unicast (RFC 7911).
-    pub fn add_path(mut self, select: AddPathSelect) -> Self {
-        self.negotiated.add_path_send = vec![Family::IPV4_UNICAST];
-        self.settings.export_options.add_path = select;
-        self
-    }
-
-    /// With these export options.
-    pub fn options(mut self, change: impl FnOnce(&mut ExportOptions)) -> Self {
-        change(&mut self.settings.export_options);
-        self
-    }
-
-    /// Another member AS of our confederation.
-    pub fn confederation_member(mut self) -> Self {
-        self.confederation_member = true;
-        self
-    }
-
-    /// Our role towards it.
-    pub fn role(mut self, role: Role) -> Self {
-        self.negotiated.local_role = Some(role);
-        self
-    }
-
-    pub fn extended_next_hop(mut self) -> Self {
-        self.negotiated.extended_next_hop = vec![Family::IPV4_UNICAST];
-        self
-    }
-}
-
 /// Which neighbour.
 pub type Who = usize;
-
-/// What a neighbour was told, as it would hold it.
-#[derive(Clone, Default, Debug)]
-pub struct Heard {
-    /// Routes it has from us, by family and prefix, as canonical octets.
-    pub routes: BTreeMap<(Family, Prefix), Vec<u8>>,
-    /// Those of families with ADD-PATH, by path identifier.
-    pub paths: BTreeMap<(Family, Prefix, PathId), Vec<u8>>,
-    /// End-of-RIB markers, in order, with the number of routes it had by then.
-    pub end_of_rib: Vec<(Family, usize)>,
-    /// Refresh marks, in order.
-    pub marks: Vec<RefreshSubtype>,
-    /// Announcements of what it had already, octet by octet.
-    pub repeated: usize,
-    /// Withdrawals of what it never had: there must be none.
-    pub unfounded: Vec<Prefix>,
-    /// UPDATE messages.
-    pub messages: u32,
-    /// The last of them that was not End-of-RIB, as it stood on the wire.
-    pub last_update: Vec<u8>,
-    /// Octets.
-    pub octets: usize,
-}
 
 struct Neighbor {
     spec: Spec,
@@ -265,6 +54,8 @@ pub struct Lab {
     pub engine: Engine,
     pub now: Timestamp,
     pub warnings: Vec<(PeerId, String)>,
+    /// Lines for the log about no neighbour.
+    pub notes: Vec<String>,
     pub notifications: Vec<(PeerId, Notification, Option<Duration>)>,
     pub events: Vec<Arc<EventBatch>>,
     neighbors: Vec<Neighbor>,
@@ -298,6 +89,7 @@ impl Lab {
             engine: Engine::new(settings),
             now: Timestamp::from_secs(1_700_000_000),
             warnings: Vec::new(),
+            notes: Vec::new(),
             notifications: Vec::new(),
             events: Vec::new(),
             neighbors: Vec::new(),
@@ -583,6 +375,7 @@ impl Lab {
                 }
                 Action::Events(batch) => self.events.push(batch),
                 Action::Warn { peer, text } => self.warnings.push((peer, text)),
+                Action::Note(text) => self.notes.push(text),
             }
         }
     }
@@ -603,94 +396,6 @@ impl Lab {
             self.handle(Input::Writable { peer });
         }
         any
-    }
-}
-
-fn max_len(spec: &Spec) -> usize {
-    if spec.negotiated.extended_message { MAX_EXTENDED_LEN } else { MAX_LEN }
-}
-
-fn count_messages(mut octets: &[u8], spec: &Spec) -> u32 {
-    let mut count = 0;
-    while let Some(message) = frame(octets, max_len(spec)).expect("whole messages are well framed") {
-        octets = &octets[message.message.len()..];
-        count += 1;
-    }
-    assert!(octets.is_empty(), "only whole messages are sent");
-    count
-}
-
-impl Heard {
-    fn take(&mut self, mut octets: &[u8], spec: &Spec) {
-        self.octets += octets.len();
-        while let Some(message) = frame(octets, max_len(spec)).expect("whole messages are well framed") {
-            octets = &octets[message.message.len()..];
-            match message.kind {
-                MessageType::Update => self.take_update(message.message, spec),
-                MessageType::RouteRefresh => {
-                    self.marks.push(RouteRefresh::decode(message.message).expect("a good refresh").subtype);
-                }
-                other => panic!("the engine sends no {other:?}"),
-            }
-        }
-    }
-
-    /// All routes, with the path identifier where there is one.
-    pub fn all(&self) -> BTreeMap<(Family, Prefix, PathId), Vec<u8>> {
-        let plain = self.routes.iter().map(|((family, prefix), octets)| ((*family, *prefix, 0), octets.clone()));
-        plain.chain(self.paths.iter().map(|(key, octets)| (*key, octets.clone()))).collect()
-    }
-
-    fn take_path(&mut self, kind: ItemKind, key: (Family, Prefix, PathId), octets: &[u8]) {
-        match kind {
-            ItemKind::Withdraw if self.paths.remove(&key).is_none() => self.unfounded.push(key.1),
-            ItemKind::Announce => {
-                let before = self.paths.insert(key, octets.to_vec());
-                self.repeated += usize::from(before.as_deref() == Some(octets));
-            }
-            _ => {}
-        }
-    }
-
-    fn take_update(&mut self, message: &[u8], spec: &Spec) {
-        self.messages += 1;
-        let rules = Rules { confederation: spec.confederation_member, ..Rules::default() };
-        let context = DecodeContext {
-            rules,
-            four_octet_as: spec.negotiated.four_octet_as,
-            families: spec.negotiated.families.iter().copied().collect::<FamilySet>(),
-            add_path: spec.negotiated.add_path_send.iter().copied().collect::<FamilySet>(),
-            ..DecodeContext::new(spec.negotiated.kind)
-        };
-        let (mut batch, mut faults) = (UpdateBatch::new(), Vec::new());
-        decode_update(message, &context, &mut batch, &mut faults).expect("what we send can be decoded");
-        assert!(faults.is_empty(), "what we send is without faults: {faults:?}");
-        if batch.iter().any(|item| item.kind != ItemKind::EndOfRib) {
-            self.last_update = message.to_vec();
-        }
-        for item in batch.iter() {
-            for (path_id, prefix) in item.prefixes() {
-                let key = (item.family, prefix);
-                if spec.negotiated.add_path_send.contains(&item.family) {
-                    self.take_path(item.kind, (item.family, prefix, path_id), item.attrs.as_bytes());
-                    continue;
-                }
-                match item.kind {
-                    ItemKind::Withdraw if self.routes.remove(&key).is_none() => self.unfounded.push(prefix),
-                    ItemKind::Announce => {
-                        let octets = item.attrs.as_bytes().to_vec();
-                        let before = self.routes.insert(key, octets.clone());
-                        self.repeated += usize::from(before == Some(octets));
-                    }
-                    _ => {}
-                }
-            }
-            if item.kind == ItemKind::EndOfRib {
-                let plain = self.routes.keys().filter(|(family, _)| *family == item.family).count();
-                let count = plain + self.paths.keys().filter(|(family, _, _)| *family == item.family).count();
-                self.end_of_rib.push((item.family, count));
-            }
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! One TCP connection with a neighbour, from the moment it is up until it is closed: the part of the finite state
 //! machine of RFC 4271 §8 that has a connection. What is done without one (Idle, Connect, Active: when to
-//! connect, when to wait) and which of two connections stays is decided in `bgp_peer`, one level up.
+//! connect, when to wait) and which of two connections stays is decided in `bgp_peer`, one level up. How octets become
+//! messages is in `framing`.
 //!
 //! ```text
 //! Delayed      TCP is up, DelayOpen runs, or a session is established and the newcomer (hold: 4 min) has to
@@ -48,6 +49,8 @@
 //!
 //! Not supported: events 14 and 15 (TrackTcpState), as the operating system tells of whole connections only.
 
+mod framing;
+
 use std::{mem, sync::Arc, time::Duration};
 
 use super::{
@@ -60,14 +63,12 @@ use crate::{
     types::{Family, PeerKind, Timestamp},
     wire::{
         bgp::{
-            Frame, HEADER_LEN, KEEPALIVE, MAX_EXTENDED_LEN, MAX_LEN, MessageType, RefreshSubtype, RouteRefresh,
+            Frame, KEEPALIVE, MAX_EXTENDED_LEN, MAX_LEN, MessageType, RefreshSubtype, RouteRefresh,
             batch::UpdateBatch,
-            frame,
             notification::Notification,
             open::Open,
             update::{DecodeContext, decode_update},
         },
-        cursor::Reader,
         error::{Fault, NotificationCode},
     },
 };
@@ -78,29 +79,26 @@ const OPEN_HOLD_TIME: Duration = Duration::from_secs(240);
 /// RFC 9687 §3.1: the send hold time is the greater of this and twice the hold time.
 const SEND_HOLD_TIME_MIN: Duration = Duration::from_secs(480);
 
-/// A buffer for a partial message that grew beyond this is given back once it is empty.
-const BUFFER_KEPT: usize = MAX_LEN;
-
 /// What one call of the neighbour lends to a connection.
-pub(super) struct Turn<'a> {
-    pub(super) now: Timestamp,
-    pub(super) settings: &'a PeerSettings,
-    pub(super) counters: &'a mut SessionCounters,
-    pub(super) out: &'a mut Vec<Action>,
+pub(in crate::session) struct Turn<'a> {
+    pub(in crate::session) now: Timestamp,
+    pub(in crate::session) settings: &'a PeerSettings,
+    pub(in crate::session) counters: &'a mut SessionCounters,
+    pub(in crate::session) out: &'a mut Vec<Action>,
 }
 
 /// How a connection begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Manner {
+pub(in crate::session) struct Manner {
     /// What our OPEN says.
-    pub(super) tone: Tone,
+    pub(in crate::session) tone: Tone,
     /// Else the neighbour's OPEN must come before ours.
-    pub(super) speaks_first: bool,
+    pub(in crate::session) speaks_first: bool,
 }
 
 /// Why [`BgpFsm::receive`] came back.
 #[derive(Debug)]
-pub(super) enum Progress {
+pub(in crate::session) enum Progress {
     /// All octets were used; part of a message may be kept.
     Drained,
     /// An acceptable OPEN arrived. Nothing was answered: the neighbour settles collisions, then calls
@@ -133,9 +131,9 @@ struct Timers {
 
 /// One connection. See the top of this file.
 #[derive(Debug)]
-pub(super) struct BgpFsm {
-    pub(super) conn: ConnId,
-    pub(super) direction: Direction,
+pub(in crate::session) struct BgpFsm {
+    pub(in crate::session) conn: ConnId,
+    pub(in crate::session) direction: Direction,
     ends: Endpoints,
     phase: Phase,
     /// When this phase began.
@@ -161,7 +159,7 @@ fn is_due(deadline: Option<Timestamp>, now: Timestamp) -> bool {
 impl BgpFsm {
     /// A connection that has just come up. Sends OPEN, unless DelayOpen is configured or the neighbour has to
     /// speak first.
-    pub(super) fn new(
+    pub(in crate::session) fn new(
         turn: &mut Turn<'_>,
         conn: ConnId,
         direction: Direction,
@@ -197,7 +195,7 @@ impl BgpFsm {
     }
 
     /// The state as RFC 4271 names it.
-    pub(super) fn state(&self) -> State {
+    pub(in crate::session) fn state(&self) -> State {
         match (self.phase, self.direction) {
             (Phase::Delayed, Direction::Outbound) => State::Connect,
             (Phase::Delayed, Direction::Inbound) => State::Active,
@@ -208,82 +206,25 @@ impl BgpFsm {
     }
 
     /// How long the connection has been in its state.
-    pub(super) fn age(&self, now: Timestamp) -> Duration {
+    pub(in crate::session) fn age(&self, now: Timestamp) -> Duration {
         now.since(self.since)
     }
 
     /// What both OPENs agreed on, once the neighbour's was accepted.
-    pub(super) fn negotiated(&self) -> Option<&Arc<Negotiated>> {
+    pub(in crate::session) fn negotiated(&self) -> Option<&Arc<Negotiated>> {
         self.negotiated.as_ref()
     }
 
     /// Both sides set the N bit (RFC 8538 §2) and the session is up.
-    pub(super) fn knows_hard_reset(&self) -> bool {
+    pub(in crate::session) fn knows_hard_reset(&self) -> bool {
         let restart = self.negotiated.as_ref().and_then(|negotiated| negotiated.graceful_restart.as_ref());
         self.phase == Phase::Established && restart.is_some_and(|restart| restart.notification)
     }
 
     /// The earliest deadline.
-    pub(super) fn next_deadline(&self) -> Option<Timestamp> {
+    pub(in crate::session) fn next_deadline(&self) -> Option<Timestamp> {
         let Timers { delay_open, hold, keepalive, send_hold } = self.timers;
         [delay_open, hold, keepalive, send_hold].into_iter().flatten().min()
-    }
-
-    /// Handles whole messages from the front of `bytes` until the octets are used up or something happened that
-    /// the neighbour must act on; `bytes` is what is left then. Octets behind the end of the connection are not
-    /// looked at.
-    pub(super) fn receive(&mut self, turn: &mut Turn<'_>, bytes: &mut &[u8], updates: &mut UpdateBatch) -> Progress {
-        if !self.partial.is_empty()
-            && let Some(progress) = self.finish_partial(turn, bytes, updates)
-        {
-            return progress;
-        }
-        loop {
-            let message = match frame(bytes, self.receive_len_max) {
-                Ok(Some(message)) => message,
-                Ok(None) => {
-                    self.partial.extend_from_slice(bytes);
-                    *bytes = &[];
-                    return Progress::Drained;
-                }
-                Err(fault) => return self.fail(turn, &fault),
-            };
-            *bytes = bytes.get(message.message.len()..).unwrap_or_default();
-            if let Some(progress) = self.on_message(turn, message, updates) {
-                return progress;
-            }
-        }
-    }
-
-    /// Completes the message that `partial` begins with just as many octets as it lacks, so that nothing is
-    /// copied twice. `None`: that message is done, go on with `bytes`.
-    fn finish_partial(
-        &mut self,
-        turn: &mut Turn<'_>,
-        bytes: &mut &[u8],
-        updates: &mut UpdateBatch,
-    ) -> Option<Progress> {
-        let mut partial = mem::take(&mut self.partial);
-        // Twice: to the end of the header, which tells the length, then to the end of the message.
-        for _ in 0..2 {
-            let wanted = message_len(&partial).unwrap_or(HEADER_LEN).saturating_sub(partial.len());
-            let (more, rest) = bytes.split_at(wanted.min(bytes.len()));
-            partial.extend_from_slice(more);
-            *bytes = rest;
-        }
-        let progress = match frame(&partial, self.receive_len_max) {
-            Err(fault) => return Some(self.fail(turn, &fault)),
-            Ok(None) => {
-                self.partial = partial;
-                return Some(Progress::Drained);
-            }
-            Ok(Some(message)) => self.on_message(turn, message, updates),
-        };
-        if partial.capacity() <= BUFFER_KEPT {
-            partial.clear();
-            self.partial = partial;
-        }
-        progress
     }
 
     /// The table at the top of this file. `None`: go on with the next message.
@@ -408,7 +349,7 @@ impl BgpFsm {
     }
 
     /// Answers the OPEN that was accepted: the connection is the one to go on with.
-    pub(super) fn confirm(&mut self, turn: &mut Turn<'_>) {
+    pub(in crate::session) fn confirm(&mut self, turn: &mut Turn<'_>) {
         let Some(negotiated) = self.negotiated.clone() else { return };
         if self.phase == Phase::Delayed {
             self.send_open(turn);
@@ -420,13 +361,13 @@ impl BgpFsm {
     }
 
     /// Sends a NOTIFICATION and closes.
-    pub(super) fn close(&mut self, turn: &mut Turn<'_>, notification: &Notification) {
+    pub(in crate::session) fn close(&mut self, turn: &mut Turn<'_>, notification: &Notification) {
         self.send(turn, MessageType::Notification, notification.encode());
         turn.out.push(Action::Close { conn: self.conn });
     }
 
     /// Handles what is due. `Some`: the connection has ended.
-    pub(super) fn on_timers(&mut self, turn: &mut Turn<'_>) -> Option<DownReason> {
+    pub(in crate::session) fn on_timers(&mut self, turn: &mut Turn<'_>) -> Option<DownReason> {
         let Timers { delay_open, hold, keepalive, send_hold } = self.timers;
         if is_due(send_hold, turn.now) {
             turn.out.push(Action::Abort { conn: self.conn });
@@ -447,7 +388,7 @@ impl BgpFsm {
 
     /// Octets left the socket, or wait for it: the send hold timer runs while something waits and starts again
     /// with all progress (RFC 9687 §3.2).
-    pub(super) fn on_wrote(&mut self, now: Timestamp, octets: usize, pending: usize) {
+    pub(in crate::session) fn on_wrote(&mut self, now: Timestamp, octets: usize, pending: usize) {
         if pending == 0 {
             self.timers.send_hold = None;
         } else if octets > 0 || self.timers.send_hold.is_none() {
@@ -459,7 +400,7 @@ impl BgpFsm {
     ///
     /// # Errors
     /// Why that can not be asked, in words.
-    pub(super) fn send_refresh(&mut self, turn: &mut Turn<'_>, family: Family) -> Result<(), &'static str> {
+    pub(in crate::session) fn send_refresh(&mut self, turn: &mut Turn<'_>, family: Family) -> Result<(), &'static str> {
         match &self.negotiated {
             Some(negotiated) if !negotiated.route_refresh => Err("the peer does not support it"),
             Some(negotiated) if !negotiated.families.contains(&family) => Err("the family was not negotiated"),
@@ -506,62 +447,16 @@ impl BgpFsm {
     }
 }
 
-/// The length field of a message of which at least the header is there.
-fn message_len(partial: &[u8]) -> Option<usize> {
-    let mut r = Reader::new(partial);
-    r.skip(HEADER_LEN - 3)?;
-    let len = usize::from(r.u16()?);
-    r.u8()?;
-    Some(len)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        session::RemoteAsn,
-        types::{Asn, RouterId},
-    };
-
-    #[test]
-    fn a_buffer_that_grew_for_a_long_message_is_given_back() {
-        let settings = PeerSettings::new(Asn(64496), RouterId(1), RemoteAsn::Any);
-        let (mut counters, mut out) = (SessionCounters::default(), Vec::new());
-        let mut turn = Turn { now: Timestamp(0), settings: &settings, counters: &mut counters, out: &mut out };
-        let ends = Endpoints { local: ([192, 0, 2, 2], 179).into(), remote: ([192, 0, 2, 1], 179).into() };
-        let manner = Manner { tone: Tone::default(), speaks_first: true };
-        let mut fsm = BgpFsm::new(&mut turn, ConnId(0), Direction::Outbound, ends, manner, 1);
-        let mut updates = UpdateBatch::default();
-        let open = Open::new(Asn(64497), 90, RouterId(2), vec![]).encode();
-        assert!(matches!(fsm.receive(&mut turn, &mut open.as_slice(), &mut updates), Progress::OpenAccepted));
-        fsm.confirm(&mut turn);
-        assert!(matches!(fsm.receive(&mut turn, &mut KEEPALIVE.as_slice(), &mut updates), Progress::Up(_)));
-
-        // An UPDATE of 60,000 octets: one withdrawn route after the other.
-        let withdrawn = [32, 192, 0, 2, 1].repeat(11_995);
-        let mut long = vec![0xff; 16];
-        long.extend(u16::try_from(23 + withdrawn.len()).unwrap_or(0).to_be_bytes());
-        long.push(2);
-        long.extend(u16::try_from(withdrawn.len()).unwrap_or(0).to_be_bytes());
-        long.extend(withdrawn);
-        long.extend([0, 0]);
-        for piece in long.chunks(7000) {
-            assert!(matches!(fsm.receive(&mut turn, &mut { piece }, &mut updates), Progress::Drained));
-        }
-        assert_eq!((updates.len(), fsm.partial.len(), fsm.partial.capacity()), (1, 0, 0));
-        // A short rest is worth keeping.
-        for piece in [&KEEPALIVE[..5], &KEEPALIVE[5..]] {
-            assert!(matches!(fsm.receive(&mut turn, &mut { piece }, &mut updates), Progress::Drained));
-        }
-        assert!((1..=BUFFER_KEPT).contains(&fsm.partial.capacity()));
-    }
 
     #[test]
     fn a_waiting_neighbour_is_small() {
         assert!(
-            size_of::<super::super::bgp_peer::BgpPeer>() <= 640,
+            size_of::<crate::session::bgp_peer::BgpPeer>() <= 640,
             "{}",
-            size_of::<super::super::bgp_peer::BgpPeer>()
+            size_of::<crate::session::bgp_peer::BgpPeer>()
         );
         assert!(size_of::<BgpFsm>() <= 1024, "{}", size_of::<BgpFsm>());
     }

@@ -10,12 +10,15 @@
 //! What leaves: messages to the mailbox of each session (the engine itself stops at a bound per neighbour until
 //! it is told that the queue drained), changes to subscribers through a ring (a subscriber that falls behind it
 //! is told of a gap), and a fresh summary after each wake-up.
+//!
+//! `handle` is what the others hold of it.
+
+mod handle;
 
 use std::{
     collections::{HashMap, VecDeque},
     hash::{BuildHasher, RandomState},
     net::IpAddr,
-    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -27,15 +30,18 @@ use tokio::{
 };
 use tracing::warn;
 
+pub use handle::ShardHandle;
+
+use self::handle::BatchPool;
 use super::clock::{Clock, sleep_until};
 use crate::{
-    engine::{Action, BatchProgress, Engine, EngineSettings, Input, PeerSettings},
+    engine::{Action, BatchProgress, Engine, EngineSettings, Input, Owned, PeerSettings},
     policy::Library,
     rib::Knobs,
     session::negotiate::Negotiated,
     types::{PeerId, Timestamp},
     validation::Update,
-    view::{Answer, Delivery, EventBatch, EventSource, PrefixMatch, Query, Refusal, Summary},
+    view::{Answer, EventBatch, PrefixMatch, Query, Refusal, Summary},
     wire::bgp::{RouteRefresh, batch::UpdateBatch, notification::Notification},
 };
 
@@ -102,6 +108,7 @@ impl Question {
     fn is_bulk(&self) -> bool {
         match &self.query {
             Query::Routes(routes) => matches!(routes.prefix, None | Some(PrefixMatch::Longer(_))),
+            Query::WhatIf(_) => true,
             Query::Explain { .. }
             | Query::Summary
             | Query::Originate(_)
@@ -119,133 +126,8 @@ enum Call {
     Policies(Arc<Library>),
     Decision(Knobs),
     Rpki(Box<Update>),
+    Owned(Owned),
     Stop,
-}
-
-/// Batches that were applied and wait to be filled again.
-#[derive(Default)]
-struct BatchPool(Mutex<Vec<UpdateBatch>>);
-
-impl BatchPool {
-    fn take(&self) -> UpdateBatch {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
-    }
-
-    fn give_back(&self, mut batch: UpdateBatch) {
-        batch.clear();
-        let mut pool = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if pool.len() < FEED_LEN_MAX {
-            pool.push(batch);
-        }
-    }
-}
-
-/// The way to the engine. Clones lead to the same one.
-#[derive(Clone)]
-pub struct ShardHandle {
-    feed: mpsc::Sender<Feed>,
-    calls: mpsc::UnboundedSender<Call>,
-    questions: Arc<Semaphore>,
-    pool: Arc<BatchPool>,
-    summary: Arc<Mutex<Arc<Summary>>>,
-}
-
-impl ShardHandle {
-    /// Asks the engine.
-    ///
-    /// # Errors
-    /// The engine's refusal, or `Stopping`.
-    pub async fn query(&self, query: Query) -> Result<Answer, Refusal> {
-        let _turn = self.questions.acquire().await.map_err(|_| Refusal::Stopping)?;
-        let (reply, answer) = oneshot::channel();
-        self.calls.send(Call::Query(Question { query, reply })).map_err(|_| Refusal::Stopping)?;
-        answer.await.map_err(|_| Refusal::Stopping)?
-    }
-
-    /// Subscribes to changes; answers given later than this already include earlier changes.
-    ///
-    /// # Errors
-    /// `Stopping`.
-    pub async fn subscribe(&self) -> Result<Box<dyn EventSource>, Refusal> {
-        let (reply, answer) = oneshot::channel();
-        self.calls.send(Call::Subscribe { reply }).map_err(|_| Refusal::Stopping)?;
-        let events = answer.await.map_err(|_| Refusal::Stopping)?;
-        Ok(Box::new(Subscription { events }))
-    }
-
-    /// The summary published last.
-    pub fn summary(&self) -> Arc<Summary> {
-        Arc::clone(&self.summary.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Puts all policies and sets in the place of those before; what is kept is judged again by them in the background.
-    /// Sessions that are told of later use them from the start.
-    pub fn set_policies(&self, library: Arc<Library>) {
-        // An engine that is gone has nothing to judge.
-        let _ = self.calls.send(Call::Policies(library));
-    }
-
-    /// Has best paths chosen by these knobs from now on, in the background also where one is chosen already.
-    pub fn set_decision(&self, knobs: Knobs) {
-        // An engine that is gone has nothing to choose.
-        let _ = self.calls.send(Call::Decision(knobs));
-    }
-
-    /// RPKI says something else now.
-    pub fn set_rpki(&self, update: Update) {
-        // An engine that is gone judges nothing.
-        let _ = self.calls.send(Call::Rpki(Box::new(update)));
-    }
-
-    /// Ends the engine's thread after the call it is at.
-    pub fn stop(&self) {
-        // An engine that is gone needs no stopping.
-        let _ = self.calls.send(Call::Stop);
-    }
-
-    /// We restarted: neighbours are sent nothing before those at the `expected` addresses are up and have sent
-    /// End-of-RIB, or until then (RFC 4724 §4.1). To be said before neighbours are added.
-    pub fn restarted(&self, expected: Vec<IpAddr>, until: Timestamp) {
-        // An engine that is gone sends nothing anyway.
-        let _ = self.calls.send(Call::Restarted { expected, until });
-    }
-
-    /// The neighbour's outbound queue has room again.
-    pub(super) fn writable(&self, peer: PeerId) {
-        // An engine that is gone has nothing to write.
-        let _ = self.calls.send(Call::Writable { peer });
-    }
-
-    /// The bounded way for what sessions say.
-    pub(super) fn feed(&self) -> mpsc::Sender<Feed> {
-        self.feed.clone()
-    }
-
-    /// An empty batch, one with room from earlier use if there is one.
-    pub(super) fn empty_batch(&self) -> UpdateBatch {
-        self.pool.take()
-    }
-
-    /// Gives back a batch that was lent and is not going to be fed.
-    pub(super) fn give_back(&self, batch: UpdateBatch) {
-        self.pool.give_back(batch);
-    }
-}
-
-struct Subscription {
-    events: broadcast::Receiver<Arc<EventBatch>>,
-}
-
-impl EventSource for Subscription {
-    fn next(&mut self) -> Pin<Box<dyn Future<Output = Option<Delivery>> + Send + '_>> {
-        Box::pin(async {
-            match self.events.recv().await {
-                Ok(batch) => Some(Delivery::Batch(batch)),
-                Err(broadcast::error::RecvError::Lagged(_)) => Some(Delivery::Gap),
-                Err(broadcast::error::RecvError::Closed) => None,
-            }
-        })
-    }
 }
 
 /// Starts the engine's thread. It ends after [`ShardHandle::stop`], or when all handles are gone.
@@ -392,6 +274,7 @@ impl Shard {
                 self.changed = true;
                 self.tell_engine(Input::Rpki(update));
             }
+            Call::Owned(owned) => self.tell_engine(Input::Owned(owned)),
             Call::Policies(library) => {
                 self.changed = true;
                 self.tell_engine(Input::Policies(library));
@@ -495,6 +378,7 @@ impl Shard {
                     Some(mailbox) => warn!("{}: {text}", mailbox.name),
                     None => warn!("{text}"),
                 },
+                Action::Note(text) => warn!("{text}"),
             }
         }
     }
@@ -526,7 +410,7 @@ mod tests {
     use super::*;
     use crate::{
         types::{Asn, Family, Prefix, RouterId},
-        view::LocalRoute,
+        view::{Delivery, LocalRoute},
         wire::bgp::attribute::{AttrSetBuilder, NextHop, Origin},
     };
 

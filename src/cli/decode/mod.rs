@@ -1,30 +1,29 @@
 //! `ribwatch decode`: BGP messages from hexadecimal digits to JSON, one object per message. The decoder is the one of
 //! the sessions, with its rules set to the letter of the RFCs (`Rules::strict`), so that what is printed as the
-//! outcome is what the RFCs ask.
+//! outcome is what the RFCs ask. The printed fields are in `shown`.
+
+mod shown;
 
 use std::{
     io::{self, Read, Write},
     process::ExitCode,
 };
 
-use serde::Serialize;
 use serde_json::{Map, Value};
 
+use self::shown::{Content, Message, Route, Verdict};
 use crate::{
     types::{FamilySet, PeerKind},
     view::nlri_json,
-    wire::{
-        bgp::{
-            Frame, MAX_EXTENDED_LEN, MessageType, RouteRefresh,
-            attribute::{AttrSet, AttrSetBuilder, code},
-            batch::{ItemKind, UpdateBatch, UpdateItem},
-            frame, nlri,
-            notification::Notification,
-            open::Open,
-            text::{self, Shown},
-            update::{DecodeContext, Rules, attribute_field, decode_update},
-        },
-        error::{ErrorAction, Fault},
+    wire::bgp::{
+        Frame, MAX_EXTENDED_LEN, MessageType, RouteRefresh,
+        attribute::{AttrSet, AttrSetBuilder, code},
+        batch::{ItemKind, UpdateBatch, UpdateItem},
+        frame, nlri,
+        notification::Notification,
+        open::Open,
+        text::{self, Shown},
+        update::{DecodeContext, Rules, attribute_field, decode_update},
     },
 };
 
@@ -105,117 +104,6 @@ fn octets(text: &str) -> Result<Vec<u8>, String> {
         return Err("no message: write its octets in hexadecimal digits, or `-` to read them".to_owned());
     }
     Ok(pairs.iter().map(|[high, low]| high << 4 | low).collect())
-}
-
-/// One message as printed.
-#[derive(Serialize)]
-struct Message {
-    /// `None` where the header does not tell.
-    r#type: Option<&'static str>,
-    #[serde(flatten)]
-    content: Content,
-    #[serde(flatten)]
-    verdict: Verdict,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Content {
-    Open {
-        version: u8,
-        asn: u32,
-        my_as: u16,
-        hold_time_s: u16,
-        router_id: String,
-        capabilities: Vec<String>,
-    },
-    Update {
-        announced: Vec<Route>,
-        withdrawn: Vec<Route>,
-        attributes: Map<String, Value>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        end_of_rib: Option<String>,
-    },
-    Notification {
-        code: u8,
-        subcode: u8,
-        text: String,
-        data: String,
-    },
-    RouteRefresh {
-        family: String,
-        subtype: u8,
-    },
-    Nothing {},
-}
-
-#[derive(Serialize)]
-struct Route {
-    family: String,
-    prefix: String,
-    path_id: u32,
-    next_hop: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    labels: Vec<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    nlri: Option<Value>,
-}
-
-/// What the message comes to. The first fault of those that cost most stands in front, all of them in `faults`.
-#[derive(Serialize)]
-struct Verdict {
-    outcome: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rfc: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    notification: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    faults: Vec<FaultShown>,
-}
-
-#[derive(Serialize)]
-struct FaultShown {
-    attribute: Option<u8>,
-    offset: usize,
-    error: String,
-    rfc: &'static str,
-    outcome: &'static str,
-}
-
-impl Verdict {
-    fn ok() -> Self {
-        Self::of(Vec::new())
-    }
-
-    fn of(faults: Vec<Fault>) -> Self {
-        let worst = faults.iter().rev().max_by_key(|fault| fault.action);
-        Self {
-            outcome: worst.map_or("ok", |fault| outcome(fault.action)),
-            error: worst.map(|fault| format!("{} at octet {}", fault.what, fault.at)),
-            rfc: worst.map(|fault| fault.rfc),
-            notification: worst.and_then(|fault| fault.notification).map(|told| told.to_string()),
-            faults: faults
-                .iter()
-                .map(|fault| FaultShown {
-                    attribute: fault.attribute,
-                    offset: fault.at,
-                    error: fault.what.clone(),
-                    rfc: fault.rfc,
-                    outcome: outcome(fault.action),
-                })
-                .collect(),
-        }
-    }
-}
-
-fn outcome(action: ErrorAction) -> &'static str {
-    match action {
-        ErrorAction::AttributeDiscard => "discard",
-        ErrorAction::TreatAsWithdraw => "withdraw",
-        ErrorAction::SessionReset => "reset",
-    }
 }
 
 /// Every message up to the first whose end cannot be found.

@@ -13,6 +13,8 @@
     matches: ["Route refresh"]                            regular expressions; `lacks` for what must not be there
   - claim: both choose the same neighbour             prefix by prefix; how many prefixes there must be
     same_best: {at: [bird, rw], prefixes: 300}            `without` names neighbours that nobody may choose
+  - claim: what the node says of origins            route by route; `as` prints `PREFIX STATE` lines, each state `each` times
+    validity: {at: bird, as: [feed, /run/lab/expect], each: 60}
   - do: {kill: frr}                                       kill, start, run: [node, command]
 
 A text that begins with `~` is a regular expression for the whole field; `include` in place of `are` allows more prefixes.
@@ -101,6 +103,8 @@ class Steps:
             return self._output_difference(step)
         if "same_best" in step:
             return self._best_difference(step["same_best"])
+        if "validity" in step:
+            return self._validity_difference(step["validity"])
         view = self.views[step["sessions" if "sessions" in step else "routes"]["at"]]
         if "sessions" in step:
             seen = keyed(view.sessions(), "neighbor")
@@ -130,6 +134,22 @@ class Steps:
             lines.append(f"  {prefix}: {one} chooses {ours.get(prefix)}, {other} chooses {theirs.get(prefix)}")
             for name in ask["at"]:
                 lines += [f"    {name}| {line}" for line in self.views[name].why(prefix).splitlines()]
+        return "\n".join(lines)
+
+    def _validity_difference(self, ask):
+        """Which routes a node gives another origin validation state than the list that it is compared with."""
+        where, command = ask["as"]
+        code, text = self.lab.exec(where, shlex.split(command))
+        if code != 0:
+            return f"  {where}: {command}: {text.strip()}"
+        wanted = dict(line.split() for line in text.splitlines())
+        seen = self.views[ask["at"]].validity()
+        count = {state: list(wanted.values()).count(state) for state in ("valid", "invalid", "not_found")}
+        lines = [f"  only {n} routes should be {state}: the claim says little" for state, n in count.items() if n < ask["each"]]
+        different = [prefix for prefix in sorted({*wanted, *seen}) if wanted.get(prefix) != seen.get(prefix)]
+        if different:
+            lines.append(f"  {len(different)} of {len(wanted)} routes differ")
+        lines += [f"  {p}: should be {wanted.get(p)}, {ask['at']} says {seen.get(p)}" for p in different[:10]]
         return "\n".join(lines)
 
     def _output_difference(self, step):

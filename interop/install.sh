@@ -7,6 +7,7 @@ set -eu
 # program that shows the package is there, package
 wanted='
 /usr/lib/frr/bgpd    frr
+/usr/share/doc/frr-rpki-rtrlib/copyright frr-rpki-rtrlib
 /usr/sbin/bird       bird2
 /usr/bin/gobgpd      gobgpd
 /usr/bin/gobgp       gobgpd

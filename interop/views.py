@@ -48,6 +48,10 @@ class View:
         """Neighbour of the best path, by prefix; nothing of prefixes that the node itself is on."""
         return {r["prefix"]: r["neighbor"] for r in self.routes() if r["best"] and r["neighbor"]}
 
+    def validity(self):
+        """Origin validation state of each route, `valid`, `invalid` or `not_found`, by prefix (RFC 6811)."""
+        return {}
+
     def why(self, prefix):
         """What the node says about the paths of one prefix, for a person."""
         return ""
@@ -77,6 +81,14 @@ class RibwatchView(View):
         arguments = f"rib --table {table}" + (f" --neighbor {neighbor}" if neighbor else "")
         return [route(**r) for r in self.lines(arguments)]
 
+    def validity(self):
+        found = {}
+        for word, state in (("valid", "valid"), ("invalid", "invalid"), ("not-found", "not_found")):
+            for r in self.lines(f"rib --table adj-in --validation {word}"):
+                # A route under two words, or under one that is not what it says of itself, is neither.
+                found[r["prefix"]] = state if r["prefix"] not in found and r["validation"] == state else None
+        return found
+
     def why(self, prefix):
         return self.ask(f"{self.program} explain {prefix} --no-color")
 
@@ -102,6 +114,22 @@ class FrrView(View):
                 detail = self.ask_json(self.vtysh(f"show bgp {family} unicast {prefix} json"), {})
                 found += [self._route(prefix, path) for path in detail.get("paths", [])]
         return [r for r in found if neighbor in (None, r["neighbor"])]
+
+    def validity(self):
+        # `show bgp ... rpki valid json` of FRR 8.4 lists every prefix: each route is asked for, all in one call.
+        found, decoder = {}, json.JSONDecoder()
+        for family in ("ipv4", "ipv6"):
+            listed = self.ask_json(self.vtysh(f"show bgp {family} unicast json"), {}).get("routes", {})
+            text = self.ask(self.vtysh(*[f"show bgp {family} unicast {prefix} json" for prefix in listed])) if listed else ""
+            while (start := text.find("{")) >= 0:
+                try:
+                    detail, end = decoder.raw_decode(text, start)
+                except json.JSONDecodeError:
+                    break
+                text = text[end:]
+                for path in detail.get("paths", []):
+                    found[detail["prefix"]] = path.get("rpkiValidationState", "").replace(" ", "_")
+        return found
 
     @staticmethod
     def _route(prefix, path):
@@ -140,9 +168,13 @@ class BirdView(View):
 
     def protocols(self):
         """Address of the neighbour of each BGP protocol, by name."""
-        blocks = self.birdc("show protocols all").split("\n\n")
-        return dict(m.groups() for b in blocks
-                    if (m := re.match(r"(?:.*\n)*?(\S+) +BGP .*Neighbor address: (\S+)\n", b, re.S)))
+        found = {}
+        for block in self.birdc("show protocols all").split("\n\n"):
+            name = re.search(r"^(\S+) +BGP ", block, re.M)
+            address = re.search(r"Neighbor address: (\S+)", block)
+            if name and address:
+                found[name[1]] = address[1]
+        return found
 
     def routes(self, table="loc", neighbor=None):
         protocols, found, prefix = self.protocols(), [], None
@@ -155,6 +187,12 @@ class BirdView(View):
             elif found:
                 self._attribute(found[-1], line)
         return [route(**r) for r in found if neighbor in (None, r["neighbor"])]
+
+    def validity(self):
+        """By the community that the scenario's filter sets from what `roa_check` says."""
+        states = {"64496:1": "valid", "64496:2": "invalid", "64496:3": "not_found"}
+        return {r["prefix"]: next((states[c] for c in r["communities"] if c in states), None) for r in self.routes()
+                if r["communities"]}
 
     def why(self, prefix):
         return self.birdc(f"show route all {prefix}")
@@ -259,6 +297,9 @@ class OpenbgpdView(View):
         return {r["prefix"]: r.get("neighbor", {}).get("remote_addr")
                 for r in self.bgpctl("rib best").get("rib", []) if r.get("best")}
 
+    def validity(self):
+        return {r["prefix"]: r.get("ovs", "").replace("-", "_") for r in self.bgpctl("rib in detail").get("rib", [])}
+
     def why(self, prefix):
         return self.ask(f"bgpctl -s /run/bgpd.rsock show rib detail {prefix}")
 
@@ -291,6 +332,8 @@ def view_of(lab, name, command):
         return SilentView(lab, name, "exabgp --version")
     if "feed.py" in command:
         return SilentView(lab, name, "python3 --version")
+    if "stayrtr" in command:
+        return SilentView(lab, name, "stayrtr -version")
     if "pmbgpd" in command:
         return SilentView(lab, name, "pmbgpd -V")
     return BirdView(lab, name)

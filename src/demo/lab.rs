@@ -3,6 +3,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr, TcpListener},
+    path::PathBuf,
     str::FromStr,
 };
 
@@ -87,11 +88,39 @@ pub(super) struct Lab {
     bgp: Vec<SocketAddr>,
     notes: Vec<String>,
     routers: Vec<(Edge, Daemon)>,
+    export: Export,
+}
+
+/// An exporter's file of validated payloads, in a place of its own that ends with the story.
+struct Export(PathBuf);
+
+impl Export {
+    /// Writes the one ROA of the story: `prefix`, no longer, by `asn`. The format is rpki-client's.
+    fn write(prefix: &str, asn: Asn) -> Result<Self, String> {
+        let path = std::env::temp_dir().join(format!("ribwatch-demo-{}-vrps.json", std::process::id()));
+        let length = prefix.rsplit('/').next().unwrap_or_default();
+        let text = format!(
+            "{{ \"roas\": [ {{ \"asn\": {}, \"prefix\": \"{prefix}\", \"maxLength\": {length}, \"ta\": \"demo\" }} ] }}\n",
+            asn.0
+        );
+        let mut options = std::fs::OpenOptions::new();
+        // Never through a link or over a file that somebody else put there.
+        let file = options.write(true).create_new(true).open(&path);
+        let written = file.and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()));
+        written.map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Export {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 impl Lab {
-    /// Starts the daemon on the default ports, or on free ones where those are taken.
-    pub(super) fn start() -> Result<Self, String> {
+    /// Starts the daemon, with one ROA to judge routes by, on the default ports, or on free ones where those are taken.
+    pub(super) fn start(roa: (&str, Asn)) -> Result<Self, String> {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
@@ -105,10 +134,12 @@ impl Lab {
             Ok(address) => listen.push(address),
             Err(_) => notes.push("no IPv6 on loopback here: the exchange router stays away".to_owned()),
         }
-        let config = Config::parse("demo", &daemon_config(&listen, api, http)).map_err(|error| error.to_string())?;
+        let export = Export::write(roa.0, roa.1)?;
+        let config =
+            Config::parse("demo", &daemon_config(&listen, api, http, &export)).map_err(|error| error.to_string())?;
         let daemon = Daemon::start(config)?;
         let bgp = daemon.bgp_addresses();
-        Ok(Self { runtime, daemon, api, http, bgp, notes, routers: Vec::new() })
+        Ok(Self { runtime, daemon, api, http, bgp, notes, routers: Vec::new(), export })
     }
 
     pub(super) fn api(&self) -> String {
@@ -257,6 +288,7 @@ impl Lab {
             router.stop();
         }
         self.daemon.stop();
+        drop(self.export);
     }
 }
 
@@ -290,18 +322,22 @@ fn prefix_v6(n: u32) -> Prefix {
     Prefix::v6((0x2001_0db8 << 96) | (u128::from(n) << 80), 48)
 }
 
-fn daemon_config(listen: &[SocketAddr], api: SocketAddr, http: SocketAddr) -> String {
+fn daemon_config(listen: &[SocketAddr], api: SocketAddr, http: SocketAddr, export: &Export) -> String {
     use std::fmt::Write as _;
     let listen = listen.iter().map(|address| format!("\"{address}\"")).collect::<Vec<_>>().join(", ");
     let mut text = format!(
         "[router]\nasn = 64512\nrouter_id = \"198.51.100.1\"\nlisten = [{listen}]\n\
-         [api]\nlisten = \"{api}\"\n[http]\nlisten = \"{http}\"\n"
+         [api]\nlisten = \"{api}\"\n[http]\nlisten = \"{http}\"\n\
+         [[rpki.cache]]\nname = \"validator\"\nfile = {:?}\n\
+         [[policy.policy]]\nname = \"rov\"\n[[policy.policy.statement]]\nname = \"invalid\"\n\
+         match = {{ validation = \"invalid\" }}\nverdict = \"reject\"\n",
+        export.0.display().to_string(),
     );
     for edge in Edge::ALL {
         let _ = write!(
             text,
             "[[neighbor]]\nname = \"{}\"\naddress = \"{}\"\nremote_asn = {}\npassive = true\nfamilies = [\"{}\"]\n\
-             import = [\"accept-all\"]\nexport = [\"{}\"]\n",
+             import = [\"rov\", \"accept-all\"]\nexport = [\"{}\"]\n",
             edge.name(),
             edge.address(),
             edge.asn(),

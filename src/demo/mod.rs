@@ -16,7 +16,10 @@ use self::{
     lab::{Edge, Lab},
     screen::Screen,
 };
-use crate::view::{NeighborView, SessionState};
+use crate::{
+    types::Asn,
+    view::{NeighborView, SessionState},
+};
 
 /// IPv4 prefixes that each of the two edge routers sends.
 const TABLE_V4: u32 = 12_000;
@@ -31,6 +34,13 @@ const FOLLOWED: &str = "203.0.113.0/24";
 /// A more-specific of it, announced by a stranger.
 const STRANGER: &str = "203.0.113.128/25";
 
+/// A prefix with a ROA: [`SIGNER`] alone may announce it.
+const SIGNED: &str = "192.0.2.0/24";
+/// The AS that the ROA names.
+const SIGNER: Asn = Asn(64500);
+/// Another AS, which announces it too.
+const HIJACKER: Asn = Asn(64511);
+
 /// How the story is to be told.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -43,7 +53,7 @@ pub struct Options {
 /// Plays the story; the exit code is 0 when everything in it happened, else 1.
 pub fn run(options: Options) -> ExitCode {
     let mut screen = Screen::new(options.color);
-    let mut lab = match Lab::start() {
+    let mut lab = match Lab::start((SIGNED, SIGNER)) {
         Ok(lab) => lab,
         Err(why) => {
             eprintln!("the demo cannot start: {why}");
@@ -70,6 +80,7 @@ fn tell(lab: &mut Lab, screen: &mut Screen) {
     let all = the_table_fills(lab, screen);
     questions(lab, screen);
     the_watch(lab, screen);
+    an_invalid_route_is_rejected(lab, screen);
     a_session_dies_and_returns(lab, screen, all);
 }
 
@@ -166,6 +177,35 @@ fn the_watch(lab: &mut Lab, screen: &mut Screen) {
     let withdrawn = lab.withdraw(Edge::TransitB, STRANGER).is_ok();
     let gone = withdrawn && watch.until(PATIENCE, |line| line.contains(STRANGER));
     screen.outcome(gone, "and shows it withdrawn");
+}
+
+/// Takes back what it announced, so that the tables are as before.
+fn an_invalid_route_is_rejected(lab: &mut Lab, screen: &mut Screen) {
+    screen.chapter("RPKI: an announcement that no ROA allows");
+    let synced = wait(|| screen.ask(lab, &["rpki", "--json"]).contains("\"state\":\"synced\"").then_some(()));
+    screen.outcome(synced.is_some(), &format!("a validator's export is in force: {SIGNED} is for AS{SIGNER} alone"));
+    let (honest, other) = (Edge::TransitA, Edge::TransitB);
+    screen.say(&format!("  {} announces {SIGNED} by AS{SIGNER}, {} by AS{HIJACKER}:", honest.name(), other.name()));
+    for (edge, origin) in [(honest, SIGNER), (other, HIJACKER)] {
+        if let Err(why) = lab.announce(edge, SIGNED, &[origin.0]) {
+            screen.outcome(false, &why);
+        }
+    }
+    let both = wait(|| {
+        let paths = screen.ask(lab, &["rib", SIGNED, "--table", "adj-in", "--json"]);
+        (paths.lines().count() == 2).then_some(())
+    });
+    screen.outcome(both.is_some(), "both paths are in Adj-RIB-In");
+    let why = screen.command(lab, &["explain", SIGNED]);
+    screen.outcome(why.contains("rov/invalid"), "policy rejected the invalid one, and says by which statement");
+    let chosen = screen.ask(lab, &["rib", SIGNED, "--json"]);
+    let valid = chosen.contains("\"validation\":\"valid\"") && !chosen.contains(&HIJACKER.0.to_string());
+    screen.outcome(valid, &format!("{SIGNED} is routed to AS{SIGNER}"));
+    let verdict = screen.command(lab, &["rpki", "check", SIGNED, &HIJACKER.0.to_string()]);
+    screen.outcome(verdict.contains("invalid"), "the check names the ROA that decided");
+    let taken_back = [honest, other].iter().all(|edge| lab.withdraw(*edge, SIGNED).is_ok());
+    let gone = wait(|| screen.ask(lab, &["rib", SIGNED, "--table", "adj-in", "--json"]).is_empty().then_some(()));
+    screen.outcome(taken_back && gone.is_some(), "both take it back");
 }
 
 fn a_session_dies_and_returns(lab: &mut Lab, screen: &mut Screen, all: u64) {

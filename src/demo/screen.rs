@@ -79,6 +79,12 @@ impl Screen {
         }
     }
 
+    /// What `ribwatch ARGUMENTS` prints, asked behind the scenes; empty when it fails.
+    pub(super) fn ask(&self, lab: &Lab, arguments: &[&str]) -> String {
+        let output = program(lab, arguments, false).stdin(Stdio::null()).output();
+        output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
+    }
+
     /// Shows and runs `ribwatch ARGUMENTS` against the daemon; returns what it printed.
     pub(super) fn command(&mut self, lab: &Lab, arguments: &[&str]) -> String {
         self.show(arguments);

@@ -144,7 +144,7 @@ impl Scan {
             return true;
         }
         let Some(row) = self.page.rows.get(at) else { return false };
-        if !self.filter.inside.matches(row) {
+        if !self.filter.inside.matches(row) || !self.filter.has_states(row) {
             return false;
         }
         if self.filter.text.is_empty() {

@@ -212,7 +212,7 @@ async fn filters_run_in_the_daemon() {
     let adj_out = v1::RouteFilter { table: v1::Table::AdjOut.into(), ..filter() };
     let community = |word: &str| v1::RouteFilter { communities: vec![word.into()], ..filter() };
     use v1::PrefixMatch::{Exact, Longer, Longest, Shorter, Unspecified};
-    let cases: [(v1::RouteFilter, &str); 19] = [
+    let cases: [(v1::RouteFilter, &str); 21] = [
         (filter(), "10.0.0.0/8 10.1.0.0/16 10.1.1.0/24 2001:db8::/32"),
         (v1::RouteFilter { family: "ipv6-unicast".into(), ..filter() }, "2001:db8::/32"),
         (v1::RouteFilter { neighbor: "192.0.2.1".into(), ..filter() }, "10.0.0.0/8 10.1.0.0/16"),
@@ -232,6 +232,9 @@ async fn filters_run_in_the_daemon() {
         (community("64500:7"), "10.1.1.0/24"),
         (community("64500:*"), "10.1.1.0/24"),
         (community("64500:8"), ""),
+        // Nothing here was checked against RPKI data.
+        (v1::RouteFilter { validation: "valid".into(), ..filter() }, ""),
+        (v1::RouteFilter { aspa: "valid".into(), ..filter() }, ""),
     ];
     for (filter, expected) in cases {
         let request = v1::ListRoutesRequest { filter: Some(filter.clone()), page_size: 0, page_token: String::new() };

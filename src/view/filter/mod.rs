@@ -158,9 +158,13 @@ impl RouteFilter {
     pub fn accepts(&self, row: &RouteRow, attrs: AttrSet<'_>, scratch: &mut String) -> bool {
         self.neighbor.is_none_or(|peer| row.peer == Some(peer))
             && self.origin.is_none_or(|origin| attrs.as_path().origin_asn() == Some(origin))
-            && self.validation.is_none_or(|state| row.validation == state)
-            && self.aspa.is_none_or(|state| row.aspa == state)
+            && self.has_states(row)
             && self.text.matches(attrs, scratch)
+    }
+
+    /// Whether the route has the validation states that are asked for.
+    pub fn has_states(&self, row: &RouteRow) -> bool {
+        self.validation.is_none_or(|state| row.validation == state) && self.aspa.is_none_or(|state| row.aspa == state)
     }
 
     /// Whether `accepts` can differ between two versions of one route.

@@ -48,7 +48,7 @@ use crate::{
     rib::Source,
     session::negotiate::Link,
     types::{Asn, Family, Role, RouterId},
-    wire::bgp::attribute::{self, AttrSet, NextHop, code, flag},
+    wire::bgp::attribute::{self, AttrSet, code, flag},
 };
 
 use super::{NextHopRule, RemovePrivate};
@@ -235,7 +235,7 @@ pub fn transform(
     };
     let inside = !rules.is_external();
     let reflected = matches!(rules.to, Relation::Internal { .. }) && learned.source == Source::Internal;
-    let in_next_hop = next_hop.is_some_and(|next_hop| next_hop::code(next_hop.global, family) == code::NEXT_HOP);
+    let in_next_hop = next_hop.is_some_and(|next_hop| next_hop::code(next_hop, family) == code::NEXT_HOP);
     let add_otc = otc_applies(family, rules) && leads_down(rules.role) && route.set.get(code::OTC).is_none();
     // What is written anew, ascending by code.
     let own = [
@@ -285,7 +285,7 @@ struct Write<'a> {
     family: Family,
     learned: Learned,
     rules: &'a ExportRules,
-    next_hop: Option<NextHop>,
+    next_hop: Option<IpAddr>,
 }
 
 impl Write<'_> {

@@ -10,8 +10,9 @@
 //! 4. A route of our own, and one without a next hop, has our address; so has one with an unspecified address.
 //! 5. What the neighbour could not use is not sent: a next hop of the other address family, unless RFC 8950 was
 //!    negotiated; and a link-local one alone, which names nobody beyond the link (RFC 2545 §2).
-//! 6. A link-local address stands beside a global one if that is on an IPv6 subnet which the neighbour shares with us, and
-//!    never else (RFC 2545 §3): ours beside ours, the received one beside the received one.
+//! 6. Of two next hops (RFC 2545 §3) the global one is sent, alone. The RFC asks for ours with the link-local one beside
+//!    it on a shared link; FRR 8.4 without its interface manager withdraws such IPv6 routes, and resets the session over such
+//!    IPv4 ones (RFC 8950), and every receiver can resolve the global one.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -19,18 +20,17 @@ use crate::{
     policy::NextHopVerdict,
     rib::Source,
     types::Family,
-    wire::bgp::attribute::{self, NextHop, flag},
+    wire::bgp::attribute::{self, flag},
 };
 
 use super::{super::NextHopRule, ExportRules, Outbound, Relation};
 
 /// The next hop to send; `None` when the group can use none that we have.
-pub(super) fn choose(route: Outbound<'_>, family: Family, source: Source, rules: &ExportRules) -> Option<NextHop> {
-    let received = route.set.next_hop().filter(|next_hop| !next_hop.global.is_unspecified());
-    let given = received.map(|next_hop| next_hop.global);
+pub(super) fn choose(route: Outbound<'_>, family: Family, source: Source, rules: &ExportRules) -> Option<IpAddr> {
+    let given = route.set.next_hop().map(|next_hop| next_hop.global).filter(|address| !address.is_unspecified());
     let ours = rules.local_address.to_canonical();
     let reflected = source == Source::Internal && matches!(rules.to, Relation::Internal { .. });
-    let on_link = |address| rules.link.filter(|link| link.subnet.contains(address));
+    let on_link = |address| rules.link.is_some_and(|link| link.subnet.contains(address));
     let global = match (route.next_hop, rules.next_hop) {
         (NextHopVerdict::Explicit | NextHopVerdict::Unchanged, _) => given.unwrap_or(ours),
         (NextHopVerdict::Own, _) => ours,
@@ -38,15 +38,11 @@ pub(super) fn choose(route: Outbound<'_>, family: Family, source: Source, rules:
         (NextHopVerdict::Standard, NextHopRule::Unchanged) => given.unwrap_or(ours),
         (NextHopVerdict::Standard, NextHopRule::Standard | NextHopRule::OwnAddress) => match given {
             Some(address) if rules.transparent || rules.to != Relation::External => address,
-            Some(address) if source != Source::Local && on_link(address).is_some() => address,
+            Some(address) if source != Source::Local && on_link(address) => address,
             _ => ours,
         },
     };
-    let link_local = on_link(global).and_then(|link| match global == ours {
-        true => link.link_local,
-        false => received.filter(|next_hop| next_hop.global == global)?.link_local,
-    });
-    usable(global, family, rules).then_some(NextHop { global, link_local })
+    usable(global, family, rules).then_some(global)
 }
 
 /// Whether `next_hop` may stand beside NLRI of `family` in this group (see 5.).
@@ -70,24 +66,20 @@ pub(super) fn code(next_hop: IpAddr, family: Family) -> u8 {
 }
 
 /// Appends the next hop in canonical form: attribute 3 for IPv4 unicast over IPv4, else attribute 14 without NLRI.
-pub(super) fn put(next_hop: NextHop, family: Family, out: &mut Vec<u8>) {
-    match next_hop.global {
+pub(super) fn put(next_hop: IpAddr, family: Family, out: &mut Vec<u8>) {
+    match next_hop {
         IpAddr::V4(address) if family == Family::IPV4_UNICAST => {
             super::put(flag::TRANSITIVE, attribute::code::NEXT_HOP, &address.octets(), out);
         }
-        IpAddr::V4(address) => put_mp(&address.octets(), None, family, out),
-        IpAddr::V6(address) => put_mp(&address.octets(), next_hop.link_local, family, out),
+        IpAddr::V4(address) => put_mp(&address.octets(), family, out),
+        IpAddr::V6(address) => put_mp(&address.octets(), family, out),
     }
 }
 
-fn put_mp(octets: &[u8], link_local: Option<Ipv6Addr>, family: Family, out: &mut Vec<u8>) {
-    let len = octets.len() + if link_local.is_some() { 16 } else { 0 };
-    super::put_header(flag::OPTIONAL, attribute::code::MP_REACH, 4 + len, out);
+fn put_mp(octets: &[u8], family: Family, out: &mut Vec<u8>) {
+    super::put_header(flag::OPTIONAL, attribute::code::MP_REACH, 4 + octets.len(), out);
     out.extend_from_slice(&family.afi.to_be_bytes());
     out.push(family.safi);
-    out.push(len as u8); // 4, 16 or 32
+    out.push(octets.len() as u8); // 4 or 16
     out.extend_from_slice(octets);
-    if let Some(link_local) = link_local {
-        out.extend_from_slice(&link_local.octets());
-    }
 }

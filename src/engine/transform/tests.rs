@@ -282,7 +282,7 @@ fn third_party_next_hops() {
         (IBGP, Source::External, NO_RULE, NoWord, FAR, FAR), // item 1
         (IBGP, Source::External, NextHopRule::OwnAddress, NoWord, THIRD, OURS),
     ];
-    let link = Some(Link { subnet: "192.0.2.0/24".parse().unwrap(), link_local: None });
+    let link = Some(Link { subnet: "192.0.2.0/24".parse().unwrap() });
     for row @ (to, source, rule, verdict, received, expected) in rows {
         let mut set = route();
         set.next_hop(V4, NextHop::new(received.parse().unwrap()));
@@ -298,46 +298,6 @@ fn third_party_next_hops() {
         // Item 3: whoever is more than one hop away gets our own address from EBGP.
         assert!(*to != Relation::External || told(None) == OURS, "{row:?}");
     }
-}
-
-#[test]
-fn link_local_next_hops_stand_beside_what_is_on_the_link() {
-    use NextHopRule::{OwnAddress, Standard};
-    let hop = |global: &str, link_local: Option<&str>| NextHop {
-        global: global.parse().unwrap(),
-        link_local: link_local.map(|address| address.parse().unwrap()),
-    };
-    let (ours, third) = (hop("2001:db8::fe", Some("fe80::fe")), hop("2001:db8::7", Some("fe80::7")));
-    let far = hop("2001:db8:1::7", Some("fe80::7"));
-    let link = Some(Link { subnet: "2001:db8::/64".parse().unwrap(), link_local: ours.link_local });
-    // (to, setting, received, sent): RFC 2545 §3, "if and only if".
-    let rows = [
-        (Relation::External, Standard, far, ours),
-        (Relation::External, OwnAddress, third, ours),
-        (Relation::External, Standard, third, third),
-        (Relation::External, Standard, hop("2001:db8::7", None), hop("2001:db8::7", None)),
-        (IBGP, Standard, third, third),
-        (IBGP, Standard, far, hop("2001:db8:1::7", None)),
-        (IBGP, OwnAddress, far, ours),
-    ];
-    for row @ (to, rule, received, expected) in &rows {
-        let mut set = AttrSetBuilder::new();
-        set.origin(Origin::Igp).as_path_sequence(&[Asn(64496)]).next_hop(V6, *received);
-        let told = |link| {
-            let rules = ExportRules { local_address: ours.global, next_hop: *rule, link, ..rules(*to) };
-            let octets = tell(&set.finish(), V6, Learned::new(Source::External), &rules).unwrap();
-            assert_eq!(octets, AttrSetBuilder::from_set(AttrSet::new(&octets)).finish(), "canonical");
-            AttrSet::new(&octets).next_hop().unwrap()
-        };
-        assert_eq!(told(link), *expected, "{row:?}");
-        assert_eq!(told(None).link_local, None, "{row:?}: not beyond the link");
-    }
-    // RFC 7947 §2.2.1: what a client of a route server sent reaches the other clients on the exchange as it was.
-    let mut set = AttrSetBuilder::new();
-    set.origin(Origin::Igp).as_path_sequence(&[Asn(64496)]).next_hop(V6, third);
-    let rules = ExportRules { local_address: ours.global, transparent: true, link, ..rules(Relation::External) };
-    let octets = tell(&set.finish(), V6, Learned::new(Source::External), &rules).unwrap();
-    assert_eq!(AttrSet::new(&octets).next_hop(), Some(third));
 }
 
 #[test]

@@ -4,7 +4,6 @@ use std::{net::Ipv4Addr, time::Duration};
 
 use crate::{
     policy::{Context, Direction, NeighborFacts, PolicyChain},
-    session::negotiate::Link,
     types::{Asn, Family, PeerKind, Role},
     wire::bgp::{MAX_EXTENDED_LEN, MAX_LEN, capability::Capability},
 };
@@ -157,9 +156,10 @@ fn rules(session: &Session, settings: &EngineSettings) -> ExportRules {
         override_as,
         remove_private,
         local_address: negotiated.local.ip(),
+        // Groups are not to be told apart by what makes no difference.
         link: negotiated
             .link
-            .filter(|link| may_depend_on(link, external && !options.route_server_client, options.next_hop)),
+            .filter(|_| external && !options.route_server_client && options.next_hop == NextHopRule::Standard),
         next_hop: options.next_hop,
         extended_next_hop: negotiated.extended_next_hop.clone(),
         cluster_id: settings.cluster_id,
@@ -168,12 +168,6 @@ fn rules(session: &Session, settings: &EngineSettings) -> ExportRules {
         aigp: options.aigp,
         long_lived: knows_long_lived(session),
     }
-}
-
-/// Whether what next hop a neighbour is given may depend on the subnet that we share with it. Groups are not to be told
-/// apart by what makes no difference.
-fn may_depend_on(link: &Link, gets_ours: bool, rule: NextHopRule) -> bool {
-    !link.subnet.is_v4() || (gets_ours && rule == NextHopRule::Standard)
 }
 
 /// Whether the neighbour told that it knows long-lived stale routes: the capability was received (RFC 9494 §4.3), whatever

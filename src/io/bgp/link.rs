@@ -1,5 +1,5 @@
 //! Which subnet both ends of a connection are on, from the addresses of our interfaces: what a third-party next hop
-//! (RFC 4271 §5.1.3) and a link-local one (RFC 2545 §3) depend on. What is made of it is the engine's.
+//! (RFC 4271 §5.1.3) depends on. What is made of it is the engine's.
 
 use std::net::IpAddr;
 
@@ -15,16 +15,11 @@ pub(super) fn between(local: IpAddr, remote: IpAddr) -> Option<Link> {
 
 /// Loopback is no link: whoever is there is this machine. Nor are ends with link-local addresses told apart by a subnet.
 fn find(addresses: &[InterfaceAddress], local: IpAddr, remote: IpAddr) -> Option<Link> {
-    let link_local = |address: &IpAddr| match address {
-        IpAddr::V6(address) if address.is_unicast_link_local() => Some(*address),
-        _ => None,
-    };
-    if link_local(&local).is_some() {
+    if matches!(local, IpAddr::V6(address) if address.is_unicast_link_local()) {
         return None;
     }
     let ours = addresses.iter().find(|one| one.address == local && !one.loopback && one.subnet.contains(remote))?;
-    let beside = addresses.iter().filter(|one| one.interface == ours.interface);
-    Some(Link { subnet: ours.subnet, link_local: beside.filter_map(|one| link_local(&one.address)).min() })
+    Some(Link { subnet: ours.subnet })
 }
 
 #[cfg(test)]
@@ -51,12 +46,12 @@ mod tests {
             on("eth0", "fe80::1", "fe80::/64"),
             on("ppp0", "203.0.113.1", "203.0.113.1/32"),
         ];
-        // (our end, the other end, the subnet, our link-local address there)
+        // (our end, the other end, the subnet)
         let rows = [
-            ("192.0.2.1", "192.0.2.9", Some(("192.0.2.0/24", Some("fe80::1")))),
-            ("::ffff:192.0.2.1", "::ffff:192.0.2.9", Some(("192.0.2.0/24", Some("fe80::1")))),
-            ("2001:db8::1", "2001:db8::9", Some(("2001:db8::/64", Some("fe80::1")))),
-            ("198.51.100.1", "198.51.100.0", Some(("198.51.100.0/31", Some("fe80::2")))),
+            ("192.0.2.1", "192.0.2.9", Some("192.0.2.0/24")),
+            ("::ffff:192.0.2.1", "::ffff:192.0.2.9", Some("192.0.2.0/24")),
+            ("2001:db8::1", "2001:db8::9", Some("2001:db8::/64")),
+            ("198.51.100.1", "198.51.100.0", Some("198.51.100.0/31")),
             ("192.0.2.1", "198.51.100.0", None), // more than one hop away
             ("203.0.113.1", "203.0.113.2", None),
             ("127.0.0.1", "127.0.0.2", None),
@@ -69,10 +64,7 @@ mod tests {
                 local.parse::<IpAddr>().unwrap().to_canonical(),
                 remote.parse::<IpAddr>().unwrap().to_canonical(),
             );
-            let expected = expected.map(|(subnet, link_local)| Link {
-                subnet: subnet.parse().unwrap(),
-                link_local: link_local.map(|address| address.parse().unwrap()),
-            });
+            let expected = expected.map(|subnet| Link { subnet: subnet.parse().unwrap() });
             assert_eq!(got, expected, "{local} to {remote}");
         }
     }

@@ -47,7 +47,7 @@
 //! | a longer message takes what a short one cannot | RFC 8654 §4 | `a_route_for_long_messages_reaches_only_who_agreed_on_them` |
 //! | trailing bits of a prefix do not count | RFC 4271 §4.3 | `trailing_bits_of_a_prefix_make_no_other_route` |
 //! | next hop self, kept, of the other family | RFC 4271 §5.1.3 | `attributes_on_their_way_out`, `next_hops_of_the_other_address_family` |
-//! | a link-local next hop stays on its link, and is given there | RFC 2545 §3 | `a_link_local_next_hop_stays_on_its_link`, `a_link_local_next_hop_is_given_on_its_link_and_nowhere_else` |
+//! | a link-local next hop stays on its link | RFC 2545 §3 | `a_link_local_next_hop_stays_on_its_link` |
 //! | third-party next hops: kept on a shared subnet only | RFC 4271 §5.1.3 | `neighbours_on_one_subnet_reach_each_other_without_us`, `third_party_next_hops` |
 //! | the same prefix twice in one UPDATE is one route | RFC 4271 §4.3 | `a_prefix_named_twice_in_one_update_is_one_route` |
 //! | in both fields of one UPDATE it is announced | RFC 4271 §4.3 | `withdrawals_come_first_so_that_a_route_in_both_fields_is_announced` |

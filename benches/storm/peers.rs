@@ -16,10 +16,10 @@
 //! ```
 
 #[path = "../table_feed/random.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "shared with table_feed; the storm uses a part of it")]
 mod random;
 #[path = "../table_feed/wire.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "shared with table_feed; the storm uses a part of it")]
 mod wire;
 
 use std::collections::HashMap;

@@ -1,6 +1,7 @@
 //! Stories about the life of alerts, in virtual time: findings made by hand go in, what people hear of comes out.
 
 mod groups;
+mod kept;
 mod life;
 mod mutes;
 mod people;

@@ -12,8 +12,9 @@ use std::{
 
 use tracing::{Level, error, info, warn};
 
-use super::logging;
+use super::{alerts::Alerts, logging};
 use crate::{
+    alert,
     config::{self, Change, Config, ConfigError, Log, Router},
     engine::Owned,
     io::{
@@ -34,11 +35,18 @@ pub(super) struct Reloader {
     turn: Mutex<()>,
     speaker: Speaker,
     shard: ShardHandle,
+    alerts: Alerts,
 }
 
 impl Reloader {
-    pub(super) fn new(config: Config, file: Option<PathBuf>, speaker: Speaker, shard: ShardHandle) -> Self {
-        Self { file, current: Mutex::new(config), turn: Mutex::default(), speaker, shard }
+    pub(super) fn new(
+        config: Config,
+        file: Option<PathBuf>,
+        speaker: Speaker,
+        shard: ShardHandle,
+        alerts: Alerts,
+    ) -> Self {
+        Self { file, current: Mutex::new(config), turn: Mutex::default(), speaker, shard, alerts }
     }
 
     /// The configuration in force.
@@ -133,6 +141,10 @@ impl Reloader {
                 self.shard.set_owned(new);
                 Ok(Undo::Owned(old))
             }
+            Step::Alert { old, new } => {
+                self.alerts.set_settings(*new);
+                Ok(Undo::Alert(old))
+            }
             Step::Level { old, new } => {
                 logging::set_level(new);
                 Ok(Undo::Level(old))
@@ -167,6 +179,7 @@ impl Reloader {
             Undo::Policies(library) => self.shard.set_policies(library),
             Undo::Decision(knobs) => self.shard.set_decision(knobs),
             Undo::Owned(owned) => self.shard.set_owned(owned),
+            Undo::Alert(settings) => self.alerts.set_settings(*settings),
             Undo::Level(level) => logging::set_level(level),
             Undo::Reconfigure(old) => {
                 if let Some(settings) = old {
@@ -199,6 +212,8 @@ enum Step {
     Decision { old: Knobs, new: Knobs },
     /// Another space that is ours.
     Owned { old: Owned, new: Owned },
+    /// Other lives of alerts.
+    Alert { old: Box<alert::Settings>, new: Box<alert::Settings> },
     /// Another log level.
     Level { old: Level, new: Level },
     /// Other settings for a session that goes on.
@@ -215,6 +230,7 @@ enum Undo {
     Policies(Arc<Library>),
     Decision(Knobs),
     Owned(Owned),
+    Alert(Box<alert::Settings>),
     Level(Level),
     Reconfigure(Option<Arc<NeighborSettings>>),
     Put { added: Option<Remote>, removed: Option<Arc<NeighborSettings>> },
@@ -227,6 +243,7 @@ impl fmt::Display for Step {
             Self::Policies { .. } => f.write_str("handing over the policies"),
             Self::Decision { .. } => f.write_str("handing over how best paths are chosen"),
             Self::Owned { .. } => f.write_str("handing over what may be originated"),
+            Self::Alert { .. } => f.write_str("handing over how alerts live"),
             Self::Level { .. } => f.write_str("setting the log level"),
             Self::Reconfigure(new) => write!(f, "changing {}", new.label(new.remote)),
             Self::Remove(settings) => write!(f, "removing {}", settings.label(settings.remote)),
@@ -261,6 +278,10 @@ fn steps(changes: &[Change], current: &Config, new: &Config) -> Vec<Step> {
             }
             Change::Owned => {
                 quiet.push(Step::Owned { old: current.router.owned.clone(), new: new.router.owned.clone() });
+            }
+            Change::Alert => {
+                let (old, new) = (Box::new(current.alert.clone()), Box::new(new.alert.clone()));
+                quiet.push(Step::Alert { old, new });
             }
             Change::LogLevel(level) => quiet.push(Step::Level { old: current.log.level, new: *level }),
             Change::NeedsRestart { .. } => {}

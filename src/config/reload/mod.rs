@@ -43,6 +43,8 @@ pub enum Change {
     Decision,
     /// `[router] owned`: what may be originated by command.
     Owned,
+    /// `[alert]`: how alerts live.
+    Alert,
     /// `[log] level`.
     LogLevel(tracing::Level),
     /// A section, or keys of it, that only takes effect when the daemon is started again.
@@ -99,6 +101,10 @@ impl Change {
                 let says = "changed (owned), holds for what is originated from now on".into();
                 view("changed", "[router]".into(), vec!["owned".into()], Cost::Nothing, says)
             }
+            Self::Alert => {
+                let says = "changed, holds for alerts from now on".into();
+                view("changed", "[alert]".into(), vec![], Cost::Nothing, says)
+            }
             Self::LogLevel(level) => {
                 let level = level.as_str().to_lowercase();
                 view("changed", "[log]".into(), vec!["level".into()], Cost::Nothing, format!("level is {level} now"))
@@ -154,6 +160,7 @@ fn sections(old: &Config, new: &Config) -> Vec<Change> {
         groups: _, // what they say is in the neighbours
         rpki,
         watch_prefixes,
+        alert,
     } = old;
     let mut changes = Vec::new();
     let mut restart = |section, differs: bool, keys| {
@@ -175,6 +182,9 @@ fn sections(old: &Config, new: &Config) -> Vec<Change> {
     }
     if router.owned != new.router.owned {
         changes.push(Change::Owned);
+    }
+    if *alert != new.alert {
+        changes.push(Change::Alert);
     }
     if log.level != new.log.level {
         changes.push(Change::LogLevel(new.log.level));

@@ -6,6 +6,7 @@ mod life;
 mod mutes;
 mod people;
 mod properties;
+mod served;
 
 use std::{sync::Arc, time::Duration};
 

@@ -272,10 +272,10 @@ fn steps(changes: &[Change], current: &Config, new: &Config) -> Vec<Step> {
 /// The configuration that holds after a reload: sections and keys that need a restart are as they were, so that the next reload
 /// still says so.
 fn in_force(old: &Config, new: Config) -> Config {
-    let Config { router, api, http, state, rib, rpki, watch_prefixes, log, .. } = old.clone();
+    let Config { router, api, http, state, rib, rpki, detect, log, .. } = old.clone();
     let router = Router { owned: new.router.owned.clone(), ..router };
     let log = Log { level: new.log.level, ..log };
-    Config { router, api, http, state, rib, rpki, watch_prefixes, log, ..new }
+    Config { router, api, http, state, rib, rpki, detect, log, ..new }
 }
 
 fn tell(report: &ReloadReport) {

@@ -6,6 +6,7 @@ mod cli;
 mod corpus;
 mod daemon;
 mod decision;
+mod detect;
 mod engine;
 mod export;
 mod fake;

@@ -153,7 +153,7 @@ fn sections(old: &Config, new: &Config) -> Vec<Change> {
         neighbors: _,
         groups: _, // what they say is in the neighbours
         rpki,
-        watch_prefixes,
+        detect,
     } = old;
     let mut changes = Vec::new();
     let mut restart = |section, differs: bool, keys| {
@@ -169,7 +169,7 @@ fn sections(old: &Config, new: &Config) -> Vec<Change> {
     restart("[rib]", *rib != new.rib, vec![]);
     restart("[log]", log.format != new.log.format, vec!["format"]);
     restart("[rpki]", *rpki != new.rpki, vec![]);
-    restart("[[watch.prefix]]", *watch_prefixes != new.watch_prefixes, vec![]);
+    restart("[watch] or [detect]", *detect != new.detect, vec![]);
     if *decision != new.decision {
         changes.push(Change::Decision);
     }

@@ -70,7 +70,7 @@ use self::{
     deferral::Deferral,
     events::Events,
     groups::Groups,
-    import::{ImportRules, Judge},
+    import::{Ahead, ImportRules, Judge},
     observe::Watched,
     sessions::{LOCAL, Session, Sessions, Slot},
     stream::Stream,
@@ -218,6 +218,8 @@ pub struct Engine {
     stream: Stream,
     /// Buffers of `import`.
     judge: Judge,
+    /// What warming up said of the next routes of the batch in hand.
+    ahead: Ahead,
 }
 
 impl Engine {
@@ -257,6 +259,7 @@ impl Engine {
             default_set: None,
             stream: Stream::default(),
             judge: Judge::default(),
+            ahead: Ahead::default(),
         }
     }
 

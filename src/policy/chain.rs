@@ -76,6 +76,12 @@ impl Program {
             .map_or(&[], |statement| &statement.actions)
     }
 
+    /// Whether nothing but the prefix decides, and attributes stay what they are: then all routes share one tree.
+    pub(super) fn looks_at_prefix_only(&self) -> bool {
+        let looks_elsewhere = !self.session_tests.is_empty() || !self.set_tests.is_empty();
+        !looks_elsewhere && self.steps.iter().all(|step| self.actions(step).is_empty())
+    }
+
     /// The steps that a route can reach, in order, as far as conditions cannot be foreseen; and whether the end can be
     /// reached. One walk is enough, since every way leads forward.
     fn reachable(&self) -> (Vec<&Step>, bool) {

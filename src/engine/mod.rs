@@ -60,6 +60,7 @@ use crate::{
     wire::bgp::{RouteRefresh, notification::Notification},
 };
 
+pub use self::import::{Sender, Validator, Validity};
 pub use self::settings::{
     AddPathSelect, Confederation, EngineSettings, ExportOptions, ImportOptions, LocalAs, MaxPrefix, NextHopRule, Owned,
     PeerSettings, RemovePrivate, Retention,

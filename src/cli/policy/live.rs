@@ -6,7 +6,7 @@ use ribwatch_proto::v1;
 
 use super::{
     People,
-    judge::{Asked, Judge},
+    judge::{Asked, Judge, States},
 };
 use crate::{
     cli::{
@@ -15,8 +15,10 @@ use crate::{
         route::AttributeReader,
     },
     config::Neighbor,
+    engine::Validity,
     policy::{Direction, NeighborFacts},
     types::{Asn, Family, RouterId},
+    validation::{OriginState, PathState},
     wire::bgp::{
         as_path::{AsPath, SegmentKind},
         attribute::{AttrSet, AttrSetBuilder, NextHop, Origin},
@@ -30,6 +32,7 @@ pub(super) async fn judge(
     people: &People<'_>,
     only: Option<&Neighbor>,
 ) -> Result<(), Failure> {
+    judge.states_from(States::Daemon);
     let import = judge.direction() == Direction::Import;
     let known = neighbor::all(client).await?;
     let known = known.iter().filter_map(|neighbor| {
@@ -63,12 +66,20 @@ pub(super) async fn judge(
                 prefix: route.prefix.parse().ok().filter(|_| family.is_plain_prefix()),
                 set: AttrSet::new(set),
                 from: from.as_ref(),
+                validity: validity(route),
                 accepted_now: import.then_some(route.rejected_by.is_empty()),
             };
             judge.judge(&asked, || route.prefix.clone());
         }
     }
     Ok(())
+}
+
+/// The states that the daemon found; a word that this program does not know counts as none.
+fn validity(route: &v1::Route) -> Validity {
+    let origin = OriginState::ALL.into_iter().find(|state| state.answer() == Some(&route.validation));
+    let path = PathState::ALL.into_iter().find(|state| state.answer() == Some(&route.aspa));
+    Validity { origin: origin.unwrap_or_default(), path: path.unwrap_or_default() }
 }
 
 fn neighbor_asn(message: &v1::PathAttributes) -> Asn {

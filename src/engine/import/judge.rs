@@ -54,8 +54,8 @@ impl Judge {
     pub fn begin(&mut self, rules: &ImportRules, family: Family, attrs: &mut AttrStore, received: SetId) {
         self.end(attrs);
         self.received = Some(received);
-        self.validator.begin(&rules.sender, family, attrs, received);
         let set = attrs.get(received);
+        self.validator.begin(&rules.sender, family, set, attrs.facts(received));
         self.findings = rules.look(set, family);
         let changed = self.findings.change();
         if changed {

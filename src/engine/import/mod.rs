@@ -28,7 +28,7 @@ use crate::{
 pub use self::{
     judge::{Judge, Judged, story, trace},
     rules::{ImportRules, Unusable},
-    validity::{Sender, Validity},
+    validity::{Sender, Validator, Validity},
 };
 
 use super::{

@@ -531,6 +531,8 @@ impl Backend for Fake {
             neighbors: state.neighbors.iter().map(|view| (view.peer, view.counts.clone())).collect(),
             attribute_sets: 2,
             attribute_octets: 64,
+            paths_judged: 3,
+            paths_shared: 5,
             seq: state.seq,
         })
     }

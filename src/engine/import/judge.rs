@@ -3,7 +3,7 @@
 //! the policy's questions about itself only.
 
 use crate::{
-    policy::{Evaluator, PerPrefix, Route, Trace, Verdict},
+    policy::{Evaluator, PathCounts, PerPrefix, Route, Trace, Verdict},
     rib::{AttrStore, Path, PathFlags, SetFacts, SetId},
     types::{Family, Prefix},
     wire::bgp::attribute::{AttrSet, AttrSetBuilder},
@@ -94,6 +94,11 @@ impl Judge {
             (None, None) => panic!("a judge is asked between `begin` and `end`"),
         };
         Judged { flags: judged.flags.with(validity.marks()), ..judged }
+    }
+
+    /// What AS-path expressions cost.
+    pub fn path_counts(&self) -> PathCounts {
+        self.evaluator.path_counts()
     }
 
     /// Lets the sets go.

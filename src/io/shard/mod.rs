@@ -39,7 +39,7 @@ use crate::{
     policy::Library,
     rib::Knobs,
     session::negotiate::Negotiated,
-    types::{PeerId, Timestamp},
+    types::{PeerId, Prefix, Timestamp},
     validation::Update,
     view::{Answer, EventBatch, PrefixMatch, Query, Refusal, Summary},
     wire::bgp::{RouteRefresh, batch::UpdateBatch, notification::Notification},
@@ -125,6 +125,7 @@ enum Call {
     Restarted { expected: Vec<IpAddr>, until: Timestamp },
     Policies(Arc<Library>),
     Decision(Knobs),
+    Connected(Vec<Prefix>),
     Rpki(Box<Update>),
     Owned(Owned),
     Stop,
@@ -282,6 +283,10 @@ impl Shard {
             Call::Decision(knobs) => {
                 self.changed = true;
                 self.tell_engine(Input::Decision(knobs));
+            }
+            Call::Connected(subnets) => {
+                self.changed = true;
+                self.tell_engine(Input::Connected(subnets));
             }
             Call::Stop => self.stopping = true,
         }

@@ -21,7 +21,7 @@ use crate::{
     validation::{OriginState, PathState},
     wire::bgp::{
         as_path::{AsPath, SegmentKind},
-        attribute::{AttrSet, AttrSetBuilder, NextHop, Origin},
+        attribute::{AttrSet, AttrSetBuilder, NextHop, Origin, code},
     },
 };
 
@@ -137,6 +137,9 @@ pub(super) fn canonical(family: Family, message: &v1::PathAttributes) -> Vec<u8>
     set.communities(&parsed(&message.communities));
     set.large_communities(&parsed(&message.large_communities));
     set.ext_communities(&parsed(&message.ext_communities));
+    for other in message.others.iter().filter(|other| other.code == u32::from(code::IPV6_EXT_COMMUNITIES)) {
+        set.raw(other.flags as u8, code::IPV6_EXT_COMMUNITIES, &other.value);
+    }
     message.originator_id.parse::<RouterId>().into_iter().for_each(|id| _ = set.originator_id(id));
     set.cluster_list(&parsed(&message.cluster_list));
     message.only_to_customer.into_iter().for_each(|asn| _ = set.otc(Asn(asn)));

@@ -104,6 +104,10 @@ fn tables(summary: &Summary, out: &mut Text) {
     let (sets, octets) = (summary.attribute_sets, summary.attribute_octets);
     out.single("ribwatch_attribute_sets", Kind::Gauge, "Distinct attribute sets held.", sets);
     out.single("ribwatch_attribute_octets", Kind::Gauge, "Octets of attribute sets held.", octets);
+    let judged = "Runs of AS-path expressions of policies over a path.";
+    out.single("ribwatch_policy_paths_judged_total", Kind::Counter, judged, summary.paths_judged);
+    let shared = "AS paths whose verdict by AS-path expressions of policies was known from an earlier run.";
+    out.single("ribwatch_policy_paths_shared_total", Kind::Counter, shared, summary.paths_shared);
     out.single("ribwatch_rib_changes_total", Kind::Counter, "Changes of the tables since the start.", summary.seq);
 }
 

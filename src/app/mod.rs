@@ -35,6 +35,7 @@ use crate::{
     io::{
         bgp::{Remote, Speaker},
         clock::Clock,
+        interfaces,
         rpki::Rpki,
         shard::{self, ShardHandle},
         sockopt,
@@ -125,6 +126,11 @@ impl Daemon {
             let _inside = sessions_runtime.enter();
             Speaker::bind(&config.router.listen, clock, shard.clone()).map_err(|why| format!("[router] {why}"))?
         };
+        {
+            let shard = shard.clone();
+            let publish = move |subnets| shard.set_connected(subnets);
+            sessions_runtime.spawn(interfaces::watch(publish));
+        }
         let rpki = {
             let _inside = sessions_runtime.enter();
             let shard = shard.clone();

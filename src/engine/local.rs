@@ -40,7 +40,8 @@ impl Engine {
         let own = self.settings.asn;
         let (mut desk, judge) = self.desk_and_judge(route.family, now);
         let set = desk.attrs.intern(AttrSet::new(&octets));
-        judge.validator.begin(&Sender { own, role: None }, route.family, desk.attrs, set);
+        let (received, facts) = (desk.attrs.get(set), desk.attrs.facts(set));
+        judge.validator.begin(&Sender { own, role: None }, route.family, received, facts);
         let flags = judge.validator.of(prefix_of(borrowed(&route.nlri))).marks();
         let path = Path { set, received_secs: now.secs(), path_id: 0, session: LOCAL, flags };
         if desk.announce(borrowed(&route.nlri), None, path, &route.labels) == Filed::Done {

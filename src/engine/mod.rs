@@ -61,6 +61,7 @@ use crate::{
     wire::bgp::{RouteRefresh, notification::Notification},
 };
 
+pub use self::import::{Sender, Validator, Validity};
 pub use self::settings::{
     AddPathSelect, Confederation, EngineSettings, ExportOptions, ImportOptions, LocalAs, MaxPrefix, NextHopRule, Owned,
     PeerSettings, RemovePrivate, Retention,
@@ -115,6 +116,8 @@ pub enum Input {
     Policies(Arc<Library>),
     /// The decision process has other settings; best paths are chosen again in the background.
     Decision(Knobs),
+    /// The subnets that our interfaces are on now; what `next_hop_check = "connected"` asks for.
+    Connected(Vec<Prefix>),
     /// What RPKI says is something else now.
     Rpki(Box<validation::Update>),
     /// What may be originated by command from now on. Routes of our own that are there stay until they are withdrawn; how
@@ -272,6 +275,7 @@ impl Engine {
             Input::Restarted { expected, until } => self.deferral = Deferral::new(expected, until),
             Input::Policies(library) => self.take_policies(library),
             Input::Decision(knobs) => self.take_knobs(knobs),
+            Input::Connected(subnets) => self.take_connected(&subnets),
             Input::Rpki(update) => self.take_rpki(now, *update),
             Input::Owned(owned) => self.take_owned(owned, out),
             Input::Reconfigure { peer, settings } => self.reconfigure(peer, settings, out),

@@ -127,7 +127,7 @@ impl Engine {
                 None if slot == LOCAL => Sender { own: self.settings.asn, role: None },
                 None => continue,
             };
-            judge.validator.begin(&sender, family, attrs, received);
+            judge.validator.begin(&sender, family, attrs.get(received), attrs.facts(received));
             let mut begun = false;
             for &(_, _, at, path_id) in run {
                 let Some(&id) = ids.get(at) else { continue };

@@ -162,6 +162,11 @@ impl PolicyChain {
         steps.iter().all(harmless) && (!ends || self.program.accepts_at_end)
     }
 
+    /// Whether no route reaches the end: policies behind these would never be asked.
+    pub fn decides_every_route(&self) -> bool {
+        !self.program.reachable().1
+    }
+
     /// Who decides, where one statement without conditions decides over every route; or that nobody does. For answers
     /// about chains of built-in policies, which need no route.
     pub fn constant(&self) -> Option<Decider> {

@@ -27,8 +27,10 @@ use super::{
     PolicyChain,
     actions::{Action, Editor},
     chain::{Condition, Program, Step},
+    conditions::SetTest,
     context::{Context, Direction, PerPrefix, Route},
     definitions::{NextHopChange, Ruling},
+    path_verdicts::{PathCounts, PathVerdicts},
 };
 use crate::{
     rib::SetFacts,
@@ -113,6 +115,11 @@ impl Evaluator {
         self.memory.result(leaf)
     }
 
+    /// What AS-path expressions cost since it was made.
+    pub fn path_counts(&self) -> PathCounts {
+        self.memory.paths.counts()
+    }
+
     /// Whether the verdict is the same for every prefix of the route.
     pub fn settled(&self) -> bool {
         matches!(self.memory.nodes.first(), Some(Node::Leaf(_)) | None)
@@ -186,6 +193,8 @@ struct Memory {
     /// Leaves by their content.
     known: HashTable<u32>,
     editor: Editor,
+    /// What automata said about paths, whatever route they were of.
+    paths: PathVerdicts,
 }
 
 impl Default for Memory {
@@ -204,6 +213,7 @@ impl Default for Memory {
             results: Vec::new(),
             known: HashTable::new(),
             editor: Editor::default(),
+            paths: PathVerdicts::default(),
         }
     }
 }
@@ -319,7 +329,11 @@ impl Memory {
             None => {
                 let Some(attributes) = self.states.get(state as usize) else { return false };
                 let set = AttrSet::new(self.octets.get(attributes.start..attributes.end).unwrap_or_default());
-                let answer = program.set_tests.get(asked.test).is_some_and(|test| test.holds(set, &attributes.facts));
+                let answer = match program.set_tests.get(asked.test) {
+                    Some(SetTest::AsPath(sets)) => self.paths.any(sets, set.as_path()),
+                    Some(test) => test.holds(set, &attributes.facts),
+                    None => false,
+                };
                 if let Some(place) = self.set.get_mut(asked.test) {
                     *place = Some((state, answer));
                 }

@@ -79,6 +79,10 @@ pub struct Summary {
     pub attribute_sets: u64,
     /// Octets of attribute sets held.
     pub attribute_octets: u64,
+    /// Runs of an AS-path expression's automaton over a path, in import and export policies.
+    pub paths_judged: u64,
+    /// Times that an earlier run had answered already.
+    pub paths_shared: u64,
     /// Sequence number of the last change.
     pub seq: u64,
 }

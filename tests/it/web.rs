@@ -194,6 +194,8 @@ async fn metrics_can_be_scraped_and_keep_gobgps_names() {
         ("ribwatch_rib_prefixes{family=\"ipv4-unicast\"}", 2.0),
         ("ribwatch_rib_paths{family=\"ipv4-unicast\"}", 3.0),
         ("ribwatch_attribute_sets", 2.0),
+        ("ribwatch_policy_paths_judged_total", 3.0),
+        ("ribwatch_policy_paths_shared_total", 5.0),
         ("ribwatch_update_faults_total{peer=\"192.0.2.1\",attribute=\"1\",outcome=\"withdraw\"}", 3.0),
         ("ribwatch_peer_info{peer=\"192.0.2.1\",name=\"a \\\"b\\\" \\\\ c\\nd\"}", 1.0),
         ("ribwatch_build_info{version=\"0.1.0\"}", 1.0),

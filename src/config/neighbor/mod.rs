@@ -269,8 +269,8 @@ fn read_keys(
     let add_path = table.or("add_path", Vec::new(), |v| value::list(v, "[\"ipv4-unicast\"]", value::family));
     let local_role = table.opt("local_role", value::role);
     let strict_role = table.or("strict_role", false, value::boolean);
-    let import = table.or("import", Vec::new(), |v| value::list(v, "[\"accept-all\"]", |v| policies.read(v)));
-    let export = table.or("export", Vec::new(), |v| value::list(v, "[\"reject-all\"]", |v| policies.read(v)));
+    let import = table.or("import", Vec::new(), |v| policies.chain(v, "[\"accept-all\"]"));
+    let export = table.or("export", Vec::new(), |v| policies.chain(v, "[\"reject-all\"]"));
     let monitor_only = table.or("monitor_only", false, value::boolean);
     let password = parts::read_password(table);
     let distance = parts::read_distance(table);

@@ -3,7 +3,7 @@
 //! the policy's questions about itself only.
 
 use crate::{
-    policy::{Evaluator, PerPrefix, Route, Trace, Verdict},
+    policy::{Evaluator, PathCounts, PerPrefix, Route, Trace, Verdict},
     rib::{AttrStore, Path, PathFlags, SetFacts, SetId},
     types::{Family, Prefix},
     wire::bgp::attribute::{AttrSet, AttrSetBuilder},
@@ -54,8 +54,8 @@ impl Judge {
     pub fn begin(&mut self, rules: &ImportRules, family: Family, attrs: &mut AttrStore, received: SetId) {
         self.end(attrs);
         self.received = Some(received);
-        self.validator.begin(&rules.sender, family, attrs, received);
         let set = attrs.get(received);
+        self.validator.begin(&rules.sender, family, set, attrs.facts(received));
         self.findings = rules.look(set, family);
         let changed = self.findings.change();
         if changed {
@@ -94,6 +94,11 @@ impl Judge {
             (None, None) => panic!("a judge is asked between `begin` and `end`"),
         };
         Judged { flags: judged.flags.with(validity.marks()), ..judged }
+    }
+
+    /// What AS-path expressions cost.
+    pub fn path_counts(&self) -> PathCounts {
+        self.evaluator.path_counts()
     }
 
     /// Lets the sets go.

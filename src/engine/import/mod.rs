@@ -31,7 +31,7 @@ pub use self::{
     ahead::{Ahead, TOGETHER},
     judge::{Judge, Judged, story, trace},
     rules::{ImportRules, Unusable},
-    validity::{Sender, Validity},
+    validity::{Sender, Validator, Validity},
 };
 
 use super::{

@@ -99,7 +99,8 @@ impl Engine {
             let Some(id) = desk.table.find(NlriRef::Prefix(prefix)) else { continue };
             let Some(at) = desk.table.find_path(id, LOCAL, 0) else { continue };
             let Some(set) = desk.table.paths(id).get(at).map(|path| path.set) else { continue };
-            judge.validator.begin(&Sender { own, role: None }, family, desk.attrs, set);
+            let (received, facts) = (desk.attrs.get(set), desk.attrs.facts(set));
+            judge.validator.begin(&Sender { own, role: None }, family, received, facts);
             let flags = judge.validator.of(Some(prefix)).marks();
             desk.rejudge(id, (LOCAL, 0), Judged { set, flags });
         }

@@ -22,6 +22,12 @@ struct Version {
     len: u64,
 }
 
+/// Reads a file as `parse` does; what is wrong is told with its name.
+pub(super) fn read_with<T>(path: &Path, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    parse(&text).map_err(|why| format!("{}: {why}", path.display()))
+}
+
 fn version(path: &Path) -> Option<Version> {
     let facts = std::fs::metadata(path).ok()?;
     Some(Version { modified: facts.modified().ok(), len: facts.len() })
@@ -35,11 +41,7 @@ pub(super) async fn run(reporter: Reporter, path: PathBuf, settings: SourceSetti
         let now = version(&path);
         if now.is_none() || now != seen {
             let read_path = path.clone();
-            let read = tokio::task::spawn_blocking(move || {
-                let text = std::fs::read_to_string(&read_path)
-                    .map_err(|error| format!("{} cannot be read: {error}", read_path.display()))?;
-                json::parse(&text).map_err(|why| format!("{}: {why}", read_path.display()))
-            });
+            let read = tokio::task::spawn_blocking(move || read_with(&read_path, json::parse));
             match read.await {
                 Ok(Ok(set)) => {
                     let snapshot = Arc::new(Snapshot::of(reporter.id, &set));

@@ -8,6 +8,7 @@
 //! Data that were not confirmed within the expire interval are dropped (RFC 8210 §6), and the log says so.
 
 mod file;
+pub mod offline;
 mod rtr;
 
 use std::{
@@ -271,17 +272,7 @@ impl Rpki {
             .filter(|source| source.view.in_use)
             .filter_map(|source| source.filtered.clone())
             .collect();
-        let local = state.slurm.assertions();
-        let nothing_local = local.vrps.is_empty() && local.aspas.is_empty();
-        let snapshot = match used.as_slice() {
-            [only] if nothing_local => Arc::clone(only),
-            _ => {
-                let local_id = state.sources.len() as SourceId;
-                let local = Snapshot::of(local_id, &local);
-                let parts = used.iter().map(|part| &**part).chain((!nothing_local).then_some(&local));
-                Arc::new(Snapshot::union(parts))
-            }
-        };
+        let snapshot = together(&used, &state.slurm, state.sources.len() as SourceId);
         if snapshot == state.snapshot {
             return;
         }
@@ -381,6 +372,20 @@ fn filtered(received: &Arc<Snapshot>, slurm: &Slurm, id: SourceId) -> Arc<Snapsh
     }
     let left: PayloadSet = slurm.filter(&received.payload());
     Arc::new(Snapshot::of(id, &left))
+}
+
+/// What the sources in use hold together with what the exceptions add, which count as source `local_id`.
+fn together(used: &[Arc<Snapshot>], slurm: &Slurm, local_id: SourceId) -> Arc<Snapshot> {
+    let local = slurm.assertions();
+    let nothing_local = local.vrps.is_empty() && local.aspas.is_empty();
+    match used {
+        [only] if nothing_local => Arc::clone(only),
+        _ => {
+            let local = Snapshot::of(local_id, &local);
+            let parts = used.iter().map(|part| &**part).chain((!nothing_local).then_some(&local));
+            Arc::new(Snapshot::union(parts))
+        }
+    }
 }
 
 fn count_families(slurm: &Slurm) -> (u64, u64) {

@@ -17,7 +17,7 @@ use crate::{
     engine::Owned,
     policy::Library,
     rib::Knobs,
-    types::{PeerId, Timestamp},
+    types::{PeerId, Prefix, Timestamp},
     validation::Update,
     view::{Answer, Delivery, EventBatch, EventSource, Query, Refusal, Summary, observed::Observer},
     wire::bgp::batch::UpdateBatch,
@@ -73,6 +73,12 @@ impl ShardHandle {
     pub fn set_decision(&self, knobs: Knobs) {
         // An engine that is gone has nothing to choose.
         let _ = self.calls.send(Call::Decision(knobs));
+    }
+
+    /// The subnets that our interfaces are on, from now on.
+    pub fn set_connected(&self, subnets: Vec<Prefix>) {
+        // An engine that is gone has nothing to choose.
+        let _ = self.calls.send(Call::Connected(subnets));
     }
 
     /// What may be originated by command from now on; routes of our own that are there stay.

@@ -43,7 +43,7 @@ use crate::{
     policy::Library,
     rib::Knobs,
     session::negotiate::Negotiated,
-    types::{PeerId, Timestamp},
+    types::{PeerId, Prefix, Timestamp},
     validation::Update,
     view::{Answer, EventBatch, PrefixMatch, Query, Refusal, Summary, observed::Observer},
     wire::bgp::{RouteRefresh, batch::UpdateBatch, notification::Notification},
@@ -129,6 +129,7 @@ enum Call {
     Restarted { expected: Vec<IpAddr>, until: Timestamp },
     Policies(Arc<Library>),
     Decision(Knobs),
+    Connected(Vec<Prefix>),
     Rpki(Box<Update>),
     Owned(Owned),
     Observer(Box<dyn Observer>),
@@ -305,6 +306,10 @@ impl Shard {
                 self.tell_engine(Input::Decision(knobs));
             }
             Call::Observer(observer) => self.set_observer(observer),
+            Call::Connected(subnets) => {
+                self.changed = true;
+                self.tell_engine(Input::Connected(subnets));
+            }
             Call::Stop => self.stopping = true,
         }
     }

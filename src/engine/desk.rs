@@ -135,6 +135,7 @@ impl Desk<'_> {
         let Some(&old) = self.table.paths(id).get(index) else { return };
         let before = self.table.best_path(id).copied();
         self.table.set_flags(id, index, flags);
+        self.count(old.session, Some(flags), Some(old.flags));
         self.note_path(id, &Path { flags, ..old }, Fate::Replaced);
         self.decide(id, before, Change::Replaced { index, old }, false);
     }
@@ -184,6 +185,8 @@ impl Desk<'_> {
         let accepted = |flags: Option<PathFlags>| u64::from(flags.is_some_and(|f| !f.has(PathFlags::REJECTED)));
         state.received = state.received + u64::from(new.is_some()) - u64::from(old.is_some());
         state.accepted = state.accepted + accepted(new) - accepted(old);
+        let stale = |flags: Option<PathFlags>| u64::from(flags.is_some_and(|f| f.has(PathFlags::STALE)));
+        state.stale = state.stale + stale(new) - stale(old);
         let (new, old) = (new.map(PathFlags::validity), old.map(PathFlags::validity));
         if new != old {
             for (counts, new, old) in [

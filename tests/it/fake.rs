@@ -404,6 +404,7 @@ fn neighbor_view(peer: PeerId, address: IpAddr, asn: u32) -> NeighborView {
             end_of_rib: true,
             withheld: 0,
             dropped: 7,
+            stale: 2,
             validation: [0, 1, 2, 0],
             aspa: [3, 0, 0, 0],
         }],

@@ -13,6 +13,7 @@ use crate::{
 
 use super::{
     events::{Changed, Events, Fate},
+    flows::Flows,
     groups::Groups,
     import::Judged,
     rows::Subject,
@@ -49,6 +50,10 @@ pub struct Desk<'a> {
     pub groups: &'a mut Groups,
     /// Listeners.
     pub events: &'a mut Events,
+    /// Flow specifications, to be told of unicast routes that change,
+    pub flows: &'a mut Flows,
+    /// where they are interested in the family in hand.
+    pub flows_depend: bool,
     /// False in collector mode.
     pub best_path: bool,
     /// When it happens.
@@ -126,6 +131,9 @@ impl Desk<'_> {
         self.note_path(id, &old, Fate::Gone);
         self.decide(id, before, Change::Removed { old }, false);
         self.attrs.release(old.set);
+        if self.table.paths(id).is_empty() {
+            self.flows.forget(self.table.family(), self.table.nlri(id), id);
+        }
         self.free_if_unused(id);
         true
     }
@@ -237,6 +245,11 @@ impl Desk<'_> {
     #[inline]
     fn settle(&mut self, id: PrefixId, before: Option<Path>, best: Option<usize>, relabelled: bool) {
         self.table.set_best(id, best);
+        if self.flows_depend
+            && let NlriRef::Prefix(prefix) = self.table.nlri(id)
+        {
+            self.flows.touch(prefix);
+        }
         let after = self.table.best_path(id).copied();
         let same = match (&before, &after) {
             (None, None) => true,

@@ -30,6 +30,7 @@ mod desk;
 mod events;
 mod explain;
 mod export;
+mod flows;
 mod groups;
 mod import;
 mod local;
@@ -68,6 +69,7 @@ use self::{
     background::{Background, Job},
     deferral::Deferral,
     events::Events,
+    flows::Flows,
     groups::Groups,
     import::{ImportRules, Judge},
     sessions::{LOCAL, Session, Sessions, Slot},
@@ -214,6 +216,7 @@ pub struct Engine {
     stream: Stream,
     /// Buffers of `import`.
     judge: Judge,
+    flows: Flows,
 }
 
 impl Engine {
@@ -252,6 +255,7 @@ impl Engine {
             default_set: None,
             stream: Stream::default(),
             judge: Judge::default(),
+            flows: Flows::default(),
         }
     }
 
@@ -281,6 +285,7 @@ impl Engine {
         self.retention_due(now);
         self.end_deferral(now);
         let tidying = self.background_step(now, budget);
+        self.settle_flows(now);
         let sending = self.export(now, budget, out);
         self.events.publish(out);
         tidying || sending

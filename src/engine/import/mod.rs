@@ -142,17 +142,27 @@ impl Engine {
         let rules = session.import.clone();
         let epoch = if session.family_mut(item.family).epoch { PathFlags::EPOCH } else { PathFlags::default() };
         let marks = marks_on_arrival(session, item.attrs).with(epoch);
+        let validates = self.validates(&rules, item.family);
+        let mut opened = Vec::new();
+        if validates {
+            self.settle_flows(now);
+            opened = self.know_flows(item.family, item.opaque().skip(skip).take(budget).map(|(_, key, _)| key));
+        }
         let (mut desk, judge) = self.desk_and_judge(item.family, now);
         let received = desk.attrs.intern(item.attrs);
         judge.begin(&rules, item.family, desk.attrs, received);
         let mut outcomes = Vec::new();
         let mut dropped = false;
         let handled = desk.each_route(item, skip, budget, |desk, nlri, path_id, labels| {
-            let judged = judge.path(&rules, desk.attrs, prefix_of(nlri));
+            let mut judged = judge.path(&rules, desk.attrs, prefix_of(nlri));
+            if validates {
+                judged = desk.validate_flow(slot, nlri, received, judged);
+            }
             desk.attrs.retain(judged.set, 1);
             let flags = judged.flags.with(marks);
             let path = Path { set: judged.set, received_secs: now.secs(), path_id, session: slot, flags };
             match desk.announce(nlri, path, labels) {
+                Filed::Done if validates => desk.watch_flow(nlri),
                 Filed::Done => {}
                 Filed::NoSuchNlri => desk.attrs.release(judged.set),
                 Filed::Full => {
@@ -166,6 +176,7 @@ impl Engine {
             !matches!(outcomes.last(), Some(Outcome::Exceeded { .. }))
         });
         judge.end(desk.attrs);
+        self.close_flows(&opened);
         if dropped {
             self.say_dropped(slot, item.family, out);
         }
@@ -230,6 +241,8 @@ impl Engine {
             sessions: &mut self.sessions,
             groups: &mut self.groups,
             events: &mut self.events,
+            flows_depend: self.flows.watches(family),
+            flows: &mut self.flows,
             best_path: self.settings.best_path,
             now,
         };

@@ -206,6 +206,13 @@ pub enum Query {
         /// The prefix, exact.
         prefix: Prefix,
     },
+    /// The same of a route of a family without plain prefixes.
+    ExplainTyped {
+        /// Its family.
+        family: Family,
+        /// Its key, as in `Nlri::Opaque`.
+        key: Box<[u8]>,
+    },
     /// Counts.
     Summary,
     /// Originates (replaces) a local route.

@@ -16,6 +16,7 @@ use super::{
     flows::Flows,
     groups::Groups,
     import::Judged,
+    observe::{Watched, let_go},
     rows::Subject,
     sessions::{LOCAL, Sessions, Slot},
 };
@@ -54,6 +55,8 @@ pub struct Desk<'a> {
     pub flows: &'a mut Flows,
     /// where they are interested in the family in hand.
     pub flows_depend: bool,
+    /// For observers.
+    pub watched: &'a mut Watched,
     /// False in collector mode.
     pub best_path: bool,
     /// When it happens.
@@ -74,6 +77,7 @@ impl Desk<'_> {
         let Some(old) = replaced else {
             self.count(path.session, Some(path.flags), None);
             self.note_path(id, &path, Fate::New);
+            self.watched.path(self.table, nlri, None, Some(&path));
             self.decide(id, before, Change::Added(index), relabelled);
             return Filed::Done;
         };
@@ -89,10 +93,12 @@ impl Desk<'_> {
             self.note_path(id, &path, Fate::Replaced);
         }
         // Import may judge the same route otherwise than before.
+        let mut kept = false;
         if !(same_route && same_marks && old.set == path.set) {
             self.decide(id, before, Change::Replaced { index, old }, relabelled);
+            kept = self.watched.path(self.table, nlri, Some(&old), Some(&path));
         }
-        self.attrs.release(old.set);
+        let_go(self.attrs, &old, kept);
         Filed::Done
     }
 
@@ -113,7 +119,8 @@ impl Desk<'_> {
             self.note_path(id, &path, Fate::Replaced);
         }
         self.decide(id, before, Change::Replaced { index, old }, false);
-        self.attrs.release(old.set);
+        let kept = self.watched.path(self.table, self.table.nlri(id), Some(&old), Some(&path));
+        let_go(self.attrs, &old, kept);
     }
 
     /// Takes out what `session` sent with `path_id`; nothing happens when there is nothing.
@@ -130,7 +137,8 @@ impl Desk<'_> {
         self.count(session, None, Some(old.flags));
         self.note_path(id, &old, Fate::Gone);
         self.decide(id, before, Change::Removed { old }, false);
-        self.attrs.release(old.set);
+        let kept = self.watched.path(self.table, self.table.nlri(id), Some(&old), None);
+        let_go(self.attrs, &old, kept);
         if self.table.paths(id).is_empty() {
             self.flows.forget(self.table.family(), self.table.nlri(id), id);
         }
@@ -145,6 +153,9 @@ impl Desk<'_> {
         self.table.set_flags(id, index, flags);
         self.count(old.session, Some(flags), Some(old.flags));
         self.note_path(id, &Path { flags, ..old }, Fate::Replaced);
+        if self.watched.path(self.table, self.table.nlri(id), Some(&old), Some(&Path { flags, ..old })) {
+            self.attrs.retain(old.set, 1);
+        }
         self.decide(id, before, Change::Replaced { index, old }, false);
     }
 

@@ -243,6 +243,7 @@ impl Engine {
             events: &mut self.events,
             flows_depend: self.flows.watches(family),
             flows: &mut self.flows,
+            watched: &mut self.watched,
             best_path: self.settings.best_path,
             now,
         };

@@ -49,6 +49,9 @@ const ROUTES: &[RouteMetric] = &[
     ("bgp_routes_received", "Paths in Adj-RIB-In.", |counts| counts.received),
     ("bgp_routes_accepted", "Paths that import policy accepted.", |counts| counts.accepted),
     ("bgp_routes_advertised", "Routes in Adj-RIB-Out.", |counts| counts.advertised),
+    ("ribwatch_peer_routes_stale", "Paths kept over the loss of a session and not confirmed yet.", |counts| {
+        counts.stale
+    }),
     ("ribwatch_peer_routes_withheld", "Times a route was held back: no next hop or message fits.", |counts| {
         counts.withheld
     }),

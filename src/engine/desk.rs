@@ -13,6 +13,7 @@ use crate::{
 
 use super::{
     events::{Changed, Events, Fate},
+    flows::Flows,
     groups::Groups,
     import::{Ahead, Judged},
     observe::{Watched, let_go},
@@ -50,6 +51,10 @@ pub struct Desk<'a> {
     pub groups: &'a mut Groups,
     /// Listeners.
     pub events: &'a mut Events,
+    /// Flow specifications, to be told of unicast routes that change,
+    pub flows: &'a mut Flows,
+    /// where they are interested in the family in hand.
+    pub flows_depend: bool,
     /// For observers.
     pub watched: &'a mut Watched,
     /// False in collector mode.
@@ -144,6 +149,9 @@ impl Desk<'_> {
         self.decide(id, before, Change::Removed { old }, false);
         let kept = self.watched.path(self.table, self.table.nlri(id), Some(&old), None);
         let_go(self.attrs, &old, kept);
+        if self.table.paths(id).is_empty() {
+            self.flows.forget(self.table.family(), self.table.nlri(id), id);
+        }
         self.free_if_unused(id);
         true
     }
@@ -153,6 +161,7 @@ impl Desk<'_> {
         let Some(&old) = self.table.paths(id).get(index) else { return };
         let before = self.table.best_path(id).copied();
         self.table.set_flags(id, index, flags);
+        self.count(old.session, Some(flags), Some(old.flags));
         self.note_path(id, &Path { flags, ..old }, Fate::Replaced);
         if self.watched.path(self.table, self.table.nlri(id), Some(&old), Some(&Path { flags, ..old })) {
             self.attrs.retain(old.set, 1);
@@ -205,6 +214,8 @@ impl Desk<'_> {
         let accepted = |flags: Option<PathFlags>| u64::from(flags.is_some_and(|f| !f.has(PathFlags::REJECTED)));
         state.received = state.received + u64::from(new.is_some()) - u64::from(old.is_some());
         state.accepted = state.accepted + accepted(new) - accepted(old);
+        let stale = |flags: Option<PathFlags>| u64::from(flags.is_some_and(|f| f.has(PathFlags::STALE)));
+        state.stale = state.stale + stale(new) - stale(old);
         let (new, old) = (new.map(PathFlags::validity), old.map(PathFlags::validity));
         if new != old {
             for (counts, new, old) in [
@@ -255,6 +266,11 @@ impl Desk<'_> {
     #[inline]
     fn settle(&mut self, id: PrefixId, before: Option<Path>, best: Option<usize>, relabelled: bool) {
         self.table.set_best(id, best);
+        if self.flows_depend
+            && let NlriRef::Prefix(prefix) = self.table.nlri(id)
+        {
+            self.flows.touch(prefix);
+        }
         let after = self.table.best_path(id).copied();
         let same = match (&before, &after) {
             (None, None) => true,

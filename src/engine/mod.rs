@@ -30,6 +30,7 @@ mod desk;
 mod events;
 mod explain;
 mod export;
+mod flows;
 mod groups;
 mod import;
 mod local;
@@ -70,6 +71,7 @@ use self::{
     background::{Background, Job},
     deferral::Deferral,
     events::Events,
+    flows::Flows,
     groups::Groups,
     import::{Ahead, ImportRules, Judge},
     observe::Watched,
@@ -223,6 +225,7 @@ pub struct Engine {
     judge: Judge,
     /// What warming up said of the next routes of the batch in hand.
     ahead: Ahead,
+    flows: Flows,
 }
 
 impl Engine {
@@ -263,6 +266,7 @@ impl Engine {
             stream: Stream::default(),
             judge: Judge::default(),
             ahead: Ahead::default(),
+            flows: Flows::default(),
         }
     }
 
@@ -293,6 +297,7 @@ impl Engine {
         self.retention_due(now);
         self.end_deferral(now);
         let tidying = self.background_step(now, budget);
+        self.settle_flows(now);
         let sending = self.export(now, budget, out);
         self.events.publish(out);
         tidying || sending

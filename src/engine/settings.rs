@@ -151,6 +151,8 @@ pub struct ImportOptions {
     pub allow_own_as: u8,
     /// Weight of its routes: compared before LOCAL_PREF, never leaves this router.
     pub weight: u16,
+    /// Whether its flow specifications are held against unicast routes (RFC 8955 §6, RFC 9117); `None`: those of another AS.
+    pub flowspec_validation: Option<bool>,
 }
 
 /// What next hop a neighbour is given.

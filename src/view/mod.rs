@@ -43,6 +43,8 @@ pub struct FamilyCounts {
     pub accepted: u64,
     /// Routes in Adj-RIB-Out.
     pub advertised: u64,
+    /// Paths in Adj-RIB-In that are kept over the loss of a session and not confirmed yet (RFC 4724 §4.2).
+    pub stale: u64,
     /// Whether End-of-RIB was received (RFC 4724 §2).
     pub end_of_rib: bool,
     /// How often a route was held back because the neighbour has no next hop or no message for it (RFC 4271 §9.2).
@@ -208,6 +210,13 @@ pub enum Query {
         family: Family,
         /// The prefix, exact.
         prefix: Prefix,
+    },
+    /// The same of a route of a family without plain prefixes.
+    ExplainTyped {
+        /// Its family.
+        family: Family,
+        /// Its key, as in `Nlri::Opaque`.
+        key: Box<[u8]>,
     },
     /// Counts.
     Summary,

@@ -25,6 +25,7 @@ mod router;
 mod rpki;
 mod rtr;
 mod session;
+mod signals;
 mod simulation;
 mod tidy;
 mod traps;

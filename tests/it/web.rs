@@ -188,6 +188,7 @@ async fn metrics_can_be_scraped_and_keep_gobgps_names() {
         ("bgp_routes_accepted{peer=\"192.0.2.1\",route_family=\"ipv4-unicast\"}", 2.0),
         ("bgp_routes_advertised{peer=\"192.0.2.1\",route_family=\"ipv4-unicast\"}", 1.0),
         ("ribwatch_peer_paths_dropped{peer=\"192.0.2.1\",route_family=\"ipv4-unicast\"}", 7.0),
+        ("ribwatch_peer_routes_stale{peer=\"192.0.2.1\",route_family=\"ipv4-unicast\"}", 2.0),
         ("bgp_received_update_total{peer=\"192.0.2.1\"}", 10.0),
         ("bgp_received_message_total{peer=\"192.0.2.1\"}", 111.0),
         ("bgp_sent_refresh_total{peer=\"192.0.2.1\"}", 2.0),

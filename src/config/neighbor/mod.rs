@@ -101,7 +101,7 @@ pub struct Neighbor {
     pub discard_attributes: CodeSet,
     /// `withdraw_attributes`: codes whose presence withdraws its routes.
     pub withdraw_attributes: CodeSet,
-    /// `allow_own_as`, `weight`.
+    /// `allow_own_as`, `weight`, `flowspec_validation`.
     pub import_options: ImportOptions,
     /// `route_reflector_client`, `route_server_client`, `remove_private`, `as_override`, `add_path_select`,
     /// `default_originate`, `advertisement_interval`, `graceful_shutdown`, `aigp`.
@@ -307,6 +307,7 @@ fn read_keys(
     let import_options = ImportOptions {
         allow_own_as: table.or("allow_own_as", 0, |v| value::integer(v, 0..=10).map(|times| times as u8)),
         weight: table.or("weight", 0, |v| value::integer(v, 0..=65535).map(|weight| weight as u16)),
+        flowspec_validation: table.opt("flowspec_validation", value::boolean),
     };
     let export_options = read_export_options(table);
     let modes = [("off", GracefulRestart::Off), ("helper", GracefulRestart::Helper), ("on", GracefulRestart::On)];

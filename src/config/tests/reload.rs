@@ -46,6 +46,7 @@ const KEYS: [(&str, &str, &str, &str, Cost); 51] = [
     ("discard_attributes", "", "", "[128]", Resets),
     ("withdraw_attributes", "", "", "[128]", Resets),
     ("allow_own_as", "", "", "1", Reevaluates),
+    ("flowspec_validation", "", "", "false", Reevaluates),
     ("weight", "", "", "1", Reevaluates),
     ("route_reflector_client", "", "", "true", Resets),
     ("route_server_client", "", "", "true", Reevaluates),

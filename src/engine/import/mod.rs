@@ -149,6 +149,12 @@ impl Engine {
         let rules = session.import.clone();
         let epoch = if session.family_mut(item.family).epoch { PathFlags::EPOCH } else { PathFlags::default() };
         let marks = marks_on_arrival(session, item.attrs).with(epoch);
+        let validates = self.validates(&rules, item.family);
+        let mut opened = Vec::new();
+        if validates {
+            self.settle_flows(now);
+            opened = self.know_flows(item.family, item.opaque().skip(skip).take(budget).map(|(_, key, _)| key));
+        }
         let (mut desk, judge) = self.desk_and_judge(item.family, now);
         let received = desk.attrs.intern(item.attrs);
         judge.begin(&rules, item.family, desk.attrs, received);
@@ -156,11 +162,15 @@ impl Engine {
         let mut dropped = false;
         let handled =
             desk.each_route(item, (skip, budget), Some(&rules.chain), |desk, nlri, known, path_id, labels| {
-                let judged = judge.path(&rules, desk.attrs, prefix_of(nlri));
+                let mut judged = judge.path(&rules, desk.attrs, prefix_of(nlri));
+                if validates {
+                    judged = desk.validate_flow(slot, nlri, received, judged);
+                }
                 desk.attrs.retain(judged.set, 1);
                 let flags = judged.flags.with(marks);
                 let path = Path { set: judged.set, received_secs: now.secs(), path_id, session: slot, flags };
                 match desk.announce(nlri, known, path, labels) {
+                    Filed::Done if validates => desk.watch_flow(nlri),
                     Filed::Done => {}
                     Filed::NoSuchNlri => desk.attrs.release(judged.set),
                     Filed::Full => {
@@ -174,6 +184,7 @@ impl Engine {
                 !matches!(outcomes.last(), Some(Outcome::Exceeded { .. }))
             });
         judge.end(desk.attrs);
+        self.close_flows(&opened);
         if dropped {
             self.say_dropped(slot, item.family, out);
         }
@@ -238,6 +249,8 @@ impl Engine {
             sessions: &mut self.sessions,
             groups: &mut self.groups,
             events: &mut self.events,
+            flows_depend: self.flows.watches(family),
+            flows: &mut self.flows,
             watched: &mut self.watched,
             best_path: self.settings.best_path,
             ahead: &mut self.ahead,

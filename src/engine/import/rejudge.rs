@@ -129,6 +129,11 @@ impl Engine {
         if slots.is_empty() {
             return;
         }
+        let validates =
+            |slot: &Slot| self.sessions.get(*slot).is_some_and(|session| self.validates(&session.import, family));
+        if slots.iter().any(validates) {
+            self.know_filed_flows(family, ids);
+        }
         let (mut desk, judge) = self.desk_and_judge(family, now);
         let mut asked = vec![false; slots.iter().max().map_or(0, |slot| usize::from(*slot) + 1)];
         slots.iter().for_each(|slot| asked[usize::from(*slot)] = true);
@@ -147,7 +152,11 @@ impl Engine {
             desk.attrs.retain(received, 1);
             judge.begin(&rules, family, desk.attrs, received);
             for &(_, _, id, path_id) in run {
-                let judged = judge.path(&rules, desk.attrs, prefix_of(desk.table.nlri(id)));
+                let nlri = desk.table.nlri(id);
+                let mut judged = judge.path(&rules, desk.attrs, prefix_of(nlri));
+                if rules.validates_flows {
+                    judged = desk.validate_flow(slot, nlri, received, judged);
+                }
                 desk.rejudge(id, (slot, path_id), judged);
             }
         }

@@ -114,6 +114,7 @@ impl Question {
             Query::Routes(routes) => matches!(routes.prefix, None | Some(PrefixMatch::Longer(_))),
             Query::WhatIf(_) => true,
             Query::Explain { .. }
+            | Query::ExplainTyped { .. }
             | Query::Summary
             | Query::Originate(_)
             | Query::Withdraw { .. }

@@ -8,6 +8,7 @@ mod attributes;
 mod events;
 mod export;
 mod families;
+mod flowspec;
 mod import;
 mod queries;
 mod restart;

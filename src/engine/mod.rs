@@ -7,7 +7,7 @@
 //! ```text
 //! import      an UPDATE, judged once per attribute set; max_prefix counts          } sessions: who is who
 //! local       routes of our own                                                    } background: who went
-//! retention   what is kept of a session that was lost; deferral: our own restart
+//! retention   what is kept of a session that was lost; deferral: our own restart; hold: RPKI data at start
 //! desk        the one place where a path is filed or taken out, best path chosen   } refresh: who sends again
 //! events      what changed, numbered
 //! groups      who is sent the same, and what they were told (update_group)
@@ -31,6 +31,7 @@ mod events;
 mod explain;
 mod export;
 mod groups;
+mod hold;
 mod import;
 mod local;
 mod max_prefix;
@@ -69,6 +70,7 @@ use self::{
     deferral::Deferral,
     events::Events,
     groups::Groups,
+    hold::Hold,
     import::{ImportRules, Judge},
     sessions::{LOCAL, Session, Sessions, Slot},
     stream::Stream,
@@ -115,6 +117,15 @@ pub enum Input {
     Decision(Knobs),
     /// What RPKI says is something else now.
     Rpki(Box<validation::Update>),
+    /// We started: what neighbours send is neither judged by policy nor selected, and nothing is sent,
+    HoldImport {
+        /// until these sources of RPKI data have answered,
+        sources: Vec<String>,
+        /// or until then.
+        until: Timestamp,
+    },
+    /// A source of RPKI data has answered for the first time (its data were told before), or is not asked any more.
+    SourceAnswered(String),
     /// What may be originated by command from now on. Routes of our own that are there stay until they are withdrawn; how
     /// many of them lie outside is noted.
     Owned(Owned),
@@ -204,6 +215,8 @@ pub struct Engine {
     retaining: Vec<Slot>,
     /// What is sent to neighbours waits for what comes from them.
     deferral: Deferral,
+    /// Import waits for RPKI data.
+    hold: Hold,
     /// Sessions whose queue is full.
     blocked: Vec<Slot>,
     /// Sessions whose update group may have to be another one; most of the time none.
@@ -247,6 +260,7 @@ impl Engine {
             refreshing: Vec::new(),
             retaining: Vec::new(),
             deferral: Deferral::default(),
+            hold: Hold::default(),
             blocked: Vec::new(),
             regrouping: Vec::new(),
             default_set: None,
@@ -265,6 +279,8 @@ impl Engine {
             Input::Policies(library) => self.take_policies(library),
             Input::Decision(knobs) => self.take_knobs(knobs),
             Input::Rpki(update) => self.take_rpki(now, *update),
+            Input::HoldImport { sources, until } => self.hold_import(sources, until),
+            Input::SourceAnswered(name) => self.source_answered(&name, out),
             Input::Owned(owned) => self.take_owned(owned, out),
             Input::Reconfigure { peer, settings } => self.reconfigure(peer, settings, out),
             Input::Refresh { peer, refresh } => self.refresh(now, peer, refresh, out),
@@ -280,7 +296,9 @@ impl Engine {
         self.end_overdue_refreshes(now);
         self.retention_due(now);
         self.end_deferral(now);
+        self.end_hold(now, out);
         let tidying = self.background_step(now, budget);
+        self.end_silence();
         let sending = self.export(now, budget, out);
         self.events.publish(out);
         tidying || sending
@@ -294,6 +312,7 @@ impl Engine {
             self.next_advertisement(),
             self.next_retention(),
             self.deferral.until(),
+            self.hold.until(),
         ];
         deadlines.into_iter().flatten().min()
     }

@@ -59,6 +59,8 @@ pub enum Unusable {
     OwnNextHop = 5,
     /// It has OTC and comes from where it must not (RFC 9234 §5).
     OtcLeak = 6,
+    /// It waits for RPKI data (`engine::hold`).
+    AwaitsRpki = 7,
 }
 
 impl Unusable {
@@ -71,6 +73,7 @@ impl Unusable {
             4 => "own member AS or confederation in AS_PATH (RFC 5065 §4)",
             5 => "NEXT_HOP is our own address (RFC 4271 §6.3)",
             6 => "route leak: OTC says that it was for customers only (RFC 9234 §5)",
+            7 => "waits for the first data of RPKI sources (hold_import)",
             _ => "not usable",
         }
     }

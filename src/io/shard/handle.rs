@@ -83,6 +83,18 @@ impl ShardHandle {
         let _ = self.calls.send(Call::Rpki(Box::new(update)));
     }
 
+    /// Import waits for these sources of RPKI data, no longer than `until`; to be told before any session is up.
+    pub fn hold_import(&self, sources: Vec<String>, until: Timestamp) {
+        // An engine that is gone imports nothing.
+        let _ = self.calls.send(Call::HoldImport { sources, until });
+    }
+
+    /// A source of RPKI data has answered for the first time, or is not asked any more.
+    pub fn source_answered(&self, name: String) {
+        // An engine that is gone waits for nothing.
+        let _ = self.calls.send(Call::SourceAnswered(name));
+    }
+
     /// Ends the engine's thread after the call it is at.
     pub fn stop(&self) {
         // An engine that is gone needs no stopping.

@@ -126,6 +126,8 @@ enum Call {
     Policies(Arc<Library>),
     Decision(Knobs),
     Rpki(Box<Update>),
+    HoldImport { sources: Vec<String>, until: Timestamp },
+    SourceAnswered(String),
     Owned(Owned),
     Stop,
 }
@@ -273,6 +275,11 @@ impl Shard {
             Call::Rpki(update) => {
                 self.changed = true;
                 self.tell_engine(Input::Rpki(update));
+            }
+            Call::HoldImport { sources, until } => self.tell_engine(Input::HoldImport { sources, until }),
+            Call::SourceAnswered(name) => {
+                self.changed = true;
+                self.tell_engine(Input::SourceAnswered(name));
             }
             Call::Owned(owned) => self.tell_engine(Input::Owned(owned)),
             Call::Policies(library) => {

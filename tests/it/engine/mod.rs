@@ -8,6 +8,7 @@ mod attributes;
 mod events;
 mod export;
 mod families;
+mod hold;
 mod import;
 mod queries;
 mod restart;

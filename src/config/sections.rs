@@ -149,7 +149,7 @@ pub(super) fn read_file<'a>(
     let rib = read_rib(&mut file);
     let decision = decision::read(&mut file);
     let log = read_log(&mut file);
-    let rpki = rpki::read(&mut file);
+    let rpki = rpki::read(&mut file, base);
     let watch_prefixes = read_watch(&mut file);
     let policy = policy::read(&mut file, base);
     let groups = neighbor::Groups::read(&mut file, &policy.names);

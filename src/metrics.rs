@@ -163,6 +163,25 @@ fn rpki(view: &RpkiView, now: Timestamp, out: &mut Text) {
             out.row("ribwatch_rpki_source_vrps", &[("source", &source.name), ("family", &family)], count);
         }
     }
+    out.head("ribwatch_rpki_source_aspas", Kind::Gauge, "Customers with ASPAs that a source holds, likewise.");
+    for source in &view.sources {
+        out.row("ribwatch_rpki_source_aspas", &[("source", &source.name)], source.aspas);
+    }
+    out.head("ribwatch_rpki_source_roas", Kind::Gauge, "ROAs of each trust anchor, where the source names it.");
+    for source in &view.sources {
+        for (anchor, count) in &source.anchors {
+            out.row("ribwatch_rpki_source_roas", &[("source", &source.name), ("tal", anchor)], *count);
+        }
+    }
+    out.head("ribwatch_rpki_source_in_use", Kind::Gauge, "Whether routes are judged by a source's data.");
+    for source in &view.sources {
+        out.row("ribwatch_rpki_source_in_use", &[("source", &source.name)], source.in_use.into());
+    }
+    let name = "ribwatch_rpki_source_expires_seconds";
+    out.head(name, Kind::Gauge, "Time until a source's data are dropped unless confirmed.");
+    for (source, at) in view.sources.iter().filter_map(|source| Some((source, source.expires_at?))) {
+        out.row(name, &[("source", &source.name)], at.since(now).as_secs());
+    }
     out.head("ribwatch_rpki_source_age_seconds", Kind::Gauge, "Time since a source's data were last confirmed.");
     for (source, at) in view.sources.iter().filter_map(|source| Some((source, source.updated_at?))) {
         out.row("ribwatch_rpki_source_age_seconds", &[("source", &source.name)], now.since(at).as_secs());

@@ -6,6 +6,7 @@
 //! `MESSAGE_OCTETS`. Nothing here knows sockets of BGP, files or the configuration.
 
 mod control;
+mod coverage;
 mod neighbors;
 mod nlri;
 mod originate;

@@ -8,13 +8,14 @@ use std::sync::{
 use super::{kept_routes::KeptRoutes, reload::Reloader};
 use crate::{
     config::parse_neighbor,
+    engine::Owned,
     io::{bgp::Speaker, clock::Clock, rpki::Rpki, shard::ShardHandle},
     types::{Asn, Prefix, Timestamp},
     validation::hypothesis::{Changes, Hypothesis},
     view::{
         Answer, Backend, Command, DaemonInfo, EventSource, NeighborView, Query, Refusal, Reply, Summary,
         reload::{ReloadReport, ReloadRequest},
-        rpki::{OriginCheck, RpkiView},
+        rpki::{Differences, InForce, OriginCheck, RpkiView},
     },
 };
 
@@ -125,6 +126,24 @@ impl Backend for DaemonBackend {
 
     fn check_origin(&self, prefix: Prefix, origin: Asn) -> OriginCheck {
         self.rpki.check(prefix, origin)
+    }
+
+    fn rpki_in_force(&self) -> InForce {
+        self.rpki.in_force()
+    }
+
+    fn declared(&self) -> (Vec<Prefix>, Vec<Asn>) {
+        let config = self.reloader.current();
+        let mut prefixes: Vec<Prefix> = config.detect.prefixes.iter().map(|watched| watched.prefix).collect();
+        if let Owned::Within(owned) = &config.router.owned {
+            prefixes.extend(owned);
+        }
+        let asns = config.detect.prefixes.iter().flat_map(|watched| watched.origins.iter().copied());
+        (prefixes, asns.collect())
+    }
+
+    fn rpki_differences(&self, sources: &[String]) -> Result<Differences, Refusal> {
+        self.rpki.differences(sources).map_err(Refusal::Invalid)
     }
 
     fn hypothesis(&self, changes: &Changes) -> Result<Hypothesis, Refusal> {

@@ -36,7 +36,7 @@ use crate::{
         bgp::{Remote, Speaker},
         clock::Clock,
         interfaces,
-        rpki::Rpki,
+        rpki::{News, Rpki},
         shard::{self, ShardHandle},
         sockopt,
     },
@@ -134,7 +134,16 @@ impl Daemon {
         let rpki = {
             let _inside = sessions_runtime.enter();
             let shard = shard.clone();
-            Rpki::start(&config.rpki, clock, Box::new(move |update| shard.set_rpki(update)))
+            if let Some(limit) = config.rpki.hold_import {
+                // Before any session, so that each finds it; and before any source can answer.
+                let sources = config.rpki.sources.iter().map(|source| source.name.clone()).collect();
+                shard.hold_import(sources, clock.now() + limit);
+            }
+            let tell = move |news| match news {
+                News::InForce(update) => shard.set_rpki(update),
+                News::Answered(source) => shard.source_answered(source),
+            };
+            Rpki::start(&config.rpki, clock, Box::new(tell))
         };
         let info = DaemonInfo {
             version: env!("CARGO_PKG_VERSION"),
@@ -144,7 +153,7 @@ impl Daemon {
             listen: speaker.listening(),
             best_path: config.rib.best_path,
         };
-        let reloader = Arc::new(Reloader::new(config, file, speaker.clone(), shard.clone()));
+        let reloader = Arc::new(Reloader::new(config, file, speaker.clone(), shard.clone(), rpki.clone()));
         let backend = Arc::new(DaemonBackend::new(
             info,
             clock,

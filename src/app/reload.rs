@@ -18,6 +18,7 @@ use crate::{
     engine::Owned,
     io::{
         bgp::{NeighborSettings, Remote, Speaker},
+        rpki::{Rpki, RpkiSettings},
         shard::ShardHandle,
     },
     policy::Library,
@@ -34,11 +35,12 @@ pub(super) struct Reloader {
     turn: Mutex<()>,
     speaker: Speaker,
     shard: ShardHandle,
+    rpki: Rpki,
 }
 
 impl Reloader {
-    pub(super) fn new(config: Config, file: Option<PathBuf>, speaker: Speaker, shard: ShardHandle) -> Self {
-        Self { file, current: Mutex::new(config), turn: Mutex::default(), speaker, shard }
+    pub(super) fn new(config: Config, file: Option<PathBuf>, speaker: Speaker, shard: ShardHandle, rpki: Rpki) -> Self {
+        Self { file, current: Mutex::new(config), turn: Mutex::default(), speaker, shard, rpki }
     }
 
     /// The configuration in force.
@@ -133,6 +135,10 @@ impl Reloader {
                 self.shard.set_owned(new);
                 Ok(Undo::Owned(old))
             }
+            Step::Rpki { old, new } => {
+                self.rpki.reconfigure(&new)?;
+                Ok(Undo::Rpki(old))
+            }
             Step::Level { old, new } => {
                 logging::set_level(new);
                 Ok(Undo::Level(old))
@@ -167,6 +173,11 @@ impl Reloader {
             Undo::Policies(library) => self.shard.set_policies(library),
             Undo::Decision(knobs) => self.shard.set_decision(knobs),
             Undo::Owned(owned) => self.shard.set_owned(owned),
+            Undo::Rpki(settings) => {
+                if let Err(why) = self.rpki.reconfigure(&settings) {
+                    warn!("[rpki] is not as it was: {why}");
+                }
+            }
             Undo::Level(level) => logging::set_level(level),
             Undo::Reconfigure(old) => {
                 if let Some(settings) = old {
@@ -199,6 +210,8 @@ enum Step {
     Decision { old: Knobs, new: Knobs },
     /// Another space that is ours.
     Owned { old: Owned, new: Owned },
+    /// Other sources of RPKI data; those that are undone begin anew.
+    Rpki { old: RpkiSettings, new: RpkiSettings },
     /// Another log level.
     Level { old: Level, new: Level },
     /// Other settings for a session that goes on.
@@ -215,6 +228,7 @@ enum Undo {
     Policies(Arc<Library>),
     Decision(Knobs),
     Owned(Owned),
+    Rpki(RpkiSettings),
     Level(Level),
     Reconfigure(Option<Arc<NeighborSettings>>),
     Put { added: Option<Remote>, removed: Option<Arc<NeighborSettings>> },
@@ -227,6 +241,7 @@ impl fmt::Display for Step {
             Self::Policies { .. } => f.write_str("handing over the policies"),
             Self::Decision { .. } => f.write_str("handing over how best paths are chosen"),
             Self::Owned { .. } => f.write_str("handing over what may be originated"),
+            Self::Rpki { .. } => f.write_str("changing the sources of RPKI data"),
             Self::Level { .. } => f.write_str("setting the log level"),
             Self::Reconfigure(new) => write!(f, "changing {}", new.label(new.remote)),
             Self::Remove(settings) => write!(f, "removing {}", settings.label(settings.remote)),
@@ -262,6 +277,7 @@ fn steps(changes: &[Change], current: &Config, new: &Config) -> Vec<Step> {
             Change::Owned => {
                 quiet.push(Step::Owned { old: current.router.owned.clone(), new: new.router.owned.clone() });
             }
+            Change::Rpki(_) => quiet.push(Step::Rpki { old: current.rpki.clone(), new: new.rpki.clone() }),
             Change::LogLevel(level) => quiet.push(Step::Level { old: current.log.level, new: *level }),
             Change::NeedsRestart { .. } => {}
         }
@@ -275,6 +291,7 @@ fn in_force(old: &Config, new: Config) -> Config {
     let Config { router, api, http, state, rib, rpki, detect, log, .. } = old.clone();
     let router = Router { owned: new.router.owned.clone(), ..router };
     let log = Log { level: new.log.level, ..log };
+    let rpki = RpkiSettings { hold_import: rpki.hold_import, ..new.rpki.clone() };
     Config { router, api, http, state, rib, rpki, detect, log, ..new }
 }
 

@@ -18,6 +18,7 @@ mod reload;
 mod rib;
 mod route;
 mod rpki;
+mod rpki_space;
 pub mod run;
 mod table;
 mod watch;

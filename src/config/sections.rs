@@ -139,7 +139,7 @@ pub(super) fn read_file<'a>(
     let rib = read_rib(&mut file);
     let decision = decision::read(&mut file);
     let log = read_log(&mut file);
-    let rpki = rpki::read(&mut file);
+    let rpki = rpki::read(&mut file, base);
     let own_asn = router.as_ref().map_or(Asn(0), |router| router.asn);
     let detect = watch::read(&mut file, own_asn);
     let policy = policy::read(&mut file, base);

@@ -47,6 +47,7 @@ impl Engine {
         let roots = hypothesis.changed.as_deref().filter(|_| same_base);
         let mut judge = Judge::default();
         judge.validator.rpki = Arc::clone(&hypothesis.snapshot);
+        judge.held = self.judge.held;
         let mut page = Filling::default();
         let mut next = None;
         for family in [Family::IPV4_UNICAST, Family::IPV6_UNICAST] {

@@ -5,6 +5,7 @@
 //! Answers about routes are pages: at most 1000 routes, with the token of the next page in `next`.
 
 mod rib;
+mod rpki;
 
 use std::{future::Future, io, sync::Arc};
 
@@ -50,6 +51,8 @@ pub async fn serve(
         .route("/api/v1/neighbors", get(neighbors))
         .route("/api/v1/neighbors/{address}", get(neighbor))
         .route("/api/v1/rib", get(rib::page))
+        .route("/api/v1/rpki", get(rpki::sources))
+        .route("/api/v1/rpki/check", get(rpki::check))
         .route("/api/v1/summary", get(summary))
         .fallback(|| async { Refused(Refusal::NotFound("no such page: see / for what there is".into())) })
         .with_state(Site { backend, metrics });
@@ -66,6 +69,8 @@ ribwatch
   /api/v1/neighbors             sessions and their counts
   /api/v1/neighbors/ADDRESS     one of them, by address or name
   /api/v1/rib                   routes: ?prefix= table= neighbor= family= match= origin= as_path= community= limit= next=
+  /api/v1/rpki                  sources of RPKI data, their age, and what is in force
+  /api/v1/rpki/check            the state of a prefix and origin: ?prefix= asn=
   /api/v1/summary               counts per table, neighbor and family
 
 Everything else is on the command line (ribwatch --help) and in gRPC (package ribwatch.v1, reflection is on).

@@ -1,7 +1,8 @@
 //! What a reload would change: two configurations in, a list of changes out, each with what it costs. `keys` is the
-//! table of what a neighbour's keys cost. Nothing is carried out here.
+//! table of what a neighbour's keys cost, `rpki` compares sources of RPKI data. Nothing is carried out here.
 
 mod keys;
+mod rpki;
 
 use std::sync::Arc;
 
@@ -43,6 +44,8 @@ pub enum Change {
     Decision,
     /// `[router] owned`: what may be originated by command.
     Owned,
+    /// `[rpki]`: where validated payloads come from; what differs, in words.
+    Rpki(Vec<String>),
     /// `[log] level`.
     LogLevel(tracing::Level),
     /// A section, or keys of it, that only takes effect when the daemon is started again.
@@ -98,6 +101,13 @@ impl Change {
             Self::Owned => {
                 let says = "changed (owned), holds for what is originated from now on".into();
                 view("changed", "[router]".into(), vec!["owned".into()], Cost::Nothing, says)
+            }
+            Self::Rpki(differences) => {
+                let says = format!(
+                    "changed ({}), routes whose state changes are judged again, no session resets",
+                    differences.join("; ")
+                );
+                view("changed", "[rpki]".into(), differences.clone(), Cost::Reevaluates, says)
             }
             Self::LogLevel(level) => {
                 let level = level.as_str().to_lowercase();
@@ -168,8 +178,12 @@ fn sections(old: &Config, new: &Config) -> Vec<Change> {
     restart("[state]", *state != new.state, vec![]);
     restart("[rib]", *rib != new.rib, vec![]);
     restart("[log]", log.format != new.log.format, vec!["format"]);
-    restart("[rpki]", *rpki != new.rpki, vec![]);
+    restart("[rpki]", rpki.hold_import != new.rpki.hold_import, vec!["hold_import"]);
     restart("[watch] or [detect]", *detect != new.detect, vec![]);
+    let sources = rpki::compare(rpki, &new.rpki);
+    if !sources.is_empty() {
+        changes.push(Change::Rpki(sources));
+    }
     if *decision != new.decision {
         changes.push(Change::Decision);
     }

@@ -69,6 +69,8 @@ pub enum Unusable {
     FlowFirstAs = 10,
     /// A more specific unicast route comes from another neighbouring AS (RFC 8955 §6 c).
     FlowMoreSpecific = 11,
+    /// It waits for RPKI data (`engine::hold`).
+    AwaitsRpki = 12,
 }
 
 impl Unusable {
@@ -81,6 +83,7 @@ impl Unusable {
             4 => "own member AS or confederation in AS_PATH (RFC 5065 §4)",
             5 => "NEXT_HOP is our own address (RFC 4271 §6.3)",
             6 => "route leak: OTC says that it was for customers only (RFC 9234 §5)",
+            12 => "waits for the first data of RPKI sources (hold_import)",
             detail => Self::why_no_flow(detail).unwrap_or("not usable"),
         }
     }

@@ -93,6 +93,18 @@ impl ShardHandle {
         let _ = self.calls.send(Call::Rpki(Box::new(update)));
     }
 
+    /// Import waits for these sources of RPKI data, no longer than `until`; to be told before any session is up.
+    pub fn hold_import(&self, sources: Vec<String>, until: Timestamp) {
+        // An engine that is gone imports nothing.
+        let _ = self.calls.send(Call::HoldImport { sources, until });
+    }
+
+    /// A source of RPKI data has answered for the first time, or is not asked any more.
+    pub fn source_answered(&self, name: String) {
+        // An engine that is gone waits for nothing.
+        let _ = self.calls.send(Call::SourceAnswered(name));
+    }
+
     /// Puts another observer in the place of the one before; it is shown all there is first.
     pub fn set_observer(&self, observer: Box<dyn Observer>) {
         // An engine that is gone changes nothing.

@@ -132,6 +132,8 @@ enum Call {
     Decision(Knobs),
     Connected(Vec<Prefix>),
     Rpki(Box<Update>),
+    HoldImport { sources: Vec<String>, until: Timestamp },
+    SourceAnswered(String),
     Owned(Owned),
     Observer(Box<dyn Observer>),
     Stop,
@@ -296,6 +298,11 @@ impl Shard {
             Call::Rpki(update) => {
                 self.changed = true;
                 self.tell_engine(Input::Rpki(update));
+            }
+            Call::HoldImport { sources, until } => self.tell_engine(Input::HoldImport { sources, until }),
+            Call::SourceAnswered(name) => {
+                self.changed = true;
+                self.tell_engine(Input::SourceAnswered(name));
             }
             Call::Owned(owned) => self.tell_engine(Input::Owned(owned)),
             Call::Policies(library) => {

@@ -6,6 +6,7 @@
 use std::fmt::{Display, Write as _};
 
 use crate::{
+    alert::{Counts, Service},
     types::Timestamp,
     validation::{OriginState, PathState},
     view::{Backend, FamilyCounts, MessageCounts, NeighborView, SessionState, Summary, rpki::RpkiView},
@@ -68,7 +69,7 @@ enum Kind {
 }
 
 /// Everything, as one text.
-pub fn text(backend: &dyn Backend) -> String {
+pub fn text(backend: &dyn Backend, alerts: &dyn Service) -> String {
     let mut out = Text::default();
     daemon(backend, &mut out);
     tables(&backend.summary(), &mut out);
@@ -76,6 +77,7 @@ pub fn text(backend: &dyn Backend) -> String {
     views.sort_by_key(|view| view.address);
     neighbors(&views, backend.now(), &mut out);
     rpki(&backend.rpki(), backend.now(), &mut out);
+    self::alerts(&alerts.counts(), &mut out);
     process(&mut out);
     out.0
 }
@@ -190,6 +192,28 @@ fn rpki(view: &RpkiView, now: Timestamp, out: &mut Text) {
     for (source, serial) in view.sources.iter().filter_map(|source| Some((source, source.serial?))) {
         out.row("rtr_serial", &[("source", &source.name)], serial.into());
     }
+}
+
+fn alerts(counts: &Counts, out: &mut Text) {
+    let name = "ribwatch_alerts";
+    out.head(name, Kind::Gauge, "Alerts by kind, severity and state; resolved ones as far as they are kept.");
+    for ((kind, severity, state), count) in &counts.alerts {
+        let labels: [(&str, &dyn Display); 3] = [("kind", kind), ("severity", severity), ("state", &state.name())];
+        out.row(name, &labels, *count);
+    }
+    let name = "ribwatch_alert_changes_total";
+    out.head(name, Kind::Counter, "Changes of alerts since the start, and whether they were told or held back.");
+    for (why, (told, held)) in &counts.changes {
+        out.row(name, &[("why", why), ("told", &"yes")], *told);
+        out.row(name, &[("why", why), ("told", &"no")], *held);
+    }
+    out.single("ribwatch_alert_mutes", Kind::Gauge, "Mutes and maintenance windows that hold now.", counts.mutes);
+    let help = "Reports of detectors since the start.";
+    out.single("ribwatch_alert_reports_total", Kind::Counter, help, counts.reports);
+    let help = "Reports replaced by later ones about the same finding before they were looked at.";
+    out.single("ribwatch_alert_reports_merged_total", Kind::Counter, help, counts.reports_merged);
+    let help = "Times the journal of alerts could not be written.";
+    out.single("ribwatch_alert_journal_errors_total", Kind::Counter, help, counts.journal_errors);
 }
 
 fn routes(views: &[NeighborView], out: &mut Text) {

@@ -1,10 +1,11 @@
-//! Wiring only: start order, runtimes, drain and stop. `backend` is what readers reach, `reload` goes over to another
+//! Wiring only: start order, runtimes, drain and stop. `alerts` is the thread that leads the lives of alerts, `backend` is what readers reach, `reload` goes over to another
 //! configuration, `kept_routes` joins routes of our own to their journal, `last_run` is what is known of the run before,
 //! `logging` is how lines are written.
 //!
 //! Threads: one for the engine; a runtime with a worker per core for sessions; a runtime of its own for readers
 //! (gRPC, HTTP), so that they are answered while tables load.
 
+pub mod alerts;
 mod backend;
 mod kept_routes;
 mod last_run;
@@ -27,10 +28,11 @@ use tokio::{
 use tracing::{info, warn};
 
 pub use self::logging::init as init_logging;
-use self::{backend::DaemonBackend, kept_routes::KeptRoutes, last_run::LastRun, reload::Reloader};
+use self::{alerts::Alerts, backend::DaemonBackend, kept_routes::KeptRoutes, last_run::LastRun, reload::Reloader};
 use crate::{
-    api,
+    alert, api,
     config::{Config, Listener},
+    detect::Report,
     engine::EngineSettings,
     io::{
         bgp::{Remote, Speaker},
@@ -59,6 +61,7 @@ pub struct Daemon {
     reloader: Arc<Reloader>,
     speaker: Speaker,
     shard: ShardHandle,
+    alerts: Alerts,
     backend: Arc<DaemonBackend>,
     stop_readers: watch::Sender<bool>,
     readers: Vec<tokio::task::JoinHandle<()>>,
@@ -153,7 +156,9 @@ impl Daemon {
             listen: speaker.listening(),
             best_path: config.rib.best_path,
         };
-        let reloader = Arc::new(Reloader::new(config, file, speaker.clone(), shard.clone(), rpki.clone()));
+        let alerts = Alerts::start(config.alert.clone(), clock, config.state.as_ref().map(|state| &*state.dir))?;
+        let reloader =
+            Arc::new(Reloader::new(config, file, speaker.clone(), shard.clone(), rpki.clone(), alerts.clone()));
         let backend = Arc::new(DaemonBackend::new(
             info,
             clock,
@@ -170,6 +175,7 @@ impl Daemon {
             reloader,
             speaker,
             shard,
+            alerts,
             backend,
             stop_readers,
             readers: Vec::new(),
@@ -190,11 +196,14 @@ impl Daemon {
     fn serve_readers(&mut self, api_listener: Option<TcpListener>, http_listener: Option<TcpListener>) {
         let Some(runtime) = &self.readers_runtime else { return };
         if let Some(listener) = api_listener {
-            let served = api::serve(listener, self.backend(), stopped(self.stop_readers.subscribe()));
+            let served = api::serve(listener, self.backend(), self.alerts(), stopped(self.stop_readers.subscribe()));
             self.readers.push(runtime.spawn(log_end("[api]", served)));
         }
         if let Some(listener) = http_listener {
-            let served = web::serve(listener, self.backend(), metrics::text, stopped(self.stop_readers.subscribe()));
+            let (backend, alerts) = (self.backend(), self.alerts());
+            let metrics = Arc::new(move || metrics::text(&*backend, &*alerts));
+            let stop = stopped(self.stop_readers.subscribe());
+            let served = web::serve(listener, self.backend(), self.alerts(), metrics, stop);
             self.readers.push(runtime.spawn(log_end("[http]", served)));
         }
     }
@@ -296,6 +305,16 @@ impl Daemon {
         Arc::clone(&self.backend) as Arc<dyn Backend>
     }
 
+    /// Alerts, as readers and people reach them.
+    pub fn alerts(&self) -> Arc<dyn alert::Service> {
+        Arc::new(self.alerts.clone())
+    }
+
+    /// Takes what detectors report, from any thread, without waiting.
+    pub fn reporter(&self) -> impl Fn(Vec<Report>) + Clone + Send + Sync + 'static {
+        self.alerts.reporter()
+    }
+
     /// Where BGP is listened for, with the ports that the kernel chose.
     pub fn bgp_addresses(&self) -> Vec<SocketAddr> {
         self.speaker.listening()
@@ -346,6 +365,8 @@ impl Daemon {
         // Nobody may be left to hear it.
         let _ = self.stop_readers.send(true);
         self.shard.stop();
+        // What the engine said last is looked at and written down; watchers hear of the end.
+        self.alerts.stop();
         if let Some(runtime) = self.readers_runtime.take() {
             for reader in self.readers.drain(..) {
                 // A reader that panicked has said so already.

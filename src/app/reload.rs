@@ -12,8 +12,9 @@ use std::{
 
 use tracing::{Level, error, info, warn};
 
-use super::logging;
+use super::{alerts::Alerts, logging};
 use crate::{
+    alert,
     config::{self, Change, Config, ConfigError, Log, Router},
     engine::Owned,
     io::{
@@ -36,11 +37,19 @@ pub(super) struct Reloader {
     speaker: Speaker,
     shard: ShardHandle,
     rpki: Rpki,
+    alerts: Alerts,
 }
 
 impl Reloader {
-    pub(super) fn new(config: Config, file: Option<PathBuf>, speaker: Speaker, shard: ShardHandle, rpki: Rpki) -> Self {
-        Self { file, current: Mutex::new(config), turn: Mutex::default(), speaker, shard, rpki }
+    pub(super) fn new(
+        config: Config,
+        file: Option<PathBuf>,
+        speaker: Speaker,
+        shard: ShardHandle,
+        rpki: Rpki,
+        alerts: Alerts,
+    ) -> Self {
+        Self { file, current: Mutex::new(config), turn: Mutex::default(), speaker, shard, rpki, alerts }
     }
 
     /// The configuration in force.
@@ -139,6 +148,10 @@ impl Reloader {
                 self.rpki.reconfigure(&new)?;
                 Ok(Undo::Rpki(old))
             }
+            Step::Alert { old, new } => {
+                self.alerts.set_settings(*new);
+                Ok(Undo::Alert(old))
+            }
             Step::Level { old, new } => {
                 logging::set_level(new);
                 Ok(Undo::Level(old))
@@ -178,6 +191,7 @@ impl Reloader {
                     warn!("[rpki] is not as it was: {why}");
                 }
             }
+            Undo::Alert(settings) => self.alerts.set_settings(*settings),
             Undo::Level(level) => logging::set_level(level),
             Undo::Reconfigure(old) => {
                 if let Some(settings) = old {
@@ -212,6 +226,8 @@ enum Step {
     Owned { old: Owned, new: Owned },
     /// Other sources of RPKI data; those that are undone begin anew.
     Rpki { old: RpkiSettings, new: RpkiSettings },
+    /// Other lives of alerts.
+    Alert { old: Box<alert::Settings>, new: Box<alert::Settings> },
     /// Another log level.
     Level { old: Level, new: Level },
     /// Other settings for a session that goes on.
@@ -229,6 +245,7 @@ enum Undo {
     Decision(Knobs),
     Owned(Owned),
     Rpki(RpkiSettings),
+    Alert(Box<alert::Settings>),
     Level(Level),
     Reconfigure(Option<Arc<NeighborSettings>>),
     Put { added: Option<Remote>, removed: Option<Arc<NeighborSettings>> },
@@ -242,6 +259,7 @@ impl fmt::Display for Step {
             Self::Decision { .. } => f.write_str("handing over how best paths are chosen"),
             Self::Owned { .. } => f.write_str("handing over what may be originated"),
             Self::Rpki { .. } => f.write_str("changing the sources of RPKI data"),
+            Self::Alert { .. } => f.write_str("handing over how alerts live"),
             Self::Level { .. } => f.write_str("setting the log level"),
             Self::Reconfigure(new) => write!(f, "changing {}", new.label(new.remote)),
             Self::Remove(settings) => write!(f, "removing {}", settings.label(settings.remote)),
@@ -278,6 +296,10 @@ fn steps(changes: &[Change], current: &Config, new: &Config) -> Vec<Step> {
                 quiet.push(Step::Owned { old: current.router.owned.clone(), new: new.router.owned.clone() });
             }
             Change::Rpki(_) => quiet.push(Step::Rpki { old: current.rpki.clone(), new: new.rpki.clone() }),
+            Change::Alert => {
+                let (old, new) = (Box::new(current.alert.clone()), Box::new(new.alert.clone()));
+                quiet.push(Step::Alert { old, new });
+            }
             Change::LogLevel(level) => quiet.push(Step::Level { old: current.log.level, new: *level }),
             Change::NeedsRestart { .. } => {}
         }

@@ -4,6 +4,7 @@
 //!
 //! A verb is one module, one variant of the enum it belongs to, and one arm in the match over that enum.
 
+mod alert;
 pub mod check;
 mod client;
 pub mod decode;
@@ -117,6 +118,9 @@ enum AskingVerb {
     Explain(explain::ExplainArgs),
     /// RPKI: sources, counts and age; or the state of a prefix and AS with what decided it
     Rpki(rpki::RpkiArgs),
+    /// Alerts: what is wrong, why, since when; acknowledge, comment, mute, watch
+    #[command(args_conflicts_with_subcommands = true)]
+    Alert(alert::AlertArgs),
     /// Reads the daemon's configuration file again and goes over to it, or changes nothing
     Reload(reload::ReloadArgs),
     /// Routes of our own: add, del, list, blackhole
@@ -208,6 +212,7 @@ fn ask(verb: AskingVerb, global: &Global, terminal: bool, out: &mut dyn Write) -
             AskingVerb::Watch(args) => watch::run(args, client, &mut output).await,
             AskingVerb::Explain(args) => explain::run(args, client, &mut output).await,
             AskingVerb::Rpki(args) => rpki::run(args, client, &mut output).await,
+            AskingVerb::Alert(args) => alert::run(args, client, &mut output).await,
             AskingVerb::Reload(args) => reload::run(args, client, &mut output).await,
             AskingVerb::Route(args) => local::run(args, client, &mut output).await,
             AskingVerb::Announce(args) => local::announce(*args, client, &mut output).await,

@@ -5,6 +5,7 @@
 //! files. No other room knows that TOML exists: what a neighbour's keys say leaves as the settings
 //! that `session`, `engine` and `io` declare.
 
+mod alert;
 mod decision;
 mod neighbor;
 mod policy;

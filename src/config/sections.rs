@@ -9,13 +9,14 @@ use std::{
 use toml::Spanned;
 
 use super::{
-    decision,
+    alert, decision,
     neighbor::{self, Placed},
     policy::{self, Policies, PolicyNames},
     read::{Faults, Table},
     rpki, value, watch,
 };
 use crate::{
+    alert::Settings as AlertSettings,
     detect,
     engine::{Confederation, Owned},
     io::rpki::RpkiSettings,
@@ -120,6 +121,8 @@ pub struct Config {
     pub rpki: RpkiSettings,
     /// `[watch]` and `[detect]`.
     pub detect: detect::Settings,
+    /// `[alert]`.
+    pub alert: AlertSettings,
 }
 
 /// Reads the root table; `None` when a required value is missing or faulty (then noted).
@@ -142,6 +145,7 @@ pub(super) fn read_file<'a>(
     let rpki = rpki::read(&mut file, base);
     let own_asn = router.as_ref().map_or(Asn(0), |router| router.asn);
     let detect = watch::read(&mut file, own_asn);
+    let alert = alert::read(&mut file);
     let policy = policy::read(&mut file, base);
     let groups = neighbor::Groups::read(&mut file, &policy.names);
     let mut neighbors = Vec::new();
@@ -167,6 +171,7 @@ pub(super) fn read_file<'a>(
         groups: GroupTexts::default(),
         rpki,
         detect,
+        alert,
     })
 }
 

@@ -1,5 +1,6 @@
 //! The integration tests: one binary, one file per topic.
 
+mod alert;
 mod api;
 mod captures;
 mod cli;

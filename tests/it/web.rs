@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use ribwatch::{
+    alert::Nobody,
     metrics,
     types::PeerId,
     view::{Backend, FaultCount, SessionState},
@@ -14,6 +15,12 @@ use tokio::{
 };
 
 use crate::fake::Fake;
+
+async fn serve(listener: TcpListener, backend: Arc<dyn Backend>) -> std::io::Result<()> {
+    let measured = Arc::clone(&backend);
+    let metrics = Arc::new(move || metrics::text(&*measured, &Nobody));
+    web::serve(listener, backend, Arc::new(Nobody), metrics, std::future::pending()).await
+}
 
 struct Site {
     fake: Arc<Fake>,
@@ -33,7 +40,7 @@ impl Site {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let backend: Arc<dyn Backend> = fake.clone();
-        tokio::spawn(web::serve(listener, backend, metrics::text, std::future::pending()));
+        tokio::spawn(serve(listener, backend));
         Self { fake, a, address }
     }
 

@@ -46,6 +46,8 @@ pub enum Change {
     Owned,
     /// `[rpki]`: where validated payloads come from; what differs, in words.
     Rpki(Vec<String>),
+    /// `[alert]`: how alerts live.
+    Alert,
     /// `[log] level`.
     LogLevel(tracing::Level),
     /// A section, or keys of it, that only takes effect when the daemon is started again.
@@ -109,6 +111,10 @@ impl Change {
                 );
                 view("changed", "[rpki]".into(), differences.clone(), Cost::Reevaluates, says)
             }
+            Self::Alert => {
+                let says = "changed, holds for alerts from now on".into();
+                view("changed", "[alert]".into(), vec![], Cost::Nothing, says)
+            }
             Self::LogLevel(level) => {
                 let level = level.as_str().to_lowercase();
                 view("changed", "[log]".into(), vec!["level".into()], Cost::Nothing, format!("level is {level} now"))
@@ -164,6 +170,7 @@ fn sections(old: &Config, new: &Config) -> Vec<Change> {
         groups: _, // what they say is in the neighbours
         rpki,
         detect,
+        alert,
     } = old;
     let mut changes = Vec::new();
     let mut restart = |section, differs: bool, keys| {
@@ -189,6 +196,9 @@ fn sections(old: &Config, new: &Config) -> Vec<Change> {
     }
     if router.owned != new.router.owned {
         changes.push(Change::Owned);
+    }
+    if *alert != new.alert {
+        changes.push(Change::Alert);
     }
     if log.level != new.log.level {
         changes.push(Change::LogLevel(new.log.level));

@@ -37,9 +37,14 @@ fn headlines(result: Result<Config, ConfigError>) -> Vec<String> {
 
 #[test]
 fn every_example_is_a_configuration() {
-    for (file, neighbors) in
-        [("minimal.toml", 1), ("speaker.toml", 2), ("monitor.toml", 3), ("route-server.toml", 3), ("policy.toml", 1)]
-    {
+    for (file, neighbors) in [
+        ("minimal.toml", 1),
+        ("speaker.toml", 2),
+        ("monitor.toml", 3),
+        ("route-server.toml", 3),
+        ("policy.toml", 1),
+        ("alerts.toml", 1),
+    ] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(file);
         match Config::load(&path) {
             Ok(config) => assert_eq!(config.neighbors.len(), neighbors, "{file}"),
@@ -421,6 +426,7 @@ fn what_may_be_originated_is_nothing_a_list_or_anything() {
     }
 }
 
+mod alert;
 mod groups;
 mod reload;
 mod rpki;

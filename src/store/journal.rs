@@ -29,6 +29,8 @@ use flate2::Crc;
 pub enum Kind {
     /// A route that is originated by command (`local_routes`).
     LocalRoute = 1,
+    /// What waits to be told by a sink, and what its receiver knows (`sink`).
+    SinkQueue = 16,
 }
 
 const MAGIC: &[u8; 8] = b"ribwatch";

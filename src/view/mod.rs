@@ -14,6 +14,7 @@ pub mod reload;
 mod routes;
 pub mod rpki;
 pub mod scan;
+pub mod sinks;
 pub mod what_if;
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
@@ -380,6 +381,10 @@ pub trait Backend: Send + Sync + 'static {
     fn rpki(&self) -> rpki::RpkiView;
     /// The state of a prefix and origin, with all that decided it.
     fn check_origin(&self, prefix: Prefix, origin: Asn) -> rpki::OriginCheck;
+    /// Who is told of alerts; none where none are configured.
+    fn sinks(&self) -> Vec<sinks::SinkView> {
+        Vec::new()
+    }
     /// What would be in force with these changes; refused with `Invalid` where they cannot be made.
     fn hypothesis(&self, _: &Changes) -> Result<Hypothesis, Refusal> {
         Err(Refusal::NotNow("there are no RPKI data here that could change".to_owned()))

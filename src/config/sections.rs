@@ -13,12 +13,13 @@ use super::{
     neighbor::{self, Placed},
     policy::{self, Policies, PolicyNames},
     read::{Faults, Table},
-    rpki, value,
+    rpki, sink, value,
 };
 use crate::{
     engine::{Confederation, Owned},
     io::rpki::RpkiSettings,
     rib::Knobs,
+    sink::SinkSettings,
     types::{Asn, Prefix, RouterId},
 };
 
@@ -130,6 +131,8 @@ pub struct Config {
     pub rpki: RpkiSettings,
     /// `[[watch.prefix]]`.
     pub watch_prefixes: Vec<WatchPrefix>,
+    /// `[[sink]]`: who is told of alerts.
+    pub sinks: Vec<SinkSettings>,
 }
 
 /// Reads the root table; `None` when a required value is missing or faulty (then noted).
@@ -151,6 +154,7 @@ pub(super) fn read_file<'a>(
     let log = read_log(&mut file);
     let rpki = rpki::read(&mut file);
     let watch_prefixes = read_watch(&mut file);
+    let sinks = sink::read(&mut file, router.as_ref());
     let policy = policy::read(&mut file, base);
     let groups = neighbor::Groups::read(&mut file, &policy.names);
     let mut neighbors = Vec::new();
@@ -176,6 +180,7 @@ pub(super) fn read_file<'a>(
         groups: GroupTexts::default(),
         rpki,
         watch_prefixes,
+        sinks,
     })
 }
 

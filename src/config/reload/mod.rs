@@ -154,6 +154,7 @@ fn sections(old: &Config, new: &Config) -> Vec<Change> {
         groups: _, // what they say is in the neighbours
         rpki,
         watch_prefixes,
+        sinks,
     } = old;
     let mut changes = Vec::new();
     let mut restart = |section, differs: bool, keys| {
@@ -170,6 +171,7 @@ fn sections(old: &Config, new: &Config) -> Vec<Change> {
     restart("[log]", log.format != new.log.format, vec!["format"]);
     restart("[rpki]", *rpki != new.rpki, vec![]);
     restart("[[watch.prefix]]", *watch_prefixes != new.watch_prefixes, vec![]);
+    restart("[[sink]]", *sinks != new.sinks, vec![]);
     if *decision != new.decision {
         changes.push(Change::Decision);
     }

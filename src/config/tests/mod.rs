@@ -423,3 +423,4 @@ fn what_may_be_originated_is_nothing_a_list_or_anything() {
 
 mod groups;
 mod reload;
+mod sinks;

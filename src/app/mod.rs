@@ -1,6 +1,6 @@
 //! Wiring only: start order, runtimes, drain and stop. `backend` is what readers reach, `reload` goes over to another
 //! configuration, `kept_routes` joins routes of our own to their journal, `last_run` is what is known of the run before,
-//! `logging` is how lines are written.
+//! `sinks` tells people of alerts, `logging` is how lines are written.
 //!
 //! Threads: one for the engine; a runtime with a worker per core for sessions; a runtime of its own for readers
 //! (gRPC, HTTP), so that they are answered while tables load.
@@ -10,6 +10,7 @@ mod kept_routes;
 mod last_run;
 mod logging;
 mod reload;
+pub mod sinks;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -27,7 +28,7 @@ use tokio::{
 use tracing::{info, warn};
 
 pub use self::logging::init as init_logging;
-use self::{backend::DaemonBackend, kept_routes::KeptRoutes, last_run::LastRun, reload::Reloader};
+use self::{backend::DaemonBackend, kept_routes::KeptRoutes, last_run::LastRun, reload::Reloader, sinks::Sinks};
 use crate::{
     api,
     config::{Config, Listener},
@@ -64,6 +65,7 @@ pub struct Daemon {
     /// Writes down now and then that we live.
     life: Option<tokio::task::JoinHandle<()>>,
     engine: Option<JoinHandle<()>>,
+    sinks: Arc<Sinks>,
     sessions_runtime: Option<Runtime>,
     readers_runtime: Option<Runtime>,
     api: Option<SocketAddr>,
@@ -130,6 +132,8 @@ impl Daemon {
             let shard = shard.clone();
             Rpki::start(&config.rpki, clock, Box::new(move |update| shard.set_rpki(update)))
         };
+        let state_dir = config.state.as_ref().map(|state| state.dir.as_path());
+        let sinks = Arc::new(Sinks::start(&config.sinks, state_dir, clock, 0, Arc::new(drop))?);
         let info = DaemonInfo {
             version: env!("CARGO_PKG_VERSION"),
             asn: config.router.asn,
@@ -148,6 +152,7 @@ impl Daemon {
             kept,
             rpki,
         ));
+        backend.set_sinks(Arc::clone(&sinks));
         let (stop_readers, _) = watch::channel(false);
         let mut daemon = Self {
             api: api_listener.as_ref().and_then(|listener| listener.local_addr().ok()),
@@ -160,6 +165,7 @@ impl Daemon {
             readers: Vec::new(),
             life: None,
             engine: Some(engine),
+            sinks,
             sessions_runtime: Some(sessions_runtime),
             readers_runtime: Some(readers_runtime),
         };
@@ -328,6 +334,7 @@ impl Daemon {
             runtime.block_on(self.speaker.shutdown(FAREWELL));
             runtime.shutdown_timeout(Duration::from_millis(100));
         }
+        self.sinks.stop();
         // Nobody may be left to hear it.
         let _ = self.stop_readers.send(true);
         self.shard.stop();

@@ -4,6 +4,7 @@
 //!
 //! A verb is one module, one variant of the enum it belongs to, and one arm in the match over that enum.
 
+mod alert_test;
 pub mod check;
 mod client;
 pub mod decode;
@@ -81,6 +82,8 @@ enum Verb {
     Mrt(mrt::MrtArgs),
     /// Prints BGP messages given in hex as JSON
     Decode(decode::DecodeArgs),
+    /// Alerts: tries whether those who are to be told hear of them
+    Alert(alert_test::AlertArgs),
     /// Policies: what they would do to routes, before anything is changed
     Policy(policy::PolicyArgs),
     #[command(flatten)]
@@ -139,7 +142,7 @@ pub fn main() -> ExitCode {
         Verb::Demo(args) => demo::run(&args, global.no_color),
         Verb::Decode(args) => decode::run(args),
         Verb::Mrt(args) => mrt::run(args),
-        Verb::Asking(_) | Verb::Policy(_) | Verb::Printing(_) => {
+        Verb::Asking(_) | Verb::Alert(_) | Verb::Policy(_) | Verb::Printing(_) => {
             let terminal = io::stdout().is_terminal();
             // Makes a million lines cheap; `Output` flushes where a person waits.
             let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
@@ -166,6 +169,7 @@ pub fn execute(arguments: &[&str], out: &mut dyn Write, err: &mut dyn Write) -> 
 fn print(verb: Verb, global: &Global, terminal: bool, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     let done = match verb {
         Verb::Asking(verb) => ask(verb, global, terminal, out),
+        Verb::Alert(args) => alert_test::run(&args, &mut output(global, terminal, out)),
         Verb::Policy(args) => policy::run(&args, global, &mut output(global, terminal, out)),
         Verb::Printing(PrintingVerb::Completions { shell }) => completions(shell, out),
         Verb::Printing(PrintingVerb::Version) => version(out),

@@ -25,6 +25,8 @@ mod rpki;
 mod rtr;
 mod session;
 mod simulation;
+mod sink;
+mod sink_cli;
 mod tidy;
 mod traps;
 mod validity;

@@ -271,7 +271,7 @@ fn sinks(views: &[SinkView], out: &mut Text) {
         }
         let labels: [(&str, &dyn Display); 2] = [("sink", &view.name), ("type", &view.kind)];
         let micros = u64::try_from(view.latency.sum.as_micros()).unwrap_or(u64::MAX);
-        out.row(&format!("{name}_sum"), &labels, seconds(micros));
+        out.row_of(&format!("{name}_sum"), &labels, &seconds(micros));
         out.row(&format!("{name}_count"), &labels, count);
     }
 }
@@ -342,7 +342,11 @@ impl Text {
         let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
     }
 
-    fn row(&mut self, name: &str, labels: &[(&str, &dyn Display)], value: impl Display) {
+    fn row(&mut self, name: &str, labels: &[(&str, &dyn Display)], value: u64) {
+        self.row_of(name, labels, &value);
+    }
+
+    fn row_of(&mut self, name: &str, labels: &[(&str, &dyn Display)], value: &dyn Display) {
         self.0.push_str(name);
         for (at, (label, text)) in labels.iter().enumerate() {
             self.0.push(if at == 0 { '{' } else { ',' });

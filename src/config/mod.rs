@@ -13,6 +13,7 @@ mod read;
 mod reload;
 mod rpki;
 mod sections;
+mod sink;
 mod source;
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,7 @@ use super::{
     neighbor::{self, Placed},
     policy::{self, Policies, PolicyNames},
     read::{Faults, Table},
-    rpki, value, watch,
+    rpki, sink, value, watch,
 };
 use crate::{
     alert::Settings as AlertSettings,
@@ -21,6 +21,7 @@ use crate::{
     engine::{Confederation, Owned},
     io::rpki::RpkiSettings,
     rib::Knobs,
+    sink::SinkSettings,
     types::{Asn, RouterId},
 };
 
@@ -123,6 +124,8 @@ pub struct Config {
     pub detect: detect::Settings,
     /// `[alert]`.
     pub alert: AlertSettings,
+    /// `[[sink]]`: who is told of alerts.
+    pub sinks: Vec<SinkSettings>,
 }
 
 /// Reads the root table; `None` when a required value is missing or faulty (then noted).
@@ -146,6 +149,7 @@ pub(super) fn read_file<'a>(
     let own_asn = router.as_ref().map_or(Asn(0), |router| router.asn);
     let detect = watch::read(&mut file, own_asn);
     let alert = alert::read(&mut file);
+    let sinks = sink::read(&mut file, router.as_ref());
     let policy = policy::read(&mut file, base);
     let groups = neighbor::Groups::read(&mut file, &policy.names);
     let mut neighbors = Vec::new();
@@ -172,6 +176,7 @@ pub(super) fn read_file<'a>(
         rpki,
         detect,
         alert,
+        sinks,
     })
 }
 

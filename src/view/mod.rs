@@ -17,6 +17,7 @@ pub mod reload;
 mod routes;
 pub mod rpki;
 pub mod scan;
+pub mod sinks;
 pub mod what_if;
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
@@ -408,6 +409,10 @@ pub trait Backend: Send + Sync + 'static {
     /// What the configuration declares to be ours: prefixes and origins. Both empty: nothing is declared.
     fn declared(&self) -> (Vec<Prefix>, Vec<Asn>) {
         (Vec::new(), Vec::new())
+    }
+    /// Who is told of alerts; none where none are configured.
+    fn sinks(&self) -> Vec<sinks::SinkView> {
+        Vec::new()
     }
     /// What would be in force with these changes; refused with `Invalid` where they cannot be made.
     fn hypothesis(&self, _: &Changes) -> Result<Hypothesis, Refusal> {

@@ -28,6 +28,8 @@ mod rtr;
 mod session;
 mod signals;
 mod simulation;
+mod sink;
+mod sink_cli;
 mod tidy;
 mod traps;
 mod validity;

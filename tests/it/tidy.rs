@@ -23,6 +23,7 @@ const ROOMS: &[(&str, u8)] = &[
     ("api", 6),
     ("web", 6),
     ("metrics", 6),
+    ("sink", 6),
     ("store", 6),
     ("config", 7),
     ("app", 8),

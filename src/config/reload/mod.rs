@@ -48,6 +48,8 @@ pub enum Change {
     Rpki(Vec<String>),
     /// `[alert]`: how alerts live.
     Alert,
+    /// `[watch]` or `[detect]`: what is watched.
+    Detect,
     /// `[log] level`.
     LogLevel(tracing::Level),
     /// A section, or keys of it, that only takes effect when the daemon is started again.
@@ -111,6 +113,10 @@ impl Change {
                 );
                 view("changed", "[rpki]".into(), differences.clone(), Cost::Reevaluates, says)
             }
+            Self::Detect => {
+                let says = "changed, all there is is looked at anew".into();
+                view("changed", "[watch] or [detect]".into(), vec![], Cost::Nothing, says)
+            }
             Self::Alert => {
                 let says = "changed, holds for alerts from now on".into();
                 view("changed", "[alert]".into(), vec![], Cost::Nothing, says)
@@ -171,6 +177,7 @@ fn sections(old: &Config, new: &Config) -> Vec<Change> {
         rpki,
         detect,
         alert,
+        sinks,
     } = old;
     let mut changes = Vec::new();
     let mut restart = |section, differs: bool, keys| {
@@ -186,7 +193,10 @@ fn sections(old: &Config, new: &Config) -> Vec<Change> {
     restart("[rib]", *rib != new.rib, vec![]);
     restart("[log]", log.format != new.log.format, vec!["format"]);
     restart("[rpki]", rpki.hold_import != new.rpki.hold_import, vec!["hold_import"]);
-    restart("[watch] or [detect]", *detect != new.detect, vec![]);
+    restart("[[sink]]", *sinks != new.sinks, vec![]);
+    if *detect != new.detect {
+        changes.push(Change::Detect);
+    }
     let sources = rpki::compare(rpki, &new.rpki);
     if !sources.is_empty() {
         changes.push(Change::Rpki(sources));

@@ -430,3 +430,4 @@ mod alert;
 mod groups;
 mod reload;
 mod rpki;
+mod sinks;

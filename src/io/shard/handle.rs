@@ -111,6 +111,12 @@ impl ShardHandle {
         let _ = self.calls.send(Call::Observer(observer));
     }
 
+    /// Nobody watches any more.
+    pub fn watch_no_more(&self) {
+        // An engine that is gone is not watched.
+        let _ = self.calls.send(Call::WatchNoMore);
+    }
+
     /// Whether somebody watches every change: false without an observer, and after a fault of one.
     pub fn is_watched(&self) -> bool {
         self.watching.load(Ordering::Relaxed)

@@ -136,6 +136,7 @@ enum Call {
     SourceAnswered(String),
     Owned(Owned),
     Observer(Box<dyn Observer>),
+    WatchNoMore,
     Stop,
 }
 
@@ -317,6 +318,10 @@ impl Shard {
             Call::Connected(subnets) => {
                 self.changed = true;
                 self.tell_engine(Input::Connected(subnets));
+            }
+            Call::WatchNoMore => {
+                self.observer = None;
+                self.engine.watch_no_more();
             }
             Call::Stop => self.stopping = true,
         }

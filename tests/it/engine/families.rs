@@ -133,7 +133,10 @@ fn every_family_is_relayed_as_it_came() {
     ];
     for (family, nlri, text) in rows {
         let mut lab = Lab::new();
-        let (a, b) = (lab.peer(external(64496).families(&[family])), lab.peer(external(64497).families(&[family])));
+        let mut sender = external(64496).families(&[family]);
+        // There are no unicast routes to hold a filter against.
+        sender.settings.import_options.flowspec_validation = Some(false);
+        let (a, b) = (lab.peer(sender), lab.peer(external(64497).families(&[family])));
         let next_hop = if family.afi == 2 { "2001:db8::1" } else { "192.0.2.1" };
         let attrs = path("64496").octets(family, next_hop.parse().unwrap());
         lab.apply(a, &received(family, &attrs, &nlri));

@@ -150,7 +150,7 @@ fn check_told(story: &Story) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens(steps in proptest::collection::vec(step(), 1..120)) {

@@ -7,6 +7,7 @@
 
 mod alerts;
 mod control;
+mod coverage;
 mod neighbors;
 mod nlri;
 mod originate;

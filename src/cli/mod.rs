@@ -5,6 +5,7 @@
 //! A verb is one module, one variant of the enum it belongs to, and one arm in the match over that enum.
 
 mod alert;
+mod alert_test;
 pub mod check;
 mod client;
 pub mod decode;
@@ -19,6 +20,7 @@ mod reload;
 mod rib;
 mod route;
 mod rpki;
+mod rpki_space;
 pub mod run;
 mod table;
 mod watch;
@@ -169,6 +171,10 @@ pub fn execute(arguments: &[&str], out: &mut dyn Write, err: &mut dyn Write) -> 
 
 fn print(verb: Verb, global: &Global, terminal: bool, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     let done = match verb {
+        // Needs no daemon.
+        Verb::Asking(AskingVerb::Alert(alert::AlertArgs { verb: Some(alert::AlertVerb::Test(args)), .. })) => {
+            alert_test::run(&args, &mut output(global, terminal, out))
+        }
         Verb::Asking(verb) => ask(verb, global, terminal, out),
         Verb::Policy(args) => policy::run(&args, global, &mut output(global, terminal, out)),
         Verb::Printing(PrintingVerb::Completions { shell }) => completions(shell, out),

@@ -2,7 +2,10 @@
 //! reasons.
 
 use crate::{
-    rib::{Decision, NlriRef, Path, PathFlags, PrefixId, Table, best_path::Rank},
+    rib::{
+        Decision, NlriRef, Path, PathFlags, PrefixId, Table,
+        best_path::{NextHopCheck, Rank},
+    },
     types::{Family, Prefix, Timestamp},
     view::{Candidate, Explanation, Lost, Refusal, RoutePage, RouteRow},
 };
@@ -20,16 +23,20 @@ impl Engine {
         if !same_kind(family, prefix) {
             return Err(Refusal::Invalid(format!("{prefix} is no prefix of {family}")));
         }
-        let nlri = NlriRef::Prefix(prefix);
+        Ok(self.explain_nlri(now, family, NlriRef::Prefix(prefix)))
+    }
+
+    /// The same of any NLRI of a family.
+    pub(super) fn explain_nlri(&mut self, now: Timestamp, family: Family, nlri: NlriRef<'_>) -> Explanation {
         let found = |engine: &Self| engine.rib.tables.get(family).and_then(|table| table.find(nlri));
         if let Some(id) = found(self) {
             self.cleanse(now, family, id);
         }
         match (self.rib.tables.get(family), found(self)) {
-            (Some(table), Some(id)) => Ok(self.ranked(table, id)),
+            (Some(table), Some(id)) => self.ranked(table, id),
             _ => {
                 let page = RoutePage { seq: self.events.seq(), ..RoutePage::default() };
-                Ok(Explanation { page, candidates: Vec::new() })
+                Explanation { page, candidates: Vec::new() }
             }
         }
     }
@@ -86,7 +93,11 @@ impl Engine {
             return "collector mode: no best path is selected".into();
         }
         if !self.decision().is_reachable(path) {
-            return "no [[decision.next_hop]] says that its next hop is reachable (RFC 4271 §9.1.2.1)".into();
+            return match self.settings.decision.next_hops.check() {
+                NextHopCheck::Connected => "its next hop is on no subnet of our interfaces (RFC 4271 §9.1.2.1)",
+                _ => "no [[decision.next_hop]] says that its next hop is reachable (RFC 4271 §9.1.2.1)",
+            }
+            .into();
         }
         "its session has ended".into()
     }

@@ -48,6 +48,8 @@ pub struct FamilyState {
     pub validation: [u64; 4],
     /// The same by the code of their AS path's state.
     pub aspa: [u64; 4],
+    /// Paths in Adj-RIB-In that an earlier session left and this one has not confirmed (RFC 4724 §4.2).
+    pub stale: u64,
     /// Whether End-of-RIB came (RFC 4724 §2).
     pub end_of_rib: bool,
     /// Value of the refresh bit that current paths carry.
@@ -160,6 +162,7 @@ impl Session {
                 accepted: 0,
                 validation: [0; 4],
                 aspa: [0; 4],
+                stale: 0,
                 end_of_rib: false,
                 epoch: false,
                 refresh_until: None,

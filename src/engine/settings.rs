@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     rib::Knobs,
     types::{Asn, Family, Prefix, RouterId},
+    view::observed::VantageClass,
 };
 
 /// What the engine itself is told once.
@@ -108,6 +109,8 @@ pub struct PeerSettings {
     pub export_options: ExportOptions,
     /// What happens to its routes when its session is lost.
     pub retention: Retention,
+    /// Whose view its routes are.
+    pub vantage: VantageClass,
 }
 
 impl PeerSettings {
@@ -125,6 +128,7 @@ impl PeerSettings {
             import_options: ImportOptions::default(),
             export_options: ExportOptions::default(),
             retention: Retention::default(),
+            vantage: VantageClass::default(),
         }
     }
 }
@@ -147,6 +151,8 @@ pub struct ImportOptions {
     pub allow_own_as: u8,
     /// Weight of its routes: compared before LOCAL_PREF, never leaves this router.
     pub weight: u16,
+    /// Whether its flow specifications are held against unicast routes (RFC 8955 §6, RFC 9117); `None`: those of another AS.
+    pub flowspec_validation: Option<bool>,
 }
 
 /// What next hop a neighbour is given.

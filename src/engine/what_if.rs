@@ -47,6 +47,7 @@ impl Engine {
         let roots = hypothesis.changed.as_deref().filter(|_| same_base);
         let mut judge = Judge::default();
         judge.validator.rpki = Arc::clone(&hypothesis.snapshot);
+        judge.held = self.judge.held;
         let mut page = Filling::default();
         let mut next = None;
         for family in [Family::IPV4_UNICAST, Family::IPV6_UNICAST] {
@@ -127,7 +128,7 @@ impl Engine {
                 None if slot == LOCAL => Sender { own: self.settings.asn, role: None },
                 None => continue,
             };
-            judge.validator.begin(&sender, family, attrs, received);
+            judge.validator.begin(&sender, family, attrs.get(received), attrs.facts(received));
             let mut begun = false;
             for &(_, _, at, path_id) in run {
                 let Some(&id) = ids.get(at) else { continue };

@@ -76,6 +76,12 @@ impl Program {
             .map_or(&[], |statement| &statement.actions)
     }
 
+    /// Whether nothing but the prefix decides, and attributes stay what they are: then all routes share one tree.
+    pub(super) fn looks_at_prefix_only(&self) -> bool {
+        let looks_elsewhere = !self.session_tests.is_empty() || !self.set_tests.is_empty();
+        !looks_elsewhere && self.steps.iter().all(|step| self.actions(step).is_empty())
+    }
+
     /// The steps that a route can reach, in order, as far as conditions cannot be foreseen; and whether the end can be
     /// reached. One walk is enough, since every way leads forward.
     fn reachable(&self) -> (Vec<&Step>, bool) {
@@ -154,6 +160,11 @@ impl PolicyChain {
         let (steps, ends) = self.program.reachable();
         let harmless = |step: &&Step| step.ruling != Some(Ruling::Reject) && self.program.actions(step).is_empty();
         steps.iter().all(harmless) && (!ends || self.program.accepts_at_end)
+    }
+
+    /// Whether no route reaches the end: policies behind these would never be asked.
+    pub fn decides_every_route(&self) -> bool {
+        !self.program.reachable().1
     }
 
     /// Who decides, where one statement without conditions decides over every route; or that nobody does. For answers

@@ -39,6 +39,8 @@ pub enum Kind {
     Mute = 12,
     /// Up to which change alerts are written (`alerts`).
     AlertMark = 13,
+    /// What waits to be told by a sink, and what its receiver knows (`sink`).
+    SinkQueue = 16,
 }
 
 /// One of several changes that are written together.

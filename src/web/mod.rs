@@ -6,6 +6,7 @@
 
 mod alerts;
 mod rib;
+mod rpki;
 
 use std::{future::Future, io, sync::Arc};
 
@@ -56,6 +57,8 @@ pub async fn serve(
         .route("/api/v1/neighbors", get(neighbors))
         .route("/api/v1/neighbors/{address}", get(neighbor))
         .route("/api/v1/rib", get(rib::page))
+        .route("/api/v1/rpki", get(rpki::sources))
+        .route("/api/v1/rpki/check", get(rpki::check))
         .route("/api/v1/summary", get(summary))
         .route("/api/v1/alerts", get(alerts::page))
         .route("/api/v1/alerts/{id}", get(alerts::one))
@@ -75,6 +78,8 @@ ribwatch
   /api/v1/neighbors             sessions and their counts
   /api/v1/neighbors/ADDRESS     one of them, by address or name
   /api/v1/rib                   routes: ?prefix= table= neighbor= family= match= origin= as_path= community= limit= next=
+  /api/v1/rpki                  sources of RPKI data, their age, and what is in force
+  /api/v1/rpki/check            the state of a prefix and origin: ?prefix= asn=
   /api/v1/summary               counts per table, neighbor and family
   /api/v1/alerts                alerts: ?kind= state= severity= prefix= asn= neighbor= text= limit= next=
   /api/v1/alerts/ID             one of them

@@ -127,6 +127,7 @@ fn one_neighbor_is_shown_in_full_with_its_faults() {
 
 FAMILY        RECEIVED  ACCEPTED  ADVERTISED  END OF RIB
 ipv4-unicast         3         2           1  received
+ipv4-unicast: 2 stale paths, kept until the neighbor has sent them again or its time is over
 ipv4-unicast: 7 paths dropped, their prefix had all it may have
 
 MESSAGES  OPEN  UPDATE  KEEPALIVE  REFRESH  NOTIFICATION

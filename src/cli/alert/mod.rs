@@ -10,6 +10,7 @@ use ribwatch_proto::v1::{self, watch_alerts_response::Event};
 use serde_json::json;
 
 use super::{
+    alert_test::TestArgs,
     client::{Client, Failure},
     output::{Colour, Output, plural},
 };
@@ -26,13 +27,13 @@ const PAGE: u32 = 500;
 #[derive(Args, Debug)]
 pub(super) struct AlertArgs {
     #[command(subcommand)]
-    verb: Option<AlertVerb>,
+    pub(super) verb: Option<AlertVerb>,
     #[command(flatten)]
     list: ListArgs,
 }
 
 #[derive(Subcommand, Debug)]
-enum AlertVerb {
+pub(super) enum AlertVerb {
     /// Those that are not over first, then the latest first
     List(ListArgs),
     /// One alert in full: why, the evidence, members, comments
@@ -80,6 +81,8 @@ enum AlertVerb {
     Mutes,
     /// Changes as they happen, one line each, until interrupted
     Watch(WatchArgs),
+    /// Sends a test alert to a sink, and its end, and prints what the receiver answered
+    Test(TestArgs),
 }
 
 #[derive(Args, Debug)]
@@ -257,7 +260,9 @@ async fn act(verb: AlertVerb, client: &Client, out: &mut Output<'_>) -> Result<(
             return Ok(out.line(&format!("{} ended", plural(answer.ended.into(), "mute")))?);
         }
         // `run` has these.
-        AlertVerb::List(_) | AlertVerb::Show { .. } | AlertVerb::Mutes | AlertVerb::Watch(_) => return Ok(()),
+        AlertVerb::List(_) | AlertVerb::Show { .. } | AlertVerb::Mutes | AlertVerb::Watch(_) | AlertVerb::Test(_) => {
+            return Ok(());
+        }
     };
     let alert = read(answer.map_err(refused)?.into_inner())?;
     if out.json() {

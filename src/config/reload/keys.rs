@@ -43,7 +43,7 @@ pub(super) fn compare(old: &Neighbor, new: &Neighbor) -> Vec<(&'static str, Cost
         as_sets,
         discard_attributes,
         withdraw_attributes,
-        import_options: ImportOptions { allow_own_as, weight },
+        import_options: ImportOptions { allow_own_as, weight, flowspec_validation },
         export_options:
             ExportOptions {
                 next_hop: _, // `next_hop` above
@@ -59,6 +59,7 @@ pub(super) fn compare(old: &Neighbor, new: &Neighbor) -> Vec<(&'static str, Cost
             },
         graceful_restart,
         restart_time,
+        vantage,
         stale_time_max,
         long_lived_stale_time,
         extended_message,
@@ -105,6 +106,7 @@ pub(super) fn compare(old: &Neighbor, new: &Neighbor) -> Vec<(&'static str, Cost
         ("import", *import != new.import, Reevaluates),
         ("export", *export != new.export, Reevaluates),
         ("allow_own_as", *allow_own_as != of_import.allow_own_as, Reevaluates),
+        ("flowspec_validation", *flowspec_validation != of_import.flowspec_validation, Reevaluates),
         ("weight", *weight != of_import.weight, Reevaluates),
         ("next_hop_self or next_hop_unchanged", *next_hop != new.next_hop, Reevaluates),
         ("route_server_client", *route_server_client != of_export.route_server_client, Reevaluates),
@@ -118,6 +120,7 @@ pub(super) fn compare(old: &Neighbor, new: &Neighbor) -> Vec<(&'static str, Cost
         ("group", *group != new.group, Reevaluates),
         ("advertisement_interval", *advertisement_interval != of_export.advertisement_interval, Nothing),
         ("max_prefix", *max_prefix != new.max_prefix, Nothing),
+        ("vantage", *vantage != new.vantage, Nothing),
         ("stale_time_max", *stale_time_max != new.stale_time_max, Nothing),
         ("limit", *limit != new.limit, Nothing),
     ];

@@ -59,6 +59,18 @@ pub enum Unusable {
     OwnNextHop = 5,
     /// It has OTC and comes from where it must not (RFC 9234 §5).
     OtcLeak = 6,
+    /// A flow specification about no destination (RFC 8955 §6 a).
+    FlowWithoutDestination = 7,
+    /// No unicast route covers its destination (RFC 8955 §6 b).
+    FlowWithoutRoute = 8,
+    /// The best unicast route for its destination has another originator (RFC 8955 §6 b).
+    FlowOriginator = 9,
+    /// The best unicast route for its destination has another first AS (RFC 9117 §4.2).
+    FlowFirstAs = 10,
+    /// A more specific unicast route comes from another neighbouring AS (RFC 8955 §6 c).
+    FlowMoreSpecific = 11,
+    /// It waits for RPKI data (`engine::hold`).
+    AwaitsRpki = 12,
 }
 
 impl Unusable {
@@ -71,8 +83,21 @@ impl Unusable {
             4 => "own member AS or confederation in AS_PATH (RFC 5065 §4)",
             5 => "NEXT_HOP is our own address (RFC 4271 §6.3)",
             6 => "route leak: OTC says that it was for customers only (RFC 9234 §5)",
-            _ => "not usable",
+            12 => "waits for the first data of RPKI sources (hold_import)",
+            detail => Self::why_no_flow(detail).unwrap_or("not usable"),
         }
+    }
+
+    /// In words, where it is the validation of flow specifications that says so.
+    pub fn why_no_flow(detail: u8) -> Option<&'static str> {
+        Some(match detail {
+            7 => "flow specification without a destination prefix (RFC 8955 §6 a)",
+            8 => "no unicast route covers the destination of the flow specification (RFC 8955 §6 b)",
+            9 => "the best unicast route for its destination has another originator (RFC 8955 §6 b)",
+            10 => "the best unicast route for its destination has another first AS (RFC 9117 §4.2)",
+            11 => "a more specific unicast route comes from another neighboring AS (RFC 8955 §6 c)",
+            _ => return None,
+        })
     }
 }
 
@@ -102,6 +127,8 @@ pub struct ImportRules {
     takes_aigp: bool,
     /// Of its routes, where policy gives none.
     pub weight: u16,
+    /// Its flow specifications are held against unicast routes (`flows`).
+    pub validates_flows: bool,
 }
 
 /// Our AS as paths may have it.
@@ -192,6 +219,7 @@ impl ImportRules {
             prepend: settings.local_as.filter(|local| external && !local.no_prepend).map(|local| local.asn),
             takes_aigp: !external || settings.export_options.aigp,
             weight: options.weight,
+            validates_flows: options.flowspec_validation.unwrap_or(external),
             context,
         }
     }

@@ -15,9 +15,10 @@
 use std::sync::Arc;
 
 use crate::{
-    rib::{AttrStore, PathFlags, SetFacts, SetId},
+    rib::{PathFlags, SetFacts},
     types::{Asn, Family, Prefix, Role},
     validation::{OriginState, PathState, Snapshot, aspa::Direction},
+    wire::bgp::attribute::AttrSet,
 };
 
 /// States of a path, or what of them is known before its prefix.
@@ -62,20 +63,24 @@ pub struct Validator {
 }
 
 impl Validator {
-    /// Turns to a set as received from `sender`.
+    /// One that judges by `rpki`.
+    pub fn new(rpki: Arc<Snapshot>) -> Self {
+        Self { rpki, ..Self::default() }
+    }
+
+    /// Turns to a set with its facts, as received from `sender`.
     #[inline]
-    pub fn begin(&mut self, sender: &Sender, family: Family, attrs: &AttrStore, received: SetId) {
+    pub fn begin(&mut self, sender: &Sender, family: Family, received: AttrSet<'_>, facts: &SetFacts) {
         self.applies = self.rpki.loaded && (family == Family::IPV4_UNICAST || family == Family::IPV6_UNICAST);
         self.path = PathState::NotChecked;
         if !self.applies {
             return;
         }
-        self.origin = origin(attrs.facts(received), sender.own);
+        self.origin = origin(facts, sender.own);
         if let Some((asn, role)) = sender.role.filter(|_| !self.rpki.aspas.is_empty()) {
             // Our role is the counterpart of the neighbour's (RFC 9234 §4.1); a route server is not in the path.
             let first = (role != Role::RouteServer).then_some(asn);
-            let path = attrs.get(received).as_path();
-            self.path = self.rpki.aspas.verify(path, first, Direction::of(role.counterpart())).0;
+            self.path = self.rpki.aspas.verify(received.as_path(), first, Direction::of(role.counterpart())).0;
         }
     }
 

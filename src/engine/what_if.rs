@@ -46,7 +46,7 @@ impl Engine {
         let same_base = Arc::ptr_eq(&hypothesis.base, &self.judge.validator.rpki);
         let roots = hypothesis.changed.as_deref().filter(|_| same_base);
         let mut judge = Judge::default();
-        judge.validator.rpki = Arc::clone(&hypothesis.snapshot);
+        judge.validator.take(Arc::clone(&hypothesis.snapshot));
         let mut page = Filling::default();
         let mut next = None;
         for family in [Family::IPV4_UNICAST, Family::IPV6_UNICAST] {
@@ -124,7 +124,7 @@ impl Engine {
             let sender = match &rules {
                 Some(rules) => rules.sender,
                 // Routes of our own are judged, too (RFC 6811 §3), and no policy is asked.
-                None if slot == LOCAL => Sender { own: self.settings.asn, role: None },
+                None if slot == LOCAL => Sender::ourselves(self.settings.asn_outside()),
                 None => continue,
             };
             judge.validator.begin(&sender, family, attrs, received);

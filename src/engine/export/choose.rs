@@ -17,7 +17,7 @@ use crate::{
 use super::{
     super::{Action, AddPathSelect, Engine, LOCAL, stream::Stream, transform::Withheld, update_group::Group},
     change::Spot,
-    told::{is_default, row_of},
+    told::is_default,
 };
 
 /// A row, and the number of its prepared set.
@@ -182,10 +182,12 @@ impl Engine {
         stream: &mut Stream,
     ) -> Result<Choice, Withheld> {
         let Some(table) = self.rib.tables.get(family) else { return Err(Withheld::Policy) };
-        let row = row_of(path, &self.rib.attrs, &group.key);
         let nlri = table.nlri(spot.id);
+        let row = self.row_of(path, (family, nlri), &group.key);
         let learned = self.learned(&group.key, family, row, nlri);
-        let set = stream.prepared.prepare(self.preparing(family, &group.key), row.set, learned, nlri)?;
+        let done = stream.prepared.prepare(self.preparing(family, &group.key), row.set, learned, nlri);
+        let (row, done) = self.settle_validity(group, (family, nlri), (row, done), stream);
+        let set = done?;
         let labels = table.labels(spot.id, path.session, path.path_id).len();
         let fits = stream.prepared.fits(set, nlri, labels, &group.key);
         if fits { Ok((row, set)) } else { Err(Withheld::TooLong) }

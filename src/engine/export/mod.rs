@@ -21,6 +21,7 @@ mod change;
 mod choose;
 mod regroup;
 mod told;
+mod validity;
 
 use std::time::Duration;
 

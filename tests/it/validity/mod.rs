@@ -1,6 +1,8 @@
 //! RPKI in the engine: what validation says of each path, what policies make of it, and that a change of the data moves
 //! exactly what it must, without asking any neighbour.
 
+mod told;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use proptest::prelude::*;
@@ -21,11 +23,17 @@ use crate::lab::{Lab, OUR_AS, Who, external, internal, p, path};
 
 /// A policy that rejects what is invalid, of either kind, and takes the rest.
 fn drop_invalid() -> Arc<Library> {
-    let text = "[router]\nasn = 64512\nrouter_id = \"198.51.100.1\"\n\
-                [[policy.policy]]\nname = \"drop-invalid\"\n\
-                [[policy.policy.statement]]\nname = \"rov\"\nmatch = { validation = \"invalid\" }\nverdict = \"reject\"\n\
-                [[policy.policy.statement]]\nname = \"aspa\"\nmatch = { aspa = \"invalid\" }\nverdict = \"reject\"\n";
-    Config::parse("f.toml", text).expect("a configuration").policy.library
+    library(
+        "[[policy.policy]]\nname = \"drop-invalid\"\n\
+         [[policy.policy.statement]]\nname = \"rov\"\nmatch = { validation = \"invalid\" }\nverdict = \"reject\"\n\
+         [[policy.policy.statement]]\nname = \"aspa\"\nmatch = { aspa = \"invalid\" }\nverdict = \"reject\"\n",
+    )
+}
+
+/// The policies of a configuration.
+fn library(text: &str) -> Arc<Library> {
+    let text = format!("[router]\nasn = 64512\nrouter_id = \"198.51.100.1\"\n{text}");
+    Config::parse("f.toml", &text).unwrap_or_else(|error| panic!("{error}")).policy.library
 }
 
 fn vrp(prefix: &str, max_len: u8, asn: u32) -> Vrp {
@@ -43,7 +51,15 @@ struct Validating {
 
 impl Validating {
     fn new() -> Self {
-        let mut lab = Lab::new();
+        Self::with(Lab::new())
+    }
+
+    /// In a confederation of ours with these other members, known outside under `id`.
+    fn in_confederation(id: u32, members: &[u32]) -> Self {
+        Self::with(Lab::in_confederation(id, members))
+    }
+
+    fn with(mut lab: Lab) -> Self {
         lab.handle(Input::Policies(drop_invalid()));
         Self { lab, snapshot: Arc::default() }
     }

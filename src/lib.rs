@@ -17,8 +17,12 @@ pub mod validation;
 pub mod view;
 // What we do with it: import and export rules.
 pub mod policy;
+// Is something wrong: changes of routes become findings with evidence.
+pub mod detect;
 // The owner of a RIB: applies the rooms above in order; deterministic, no clock, no I/O.
 pub mod engine;
+// Who must know: findings become alerts with an id and a life.
+pub mod alert;
 
 // Above: pure. Below: the world (tokio, sockets, files, clock).
 

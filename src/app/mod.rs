@@ -110,7 +110,7 @@ impl Daemon {
             ..EngineSettings::new(config.router.asn, config.router.router_id)
         };
         let (shard, engine) =
-            shard::start(settings, clock).map_err(|error| format!("the engine cannot be started: {error}"))?;
+            shard::start(settings, clock, None).map_err(|error| format!("the engine cannot be started: {error}"))?;
         // Before any session, so that each finds its policies.
         shard.set_policies(config.policy.library.clone());
         let kept = match &config.state {

@@ -15,6 +15,7 @@ use super::{
     events::{Changed, Events, Fate},
     groups::Groups,
     import::Judged,
+    observe::{Watched, let_go},
     rows::Subject,
     sessions::{LOCAL, Sessions, Slot},
 };
@@ -49,6 +50,8 @@ pub struct Desk<'a> {
     pub groups: &'a mut Groups,
     /// Listeners.
     pub events: &'a mut Events,
+    /// For observers.
+    pub watched: &'a mut Watched,
     /// False in collector mode.
     pub best_path: bool,
     /// When it happens.
@@ -69,6 +72,7 @@ impl Desk<'_> {
         let Some(old) = replaced else {
             self.count(path.session, Some(path.flags), None);
             self.note_path(id, &path, Fate::New);
+            self.watched.path(self.table, nlri, None, Some(&path));
             self.decide(id, before, Change::Added(index), relabelled);
             return Filed::Done;
         };
@@ -84,10 +88,12 @@ impl Desk<'_> {
             self.note_path(id, &path, Fate::Replaced);
         }
         // Import may judge the same route otherwise than before.
+        let mut kept = false;
         if !(same_route && same_marks && old.set == path.set) {
             self.decide(id, before, Change::Replaced { index, old }, relabelled);
+            kept = self.watched.path(self.table, nlri, Some(&old), Some(&path));
         }
-        self.attrs.release(old.set);
+        let_go(self.attrs, &old, kept);
         Filed::Done
     }
 
@@ -108,7 +114,8 @@ impl Desk<'_> {
             self.note_path(id, &path, Fate::Replaced);
         }
         self.decide(id, before, Change::Replaced { index, old }, false);
-        self.attrs.release(old.set);
+        let kept = self.watched.path(self.table, self.table.nlri(id), Some(&old), Some(&path));
+        let_go(self.attrs, &old, kept);
     }
 
     /// Takes out what `session` sent with `path_id`; nothing happens when there is nothing.
@@ -125,7 +132,8 @@ impl Desk<'_> {
         self.count(session, None, Some(old.flags));
         self.note_path(id, &old, Fate::Gone);
         self.decide(id, before, Change::Removed { old }, false);
-        self.attrs.release(old.set);
+        let kept = self.watched.path(self.table, self.table.nlri(id), Some(&old), None);
+        let_go(self.attrs, &old, kept);
         self.free_if_unused(id);
         true
     }
@@ -136,6 +144,9 @@ impl Desk<'_> {
         let before = self.table.best_path(id).copied();
         self.table.set_flags(id, index, flags);
         self.note_path(id, &Path { flags, ..old }, Fate::Replaced);
+        if self.watched.path(self.table, self.table.nlri(id), Some(&old), Some(&Path { flags, ..old })) {
+            self.attrs.retain(old.set, 1);
+        }
         self.decide(id, before, Change::Replaced { index, old }, false);
     }
 

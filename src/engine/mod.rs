@@ -9,7 +9,7 @@
 //! local       routes of our own                                                    } background: who went
 //! retention   what is kept of a session that was lost; deferral: our own restart
 //! desk        the one place where a path is filed or taken out, best path chosen   } refresh: who sends again
-//! events      what changed, numbered
+//! events      what changed, numbered; observe: the same for those who watch every change
 //! groups      who is sent the same, and what they were told (update_group)
 //! export      what is dirty goes out: transform (attributes), stream (octets)
 //! query       answers, with rows, explain, what_if
@@ -34,6 +34,7 @@ mod groups;
 mod import;
 mod local;
 mod max_prefix;
+mod observe;
 mod query;
 mod refresh;
 mod retention;
@@ -56,7 +57,7 @@ use crate::{
     session::negotiate::Negotiated,
     types::{Family, PeerId, PeerKind, Prefix, Timestamp},
     validation,
-    view::{EventBatch, Nlri},
+    view::{EventBatch, Nlri, observed::Observation},
     wire::bgp::{RouteRefresh, notification::Notification},
 };
 
@@ -70,6 +71,7 @@ use self::{
     events::Events,
     groups::Groups,
     import::{ImportRules, Judge},
+    observe::Watched,
     sessions::{LOCAL, Session, Sessions, Slot},
     stream::Stream,
     update_group::GroupKey,
@@ -195,6 +197,8 @@ pub struct Engine {
     sessions: Sessions,
     groups: Groups,
     events: Events,
+    /// What observers have not seen.
+    watched: Watched,
     background: Background,
     /// Routes of our own, for those who ask for a list of them.
     locals: BTreeSet<(Family, Nlri)>,
@@ -242,6 +246,7 @@ impl Engine {
             sessions: Sessions::default(),
             groups: Groups::default(),
             events: Events::default(),
+            watched: Watched::default(),
             background: Background::default(),
             locals: BTreeSet::new(),
             refreshing: Vec::new(),
@@ -317,11 +322,14 @@ impl Engine {
         };
         let import = ImportRules::new(&self.settings, &self.library, &settings, &negotiated, facts.source);
         let export = PolicyChain::new(&self.library, &settings.export, negotiated.kind);
+        let (known_as, agreed) = (Arc::clone(&settings), Arc::clone(&negotiated));
         let session = Session::new(peer, settings, negotiated, import, export);
         self.deferral.came_up(facts.address);
+        let mut resumed = false;
         let slot = match self.may_take_over(&session, &facts) {
             Some(slot) => {
                 self.take_over(now, slot, session);
+                resumed = true;
                 Some(slot)
             }
             None => {
@@ -338,6 +346,8 @@ impl Engine {
             return;
         };
         self.set_facts(slot, facts);
+        self.set_vantage(slot, &known_as, &agreed, facts.source == Source::Internal);
+        self.watched.note(|| Observation::Up { session: slot, resumed });
         if self.settings.best_path && !monitor_only {
             self.join_group(slot);
         }
@@ -377,6 +387,7 @@ impl Engine {
         if let Some(facts) = self.facts.get_mut(usize::from(slot)) {
             facts.usable = false;
         }
+        self.watched.note(|| Observation::Down { session: slot });
         self.leave(slot);
         self.retaining.retain(|retaining| *retaining != slot);
         self.background.add(Job::Purge(slot));

@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     rib::Knobs,
     types::{Asn, Family, Prefix, RouterId},
+    view::observed::VantageClass,
 };
 
 /// What the engine itself is told once.
@@ -113,6 +114,8 @@ pub struct PeerSettings {
     pub export_options: ExportOptions,
     /// What happens to its routes when its session is lost.
     pub retention: Retention,
+    /// Whose view its routes are.
+    pub vantage: VantageClass,
 }
 
 impl PeerSettings {
@@ -130,6 +133,7 @@ impl PeerSettings {
             import_options: ImportOptions::default(),
             export_options: ExportOptions::default(),
             retention: Retention::default(),
+            vantage: VantageClass::default(),
         }
     }
 }

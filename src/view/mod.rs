@@ -4,12 +4,13 @@
 //! `routes` holds the questions about routes and their answers. `filter` turns the words of a question into a `RouteQuery` and judges what needs the attributes' text (`inside`: what
 //! needs an NLRI to be taken apart), `scan` reads a table page by page, `json` holds the field names that the contract
 //! fixes, `nlri_json` those of typed NLRI, `reload` is what a change of the configuration costs, `what_if` what other RPKI
-//! data would change.
+//! data would change, `observed` what those are handed who watch every change.
 
 pub mod filter;
 pub mod inside;
 pub mod json;
 pub mod nlri_json;
+pub mod observed;
 pub mod reload;
 mod routes;
 pub mod rpki;

@@ -21,6 +21,7 @@ use crate::{
     io::bgp::{Distance, NeighborSettings, Password, Remote, label},
     session::{self, RemoteAsn, RestartOffer},
     types::{Asn, Family, Prefix, Role},
+    view::observed::VantageClass,
     wire::bgp::update::{AsSets, CodeSet, Rules},
 };
 
@@ -110,6 +111,8 @@ pub struct Neighbor {
     pub graceful_restart: GracefulRestart,
     /// `restart_time` that we announce; default 120 s.
     pub restart_time: Duration,
+    /// `vantage`: whose view its routes are: `own`, `route-server` or `public`; default own.
+    pub vantage: VantageClass,
     /// `stale_time_max`: longest time to keep its routes while it restarts; default 6 min.
     pub stale_time_max: Duration,
     /// `long_lived_stale_time` (RFC 9494); default zero: not at all.
@@ -201,6 +204,7 @@ impl Neighbor {
                 stale_time_max: self.stale_time_max,
                 long_lived_max: self.long_lived_stale_time,
             },
+            vantage: self.vantage,
         };
         NeighborSettings {
             name: self.name.clone(),
@@ -309,6 +313,8 @@ fn read_keys(
     let export_options = read_export_options(table);
     let modes = [("off", GracefulRestart::Off), ("helper", GracefulRestart::Helper), ("on", GracefulRestart::On)];
     let graceful_restart = table.or("graceful_restart", GracefulRestart::Helper, |v| value::word(v, &modes));
+    let classes = [VantageClass::Own, VantageClass::RouteServer, VantageClass::Public].map(|c| (c.name(), c));
+    let vantage = table.or("vantage", VantageClass::Own, |v| value::word(v, &classes));
     let restart_time = table.or("restart_time", Duration::from_secs(120), parts::read_restart_time);
     let stale_time_max = table.or("stale_time_max", Duration::from_secs(360), parts::read_restart_time);
     let long_lived_stale_time = table.or("long_lived_stale_time", Duration::ZERO, parts::read_long_lived);
@@ -356,6 +362,7 @@ fn read_keys(
             export_options,
             graceful_restart,
             restart_time,
+            vantage,
             stale_time_max,
             long_lived_stale_time,
             extended_message,

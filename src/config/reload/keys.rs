@@ -60,6 +60,7 @@ pub(super) fn compare(old: &Neighbor, new: &Neighbor) -> Vec<(&'static str, Cost
             },
         graceful_restart,
         restart_time,
+        vantage,
         stale_time_max,
         long_lived_stale_time,
         extended_message,
@@ -121,6 +122,7 @@ pub(super) fn compare(old: &Neighbor, new: &Neighbor) -> Vec<(&'static str, Cost
         ("group", *group != new.group, Reevaluates),
         ("advertisement_interval", *advertisement_interval != of_export.advertisement_interval, Nothing),
         ("max_prefix", *max_prefix != new.max_prefix, Nothing),
+        ("vantage", *vantage != new.vantage, Nothing),
         ("stale_time_max", *stale_time_max != new.stale_time_max, Nothing),
         ("limit", *limit != new.limit, Nothing),
     ];

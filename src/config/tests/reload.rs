@@ -61,6 +61,7 @@ const KEYS: [(&str, &str, &str, &str, Cost); 51] = [
     ("graceful_restart", "", "", "\"off\"", Resets),
     ("restart_time", "", "", "\"60s\"", Resets),
     ("stale_time_max", "", "", "\"60s\"", Nothing),
+    ("vantage", "", "", "\"public\"", Nothing),
     ("long_lived_stale_time", "", "", "\"60s\"", Resets),
     ("extended_message", "", "", "false", Resets),
     ("software_version", "", "", "true", Resets),

@@ -249,6 +249,7 @@ impl Engine {
             sessions: &mut self.sessions,
             groups: &mut self.groups,
             events: &mut self.events,
+            watched: &mut self.watched,
             best_path: self.settings.best_path,
             now,
         };

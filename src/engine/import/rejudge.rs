@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use crate::{
     policy::{Library, PolicyChain},
-    rib::{NlriRef, PrefixId, SetId},
+    rib::{NlriRef, PrefixId, SetId, Source},
     types::{Family, PathId, PeerId, Prefix, Timestamp},
     validation,
-    view::Nlri,
+    view::{Nlri, observed::Observation},
 };
 
 use super::{
@@ -40,7 +40,8 @@ impl Engine {
         let Some(slot) = self.sessions.slot_of(peer) else { return };
         let Some(session) = self.sessions.get_mut(slot) else { return };
         let limits_changed = session.settings.max_prefix != settings.max_prefix;
-        session.settings = settings;
+        session.settings = Arc::clone(&settings);
+        let negotiated = Arc::clone(&session.negotiated);
         if limits_changed && session.phase == Phase::Live {
             session.forget_warnings();
             let families: Vec<Family> = session.families.iter().map(|state| state.family).collect();
@@ -49,13 +50,16 @@ impl Engine {
                 self.act_on_limit(slot, outcome, out);
             }
         }
+        let internal = self.source_of(slot) == Source::Internal;
+        self.set_vantage(slot, &settings, &negotiated, internal);
         self.renew_rules(slot);
     }
 
     /// RPKI says something else now: what it can change is judged again, by policies that look at it too, without asking
     /// any neighbour (RFC 9324).
     pub(in crate::engine) fn take_rpki(&mut self, now: Timestamp, update: validation::Update) {
-        self.judge.validator.take(update.snapshot);
+        let before = self.judge.validator.take(update.snapshot);
+        self.watched.note(|| Observation::Rpki { before });
         let slots: Vec<Slot> = self.sessions.live().map(|(slot, _)| slot).collect();
         match update.changed.and_then(|changed| self.affected(&changed)) {
             Some(affected) => {

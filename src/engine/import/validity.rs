@@ -81,10 +81,10 @@ pub struct Validator {
 }
 
 impl Validator {
-    /// From now on these data are in force.
-    pub fn take(&mut self, rpki: Arc<Snapshot>) {
-        self.rpki = rpki;
+    /// From now on these data are in force; those that were.
+    pub fn take(&mut self, rpki: Arc<Snapshot>) -> Arc<Snapshot> {
         self.ahead.clear();
+        std::mem::replace(&mut self.rpki, rpki)
     }
 
     /// Looks up the prefixes whose turn is next, all at once: one after the other each would wait for the memory.

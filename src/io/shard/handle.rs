@@ -4,7 +4,10 @@
 use std::{
     net::IpAddr,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
@@ -16,7 +19,7 @@ use crate::{
     rib::Knobs,
     types::{PeerId, Timestamp},
     validation::Update,
-    view::{Answer, Delivery, EventBatch, EventSource, Query, Refusal, Summary},
+    view::{Answer, Delivery, EventBatch, EventSource, Query, Refusal, Summary, observed::Observer},
     wire::bgp::batch::UpdateBatch,
 };
 
@@ -28,6 +31,7 @@ pub struct ShardHandle {
     pub(super) questions: Arc<Semaphore>,
     pub(super) pool: Arc<BatchPool>,
     pub(super) summary: Arc<Mutex<Arc<Summary>>>,
+    pub(super) watching: Arc<AtomicBool>,
 }
 
 impl ShardHandle {
@@ -81,6 +85,17 @@ impl ShardHandle {
     pub fn set_rpki(&self, update: Update) {
         // An engine that is gone judges nothing.
         let _ = self.calls.send(Call::Rpki(Box::new(update)));
+    }
+
+    /// Puts another observer in the place of the one before; it is shown all there is first.
+    pub fn set_observer(&self, observer: Box<dyn Observer>) {
+        // An engine that is gone changes nothing.
+        let _ = self.calls.send(Call::Observer(observer));
+    }
+
+    /// Whether somebody watches every change: false without an observer, and after a fault of one.
+    pub fn is_watched(&self) -> bool {
+        self.watching.load(Ordering::Relaxed)
     }
 
     /// Ends the engine's thread after the call it is at.

@@ -14,16 +14,23 @@ ROUTES, PAYLOADS, CHANGED = 200_000, 60_000, 1_000
 ORIGINS = list(range(65_551, 65_951))
 
 
+def number(address, length):
+    """A prefix as one number, which dictionaries are fast with."""
+    return address << 6 | length
+
+
 @functools.cache
 def routes():
-    """The origin of each route by (address, length): IPv4 prefixes inside 10.0.0.0/8, the private block. Neighbours in
-    the same /18 mostly have the same origin."""
+    """The origin of each route by its number: IPv4 prefixes inside 10.0.0.0/8, the private block. Neighbours in the same
+    /18 mostly have the same origin."""
     rng, found = random.Random("routes"), {}
+    lengths = [18, 20, 22, 22, 23, 24, 24, 24, 24, 24, 26, 28]
     while len(found) < ROUTES:
-        length = rng.choice([18, 20, 22, 22, 23, 24, 24, 24, 24, 24, 26, 28])
-        address = 10 << 24 | rng.getrandbits(length - 8) << (32 - length)
-        usual = ORIGINS[(address >> 14) % len(ORIGINS)]
-        found.setdefault((address, length), usual if rng.random() < 0.9 else rng.choice(ORIGINS))
+        bits = rng.getrandbits(40)
+        length = lengths[(bits >> 20) % len(lengths)]
+        address = 10 << 24 | (bits & 0xFFFFF) >> (28 - length) << (32 - length)
+        origin = address >> 14 if bits >> 36 else bits >> 28  # one of 16 has another one
+        found.setdefault(number(address, length), ORIGINS[origin % len(ORIGINS)])
     return found
 
 
@@ -31,15 +38,16 @@ def payloads(edition):
     """(address, length, maximum length, AS) of an edition; all but CHANGED of them are in every one. They are about one
     half of the space."""
     table = routes()
-    prefixes = [prefix for prefix in table if prefix[0] < 10 << 24 | 1 << 23]
+    prefixes = [prefix for prefix in table if prefix >> 6 < 10 << 24 | 1 << 23]
 
     def draw(rng):
-        address, length = rng.choice(prefixes)
+        prefix, bits = prefixes[rng.randrange(len(prefixes))], rng.getrandbits(16)
+        address, length = prefix >> 6, prefix & 63
         # Some are for another AS, and a few for nobody (AS 0, RFC 6483 §4); some are about the block around.
-        origin = rng.choice([table[address, length]] * 18 + [rng.choice(ORIGINS), 0])
-        length -= rng.choice([0, 0, 0, 0, 2])
-        address = address >> (32 - length) << (32 - length)
-        return address, length, min(length + rng.choice([0, 0, 1, 2, 4]), 32), origin
+        origin = table[prefix] if bits & 15 > 1 else 0 if bits & 15 else ORIGINS[bits % len(ORIGINS)]
+        length -= 2 if bits >> 4 & 3 == 0 else 0
+        longest = min(length + (0, 0, 1, 4)[bits >> 6 & 3], 32)
+        return address >> (32 - length) << (32 - length), length, longest, origin
 
     rng = random.Random("payloads")
     lasting = [draw(rng) for _ in range(PAYLOADS - CHANGED)]
@@ -51,17 +59,17 @@ def verdicts(edition):
     """1 valid, 2 invalid, 3 not found, by route."""
     by_prefix = {}
     for address, length, longest, asn in payloads(edition):
-        by_prefix.setdefault((address, length), []).append((longest, asn))
-    lengths = sorted({length for _, length in by_prefix})
+        by_prefix.setdefault(number(address, length), []).append((longest, asn))
+    lengths = sorted({prefix & 63 for prefix in by_prefix})
     found = {}
-    for (address, length), origin in routes().items():
-        state = 3
+    for prefix, origin in routes().items():
+        state, length = 3, prefix & 63
         for covering in lengths:
             if covering > length:
                 break
-            for longest, asn in by_prefix.get((address >> (32 - covering) << (32 - covering), covering), ()):
+            for longest, asn in by_prefix.get(prefix >> (38 - covering) << (38 - covering) | covering, ()):
                 state = 1 if state == 1 or (length <= longest and asn == origin) else 2
-        found[address, length] = state
+        found[prefix] = state
     return found
 
 

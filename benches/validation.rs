@@ -52,7 +52,7 @@ fn prefix(n: u32) -> Prefix {
     let shorter = number.trailing_zeros().min(8) as u8;
     match family(n) {
         Family::IPV4_UNICAST => Prefix::v4(number << 8, 24 - shorter),
-        _ => Prefix::v6(0x2a << 120 | u128::from(number) << 80, 48 - shorter),
+        _ => Prefix::v6(0x2a0 << 116 | u128::from(number) << 92, 36 - shorter),
     }
 }
 
@@ -71,7 +71,7 @@ fn vrps() -> Vec<Vrp> {
         let n = (at * (PREFIXES / VRPS) + numbers.below(PREFIXES / VRPS)) % PREFIXES;
         let (prefix, asn) = (prefix(n), origin(n));
         let asn = if numbers.below(50) == 0 { Asn(asn.0 + 1) } else { asn };
-        let longest = if prefix.is_v4() { 24 } else { 48 };
+        let longest = if prefix.is_v4() { 24 } else { 36 };
         let max_len = if numbers.below(4) == 0 { longest.max(prefix.len()) } else { prefix.len() };
         Vrp { prefix, max_len, asn }
     };

@@ -143,6 +143,11 @@ impl Groups {
         self.who_validate().for_each(|table| table.fill = Some(0));
     }
 
+    /// Whether a group looks at states, so that what it is told can change while no path does.
+    pub fn validate(&self) -> bool {
+        self.groups.iter().flatten().any(|group| !group.silent && group.key.looks_at_validation())
+    }
+
     fn who_validate(&mut self) -> impl Iterator<Item = &mut GroupTable> {
         let groups = self.groups.iter_mut().flatten();
         groups.filter(|group| !group.silent && group.key.looks_at_validation()).flat_map(|group| &mut group.tables)

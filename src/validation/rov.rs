@@ -62,7 +62,7 @@ const NONE: u32 = u32::MAX;
 struct Tree<A> {
     nodes: Vec<Node<A>>,
     entries: Vec<Entry>,
-    /// Where the nodes of each value of the first 16 bits begin, with one more for the end; empty for small tables.
+    /// Where the nodes of each head ([`Address::head`]) begin, with one more for the end; empty for small tables.
     /// Cuts a search through half a million nodes, each step a cache miss, to one through a few neighbours.
     starts: Vec<u32>,
 }
@@ -80,7 +80,9 @@ impl<A> Default for Tree<A> {
 trait Address: Copy + Ord {
     fn covers(self, len: u8, other: Self, other_len: u8) -> bool;
     fn prefix(self, len: u8) -> Prefix;
-    /// Its first 16 bits.
+    /// How many heads there are.
+    const HEADS: usize;
+    /// What a first look goes by: bits in front that differ between prefixes, in the order of addresses.
     fn head(self) -> usize;
 }
 
@@ -92,6 +94,8 @@ impl Address for u32 {
     fn prefix(self, len: u8) -> Prefix {
         Prefix::v4(self, len)
     }
+
+    const HEADS: usize = 1 << 16;
 
     fn head(self) -> usize {
         (self >> 16) as usize
@@ -107,8 +111,11 @@ impl Address for u128 {
         Prefix::v6(self, len)
     }
 
+    /// The 20 bits behind the first three, which are the same in all unicast addresses that are assigned (2000::/3).
+    const HEADS: usize = 1 << 20;
+
     fn head(self) -> usize {
-        (self >> 112) as usize
+        ((self >> 105) as usize).saturating_sub(Self::HEADS).min(Self::HEADS - 1)
     }
 }
 
@@ -138,7 +145,7 @@ impl<A: Address> Tree<A> {
         }
         if tree.nodes.len() >= INDEXED_FROM {
             let mut at = 0;
-            tree.starts = (0..=1 << 16)
+            tree.starts = (0..=A::HEADS)
                 .map(|head| {
                     while tree.nodes.get(at).is_some_and(|node| node.addr.head() < head) {
                         at += 1;
@@ -269,7 +276,7 @@ impl VrpTable {
         fn find<A: Address>(tree: &Tree<A>, addr: A, len: u8) -> Near {
             let node = tree.nearest(addr, len);
             if let Some(node) = node {
-                std::hint::black_box(tree.entries(node).first());
+                std::hint::black_box(tree.entries(node).first().copied());
             }
             Near(node.map_or(NONE, |node| node as u32)) // a table has fewer
         }

@@ -336,3 +336,23 @@ fn a_big_table_is_searched_as_a_small_one_and_stays_small() {
         assert_eq!(table.state(prefix, origin), slow_state(&vrps, prefix, origin), "{prefix}");
     }
 }
+
+#[test]
+fn a_big_ipv6_table_is_searched_as_a_small_one() {
+    // Most in 2000::/3 as it is assigned, some below and above it, and one around each of the three.
+    let block = |n: u32| [0x2a << 120, 0x24 << 120, 0x2001 << 112, 0, 0xfc << 120][n as usize % 5];
+    let address = |n: u32| block(n) | u128::from(n.wrapping_mul(0x9e37_79b1)) << 80;
+    let around = [Prefix::v6(0, 3), Prefix::v6(0x2a << 120, 12), Prefix::v6(0xfc << 120, 7)];
+    let vrps: Vec<Vrp> = (0u32..20_000)
+        .map(|n| Prefix::v6(address(n), 28 + (n % 21) as u8))
+        .chain(around)
+        .zip(0u32..)
+        .map(|(prefix, n)| Vrp { prefix, max_len: 48, asn: Asn(n % 50) })
+        .collect();
+    let table = VrpTable::new(vrps.iter().map(|vrp| (*vrp, SourceSet::one(0))).collect());
+    for n in 0u32..300 {
+        let prefix = Prefix::v6(address(n * 61) | u128::from(n & 1) << 70, 24 + (n % 40) as u8);
+        let origin = Some(Asn(n % 50));
+        assert_eq!(table.state(prefix, origin), slow_state(&vrps, prefix, origin), "{prefix}");
+    }
+}

@@ -89,9 +89,16 @@ impl Engine {
             return vec![(SentPath { sent, received: 0 }, set)];
         }
         self.cleanse_stale(now, family, spot);
-        let mut passing = self.passing(group, family, spot, stream, out);
+        let passing = self.passing(group, family, spot, stream, out);
+        let mut chosen = self.select(group.key.add_path_select, passing);
+        chosen.retain(|(row, _)| group.has_audience(row.sent.source));
+        chosen
+    }
+
+    /// Of paths that pass, those that are sent with ADD-PATH.
+    pub(super) fn select(&self, select: AddPathSelect, mut passing: Vec<(Path, Choice)>) -> Vec<(SentPath, u32)> {
         let row = |(path, (sent, set)): (Path, Choice)| (SentPath { sent, received: path.path_id }, set);
-        let mut chosen: Vec<(SentPath, u32)> = match group.key.add_path_select {
+        match select {
             AddPathSelect::All => passing.into_iter().map(row).collect(),
             AddPathSelect::Best(n) => (0..n).map_while(|_| self.take_best(&mut passing)).map(row).collect(),
             AddPathSelect::PerNeighborAs => {
@@ -103,9 +110,7 @@ impl Engine {
                 }
                 chosen
             }
-        };
-        chosen.retain(|(row, _)| group.has_audience(row.sent.source));
-        chosen
+        }
     }
 
     /// The eligible paths that rules and policy let pass, with what would be told.
@@ -132,7 +137,7 @@ impl Engine {
 
     /// Takes the best of these paths out: decided among them alone, so that a MED of one that is not there counts for
     /// nothing.
-    fn take_best(&self, paths: &mut Vec<(Path, Choice)>) -> Option<(Path, Choice)> {
+    pub(super) fn take_best(&self, paths: &mut Vec<(Path, Choice)>) -> Option<(Path, Choice)> {
         if paths.len() < 2 {
             return paths.pop();
         }
@@ -173,7 +178,7 @@ impl Engine {
     }
 
     /// The row and the prepared set of a path.
-    fn prepare_path(
+    pub(super) fn prepare_path(
         &self,
         group: &Group,
         family: Family,

@@ -19,6 +19,7 @@
 mod catch_up;
 mod change;
 mod choose;
+mod foretell;
 mod regroup;
 mod told;
 mod validity;

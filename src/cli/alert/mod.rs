@@ -86,7 +86,7 @@ pub(super) enum AlertVerb {
 }
 
 #[derive(Args, Debug)]
-struct Author {
+pub(super) struct Author {
     /// Who you are
     #[arg(long = "author", value_name = "NAME", default_value_t = login_name())]
     name: String,
@@ -139,7 +139,7 @@ impl FilterArgs {
 }
 
 #[derive(Args, Clone, Debug)]
-struct ListArgs {
+pub(super) struct ListArgs {
     #[command(flatten)]
     filter: FilterArgs,
     /// Stop after this many
@@ -148,7 +148,7 @@ struct ListArgs {
 }
 
 #[derive(Args, Debug)]
-struct MuteArgs {
+pub(super) struct MuteArgs {
     /// One alert: its id, or a beginning of at least four characters
     id: Option<String>,
     /// Of this kind; may be repeated
@@ -179,7 +179,7 @@ fn length(word: &str) -> Result<Duration, String> {
 }
 
 #[derive(Args, Debug)]
-struct WatchArgs {
+pub(super) struct WatchArgs {
     #[command(flatten)]
     filter: FilterArgs,
     /// Begin behind the change with this number; without it, with what comes

@@ -17,8 +17,12 @@ pub mod validation;
 pub mod view;
 // What we do with it: import and export rules.
 pub mod policy;
+// Is something wrong: changes of routes become findings with evidence.
+pub mod detect;
 // The owner of a RIB: applies the rooms above in order; deterministic, no clock, no I/O.
 pub mod engine;
+// Who must know: findings become alerts with an id and a life.
+pub mod alert;
 
 // Above: pure. Below: the world (tokio, sockets, files, clock).
 
@@ -28,6 +32,8 @@ pub mod io;
 pub mod api;
 // Prometheus text from `view`; names and units in one table.
 pub mod metrics;
+// Tells people: alerts leave over HTTP, syslog, mail and files.
+pub mod sink;
 // Files in the state directory: what must outlive the process.
 pub mod store;
 // HTTP: JSON, health, readiness and metrics.

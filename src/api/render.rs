@@ -240,6 +240,7 @@ fn family_counts(counts: &crate::view::FamilyCounts) -> v1::FamilyCounts {
         dropped: counts.dropped,
         validation: Some(state_counts(counts.validation)),
         aspa: Some(state_counts(counts.aspa)),
+        stale: counts.stale,
     }
 }
 

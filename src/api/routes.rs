@@ -9,12 +9,13 @@ use tonic::{Request, Response, Status};
 
 use super::{MESSAGE_OCTETS, MESSAGE_ROUTES, render, render::Renderer, status, watch};
 use crate::{
-    types::Prefix,
+    types::{Family, Prefix},
     view::{
         Answer, Backend, Nlri, Query, Refusal, Table,
         filter::{Relation, RouteFilter, Words, prefix_family, prefix_or_address},
         scan::{PeerNames, Scan},
     },
+    wire::bgp::nlri::TypedNlri,
 };
 
 /// Pages of the engine that one unary call may read: about 250,000 prefixes, some tens of milliseconds. A page
@@ -151,6 +152,16 @@ async fn meant_prefix(word: &str, family: &str, backend: &dyn Backend) -> Result
     }))
 }
 
+/// The key that words of a family without plain prefixes name; `None`: the family is none of those.
+fn typed_nlri(word: &str, family: &str) -> Result<Option<(Family, Box<[u8]>)>, Status> {
+    let Some(family) = family.parse::<Family>().ok().filter(|family| !family.is_plain_prefix()) else {
+        return Ok(None);
+    };
+    let key = TypedNlri::parse(family, word).and_then(|typed| typed.key());
+    let key = key.map_err(|error| Status::invalid_argument(error.to_string()))?;
+    Ok(Some((family, key.into())))
+}
+
 fn no_route(word: &str) -> Status {
     Status::not_found(format!("no route for {word}"))
 }
@@ -257,10 +268,19 @@ impl RouteService for Routes {
         request: Request<v1::ExplainRouteRequest>,
     ) -> Result<Response<v1::ExplainRouteResponse>, Status> {
         let request = request.into_inner();
-        let found = meant_prefix(&request.prefix, &request.family, &*self.0).await.map_err(status)?;
-        let prefix = found.ok_or_else(|| no_route(&request.prefix))?;
-        let family = prefix_family(&request.family, &prefix).map_err(status)?;
-        let answer = self.0.query(Query::Explain { family, prefix }).await.map_err(status)?;
+        let (query, family, prefix) = match typed_nlri(&request.prefix, &request.family)? {
+            Some((family, key)) => {
+                let text = Nlri::Opaque(key.clone()).display(family);
+                (Query::ExplainTyped { family, key }, family, text)
+            }
+            None => {
+                let found = meant_prefix(&request.prefix, &request.family, &*self.0).await.map_err(status)?;
+                let prefix = found.ok_or_else(|| no_route(&request.prefix))?;
+                let family = prefix_family(&request.family, &prefix).map_err(status)?;
+                (Query::Explain { family, prefix }, family, prefix.to_string())
+            }
+        };
+        let answer = self.0.query(query).await.map_err(status)?;
         let Answer::Explanation(explanation) = answer else {
             return Err(Status::internal("the engine did not answer `explain` with an explanation"));
         };
@@ -280,7 +300,7 @@ impl RouteService for Routes {
                 break;
             }
         }
-        let (prefix, family) = (prefix.to_string(), family.to_string());
+        let family = family.to_string();
         Ok(Response::new(v1::ExplainRouteResponse { prefix, family, candidates, paths }))
     }
 }

@@ -12,8 +12,8 @@ use super::{
 
 #[derive(Args, Debug)]
 pub(super) struct ExplainArgs {
-    /// A prefix (exactly this one) or an address (the longest match)
-    #[arg(value_name = "PREFIX|ADDRESS")]
+    /// A prefix (exactly this one) or an address (the longest match); with a --family that has other NLRI, one of them
+    #[arg(value_name = "PREFIX|ADDRESS|NLRI")]
     prefix: String,
     /// Family, where it is not unicast
     #[arg(long, value_name = "FAMILY")]

@@ -255,6 +255,7 @@ fn json_neighbor(neighbor: &v1::Neighbor) -> json::Neighbor {
         monitor_only: neighbor.monitor_only,
         flaps: neighbor.flaps,
         faults: neighbor.faults.iter().map(|fault| fault.count).sum(),
+        routes_stale: neighbor.counts.iter().map(|counts| counts.stale).sum(),
     }
 }
 
@@ -350,6 +351,13 @@ fn counts(neighbor: &v1::Neighbor, out: &mut Output<'_>) -> Result<(), Failure> 
         out.line("")?;
     }
     table.flush(out)?;
+    for counts in neighbor.counts.iter().filter(|counts| counts.stale > 0) {
+        let stale = plural(counts.stale, "stale path");
+        out.line(&format!(
+            "{}: {stale}, kept until the neighbor has sent them again or its time is over",
+            counts.family
+        ))?;
+    }
     for counts in neighbor.counts.iter().filter(|counts| counts.dropped > 0) {
         out.line(&format!("{}: {} paths dropped, their prefix had all it may have", counts.family, counts.dropped))?;
     }

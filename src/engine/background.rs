@@ -92,6 +92,11 @@ impl Background {
         self.waiting.iter().chain(&self.jobs).any(|job| about_age(job) && job.about().is_some_and(|(of, _)| of == slot))
     }
 
+    /// Whether paths wait to be judged again.
+    pub fn rejudges(&self) -> bool {
+        self.waiting.iter().chain(&self.jobs).any(|job| matches!(job, Job::Rejudge(_)))
+    }
+
     /// Whether nothing is due.
     pub fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.jobs.is_empty()

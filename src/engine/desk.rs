@@ -13,8 +13,10 @@ use crate::{
 
 use super::{
     events::{Changed, Events, Fate},
+    flows::Flows,
     groups::Groups,
-    import::Judged,
+    import::{Ahead, Judged},
+    observe::{Watched, let_go},
     rows::Subject,
     sessions::{LOCAL, Sessions, Slot},
 };
@@ -49,17 +51,32 @@ pub struct Desk<'a> {
     pub groups: &'a mut Groups,
     /// Listeners.
     pub events: &'a mut Events,
+    /// Flow specifications, to be told of unicast routes that change,
+    pub flows: &'a mut Flows,
+    /// where they are interested in the family in hand.
+    pub flows_depend: bool,
+    /// For observers.
+    pub watched: &'a mut Watched,
     /// False in collector mode.
     pub best_path: bool,
+    /// What warming up said of the next routes.
+    pub ahead: &'a mut Ahead,
     /// When it happens.
     pub now: Timestamp,
 }
 
 impl Desk<'_> {
-    /// Files a path; where that can be done, the desk takes over one reference to `path.set`.
+    /// Files a path; where that can be done, the desk takes over one reference to `path.set`. `known` is what warming
+    /// up said of the NLRI.
     #[inline]
-    pub fn announce(&mut self, nlri: NlriRef<'_>, mut path: Path, labels: &[u8]) -> Filed {
-        let Some(id) = self.table.find_or_insert(nlri) else { return Filed::NoSuchNlri };
+    pub fn announce(&mut self, nlri: NlriRef<'_>, known: Option<PrefixId>, mut path: Path, labels: &[u8]) -> Filed {
+        let id = match self.table.find_known(nlri, known) {
+            Some(id) => id,
+            None => match self.table.find_or_insert(nlri) {
+                Some(id) => id,
+                None => return Filed::NoSuchNlri,
+            },
+        };
         let before = self.table.best_path(id).copied();
         let Ok(Upserted { index, replaced }) = self.table.upsert(id, path) else {
             self.count_dropped(path.session);
@@ -69,6 +86,7 @@ impl Desk<'_> {
         let Some(old) = replaced else {
             self.count(path.session, Some(path.flags), None);
             self.note_path(id, &path, Fate::New);
+            self.watched.path(self.table, nlri, None, Some(&path));
             self.decide(id, before, Change::Added(index), relabelled);
             return Filed::Done;
         };
@@ -84,10 +102,12 @@ impl Desk<'_> {
             self.note_path(id, &path, Fate::Replaced);
         }
         // Import may judge the same route otherwise than before.
+        let mut kept = false;
         if !(same_route && same_marks && old.set == path.set) {
             self.decide(id, before, Change::Replaced { index, old }, relabelled);
+            kept = self.watched.path(self.table, nlri, Some(&old), Some(&path));
         }
-        self.attrs.release(old.set);
+        let_go(self.attrs, &old, kept);
         Filed::Done
     }
 
@@ -108,13 +128,15 @@ impl Desk<'_> {
             self.note_path(id, &path, Fate::Replaced);
         }
         self.decide(id, before, Change::Replaced { index, old }, false);
-        self.attrs.release(old.set);
+        let kept = self.watched.path(self.table, self.table.nlri(id), Some(&old), Some(&path));
+        let_go(self.attrs, &old, kept);
     }
 
-    /// Takes out what `session` sent with `path_id`; nothing happens when there is nothing.
+    /// Takes out what `session` sent with `path_id`; nothing happens when there is nothing. `known` as in `announce`.
     #[inline]
-    pub fn withdraw(&mut self, nlri: NlriRef<'_>, session: Slot, path_id: PathId) -> bool {
-        let Some(id) = self.table.find(nlri) else { return false };
+    pub fn withdraw(&mut self, nlri: NlriRef<'_>, known: Option<PrefixId>, session: Slot, path_id: PathId) -> bool {
+        let known = self.table.find_known(nlri, known);
+        let Some(id) = known.or_else(|| self.table.find(nlri)) else { return false };
         self.remove(id, session, path_id)
     }
 
@@ -125,7 +147,11 @@ impl Desk<'_> {
         self.count(session, None, Some(old.flags));
         self.note_path(id, &old, Fate::Gone);
         self.decide(id, before, Change::Removed { old }, false);
-        self.attrs.release(old.set);
+        let kept = self.watched.path(self.table, self.table.nlri(id), Some(&old), None);
+        let_go(self.attrs, &old, kept);
+        if self.table.paths(id).is_empty() {
+            self.flows.forget(self.table.family(), self.table.nlri(id), id);
+        }
         self.free_if_unused(id);
         true
     }
@@ -135,7 +161,11 @@ impl Desk<'_> {
         let Some(&old) = self.table.paths(id).get(index) else { return };
         let before = self.table.best_path(id).copied();
         self.table.set_flags(id, index, flags);
+        self.count(old.session, Some(flags), Some(old.flags));
         self.note_path(id, &Path { flags, ..old }, Fate::Replaced);
+        if self.watched.path(self.table, self.table.nlri(id), Some(&old), Some(&Path { flags, ..old })) {
+            self.attrs.retain(old.set, 1);
+        }
         self.decide(id, before, Change::Replaced { index, old }, false);
     }
 
@@ -184,6 +214,8 @@ impl Desk<'_> {
         let accepted = |flags: Option<PathFlags>| u64::from(flags.is_some_and(|f| !f.has(PathFlags::REJECTED)));
         state.received = state.received + u64::from(new.is_some()) - u64::from(old.is_some());
         state.accepted = state.accepted + accepted(new) - accepted(old);
+        let stale = |flags: Option<PathFlags>| u64::from(flags.is_some_and(|f| f.has(PathFlags::STALE)));
+        state.stale = state.stale + stale(new) - stale(old);
         let (new, old) = (new.map(PathFlags::validity), old.map(PathFlags::validity));
         if new != old {
             for (counts, new, old) in [
@@ -234,6 +266,11 @@ impl Desk<'_> {
     #[inline]
     fn settle(&mut self, id: PrefixId, before: Option<Path>, best: Option<usize>, relabelled: bool) {
         self.table.set_best(id, best);
+        if self.flows_depend
+            && let NlriRef::Prefix(prefix) = self.table.nlri(id)
+        {
+            self.flows.touch(prefix);
+        }
         let after = self.table.best_path(id).copied();
         let same = match (&before, &after) {
             (None, None) => true,

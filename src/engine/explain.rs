@@ -23,16 +23,20 @@ impl Engine {
         if !same_kind(family, prefix) {
             return Err(Refusal::Invalid(format!("{prefix} is no prefix of {family}")));
         }
-        let nlri = NlriRef::Prefix(prefix);
+        Ok(self.explain_nlri(now, family, NlriRef::Prefix(prefix)))
+    }
+
+    /// The same of any NLRI of a family.
+    pub(super) fn explain_nlri(&mut self, now: Timestamp, family: Family, nlri: NlriRef<'_>) -> Explanation {
         let found = |engine: &Self| engine.rib.tables.get(family).and_then(|table| table.find(nlri));
         if let Some(id) = found(self) {
             self.cleanse(now, family, id);
         }
         match (self.rib.tables.get(family), found(self)) {
-            (Some(table), Some(id)) => Ok(self.ranked(table, id)),
+            (Some(table), Some(id)) => self.ranked(table, id),
             _ => {
                 let page = RoutePage { seq: self.events.seq(), ..RoutePage::default() };
-                Ok(Explanation { page, candidates: Vec::new() })
+                Explanation { page, candidates: Vec::new() }
             }
         }
     }

@@ -7,9 +7,9 @@
 //! ```text
 //! import      an UPDATE, judged once per attribute set; max_prefix counts          } sessions: who is who
 //! local       routes of our own                                                    } background: who went
-//! retention   what is kept of a session that was lost; deferral: our own restart
+//! retention   what is kept of a session that was lost; deferral: our own restart; hold: RPKI data at start
 //! desk        the one place where a path is filed or taken out, best path chosen   } refresh: who sends again
-//! events      what changed, numbered
+//! events      what changed, numbered; observe: the same for those who watch every change
 //! groups      who is sent the same, and what they were told (update_group)
 //! export      what is dirty goes out: transform (attributes), stream (octets)
 //! query       answers, with rows, explain, what_if
@@ -30,10 +30,13 @@ mod desk;
 mod events;
 mod explain;
 mod export;
+mod flows;
 mod groups;
+mod hold;
 mod import;
 mod local;
 mod max_prefix;
+mod observe;
 mod query;
 mod refresh;
 mod retention;
@@ -56,7 +59,7 @@ use crate::{
     session::negotiate::Negotiated,
     types::{Family, PeerId, PeerKind, Prefix, Timestamp},
     validation,
-    view::{EventBatch, Nlri},
+    view::{EventBatch, Nlri, observed::Observation},
     wire::bgp::{RouteRefresh, notification::Notification},
 };
 
@@ -69,8 +72,11 @@ use self::{
     background::{Background, Job},
     deferral::Deferral,
     events::Events,
+    flows::Flows,
     groups::Groups,
-    import::{ImportRules, Judge},
+    hold::Hold,
+    import::{Ahead, ImportRules, Judge},
+    observe::Watched,
     sessions::{LOCAL, Session, Sessions, Slot},
     stream::Stream,
     update_group::GroupKey,
@@ -118,6 +124,15 @@ pub enum Input {
     Connected(Vec<Prefix>),
     /// What RPKI says is something else now.
     Rpki(Box<validation::Update>),
+    /// We started: what neighbours send is neither judged by policy nor selected, and nothing is sent,
+    HoldImport {
+        /// until these sources of RPKI data have answered,
+        sources: Vec<String>,
+        /// or until then.
+        until: Timestamp,
+    },
+    /// A source of RPKI data has answered for the first time (its data were told before), or is not asked any more.
+    SourceAnswered(String),
     /// What may be originated by command from now on. Routes of our own that are there stay until they are withdrawn; how
     /// many of them lie outside is noted.
     Owned(Owned),
@@ -198,6 +213,8 @@ pub struct Engine {
     sessions: Sessions,
     groups: Groups,
     events: Events,
+    /// What observers have not seen.
+    watched: Watched,
     background: Background,
     /// Routes of our own, for those who ask for a list of them.
     locals: BTreeSet<(Family, Nlri)>,
@@ -207,6 +224,8 @@ pub struct Engine {
     retaining: Vec<Slot>,
     /// What is sent to neighbours waits for what comes from them.
     deferral: Deferral,
+    /// Import waits for RPKI data.
+    hold: Hold,
     /// Sessions whose queue is full.
     blocked: Vec<Slot>,
     /// Sessions whose update group may have to be another one; most of the time none.
@@ -217,6 +236,9 @@ pub struct Engine {
     stream: Stream,
     /// Buffers of `import`.
     judge: Judge,
+    /// What warming up said of the next routes of the batch in hand.
+    ahead: Ahead,
+    flows: Flows,
 }
 
 impl Engine {
@@ -245,16 +267,20 @@ impl Engine {
             sessions: Sessions::default(),
             groups: Groups::default(),
             events: Events::default(),
+            watched: Watched::default(),
             background: Background::default(),
             locals: BTreeSet::new(),
             refreshing: Vec::new(),
             retaining: Vec::new(),
             deferral: Deferral::default(),
+            hold: Hold::default(),
             blocked: Vec::new(),
             regrouping: Vec::new(),
             default_set: None,
             stream: Stream::default(),
             judge: Judge::default(),
+            ahead: Ahead::default(),
+            flows: Flows::default(),
         }
     }
 
@@ -269,6 +295,8 @@ impl Engine {
             Input::Decision(knobs) => self.take_knobs(knobs),
             Input::Connected(subnets) => self.take_connected(&subnets),
             Input::Rpki(update) => self.take_rpki(now, *update),
+            Input::HoldImport { sources, until } => self.hold_import(sources, until),
+            Input::SourceAnswered(name) => self.source_answered(&name, out),
             Input::Owned(owned) => self.take_owned(owned, out),
             Input::Reconfigure { peer, settings } => self.reconfigure(peer, settings, out),
             Input::Refresh { peer, refresh } => self.refresh(now, peer, refresh, out),
@@ -284,7 +312,10 @@ impl Engine {
         self.end_overdue_refreshes(now);
         self.retention_due(now);
         self.end_deferral(now);
+        self.end_hold(now, out);
         let tidying = self.background_step(now, budget);
+        self.settle_flows(now);
+        self.end_silence();
         let sending = self.export(now, budget, out);
         self.events.publish(out);
         tidying || sending
@@ -298,6 +329,7 @@ impl Engine {
             self.next_advertisement(),
             self.next_retention(),
             self.deferral.until(),
+            self.hold.until(),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -321,11 +353,14 @@ impl Engine {
         };
         let import = ImportRules::new(&self.settings, &self.library, &settings, &negotiated, facts.source);
         let export = PolicyChain::new(&self.library, &settings.export, negotiated.kind);
+        let (known_as, agreed) = (Arc::clone(&settings), Arc::clone(&negotiated));
         let session = Session::new(peer, settings, negotiated, import, export);
         self.deferral.came_up(facts.address);
+        let mut resumed = false;
         let slot = match self.may_take_over(&session, &facts) {
             Some(slot) => {
                 self.take_over(now, slot, session);
+                resumed = true;
                 Some(slot)
             }
             None => {
@@ -342,6 +377,8 @@ impl Engine {
             return;
         };
         self.set_facts(slot, facts);
+        self.set_vantage(slot, &known_as, &agreed, facts.source == Source::Internal);
+        self.watched.note(|| Observation::Up { session: slot, resumed });
         if self.settings.best_path && !monitor_only {
             self.join_group(slot);
         }
@@ -381,6 +418,7 @@ impl Engine {
         if let Some(facts) = self.facts.get_mut(usize::from(slot)) {
             facts.usable = false;
         }
+        self.watched.note(|| Observation::Down { session: slot });
         self.leave(slot);
         self.retaining.retain(|retaining| *retaining != slot);
         self.background.add(Job::Purge(slot));

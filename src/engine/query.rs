@@ -51,6 +51,9 @@ impl Engine {
         let answer = match query {
             Query::Routes(query) => self.routes(now, query).map(Answer::Routes),
             Query::Explain { family, prefix } => self.explain(now, *family, *prefix).map(Answer::Explanation),
+            Query::ExplainTyped { family, key } => {
+                Ok(Answer::Explanation(self.explain_nlri(now, *family, NlriRef::Opaque(key))))
+            }
             Query::Summary => Ok(Answer::Summary(self.summary())),
             Query::Originate(route) => self.originate(now, route).map(Answer::Done),
             Query::Withdraw { family, nlri } => self.withdraw_local(now, *family, nlri).map(Answer::Done),

@@ -36,6 +36,7 @@ use crate::{
     rib::{PathFlags, SessionFacts},
     session::negotiate::Negotiated,
     types::{Family, PeerId, Timestamp},
+    view::observed::Observation,
     wire::bgp::{attribute::AttrSet, community::Community},
 };
 
@@ -115,6 +116,7 @@ impl Engine {
             return self.peer_down(peer);
         }
         session.phase = Phase::Away;
+        self.watched.note(|| Observation::Away { session: slot });
         self.leave(slot);
         self.retaining.push(slot);
         jobs.into_iter().for_each(|job| self.background.add(job));
@@ -166,6 +168,7 @@ impl Engine {
         if state.kept.take().is_some() {
             self.background.add(Job::Unconfirmed(slot, family));
         }
+        self.note_end_of_rib(slot, family);
     }
 
     /// Does what is due of all that is kept.

@@ -12,7 +12,7 @@ use crate::{
 };
 
 use super::{
-    import::{Validity, prefix_of, trace},
+    import::{Unusable, Validity, prefix_of, trace},
     sessions::Sessions,
 };
 
@@ -89,6 +89,9 @@ pub fn row(
 /// The policy and statement that rejected a path. Asked of the policies again: a path keeps only that it was
 /// rejected.
 pub fn rejected_by(subject: Subject<'_>, path: &Path, store: &AttrStore, sessions: &Sessions) -> Option<Arc<str>> {
+    if path.flags.has(PathFlags::UNUSABLE) && !path.flags.has(PathFlags::REJECTED) {
+        return Unusable::why_no_flow(path.flags.detail()).map(|why| format!("validation: {why}").into());
+    }
     if !path.flags.has(PathFlags::REJECTED) {
         return None;
     }

@@ -48,6 +48,8 @@ pub struct FamilyState {
     pub validation: [u64; 4],
     /// The same by the code of their AS path's state.
     pub aspa: [u64; 4],
+    /// Paths in Adj-RIB-In that an earlier session left and this one has not confirmed (RFC 4724 §4.2).
+    pub stale: u64,
     /// Whether End-of-RIB came (RFC 4724 §2).
     pub end_of_rib: bool,
     /// Value of the refresh bit that current paths carry.
@@ -85,6 +87,8 @@ pub struct Session {
     pub warned_total: bool,
     /// The warning about paths that were dropped was given.
     pub warned_dropped: bool,
+    /// The warning about validation states without a meaning was given.
+    pub warned_state: bool,
     /// Update group that it is a member of, once it takes routes from us.
     pub group: Option<usize>,
     /// Octets handed to the driver and not known to be written.
@@ -112,6 +116,7 @@ impl Session {
             families: Vec::new(),
             warned_total: false,
             warned_dropped: false,
+            warned_state: false,
             group: None,
             outstanding: 0,
             blocked_since: None,
@@ -160,6 +165,7 @@ impl Session {
                 accepted: 0,
                 validation: [0; 4],
                 aspa: [0; 4],
+                stale: 0,
                 end_of_rib: false,
                 epoch: false,
                 refresh_until: None,

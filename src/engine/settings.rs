@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     rib::Knobs,
     types::{Asn, Family, Prefix, RouterId},
+    view::observed::VantageClass,
 };
 
 /// What the engine itself is told once.
@@ -48,6 +49,11 @@ impl Owned {
 }
 
 impl EngineSettings {
+    /// Our AS as others see it: the confederation's where there is one (RFC 5065 §3).
+    pub fn asn_outside(&self) -> Asn {
+        self.confederation.as_ref().map_or(self.asn, |confederation| confederation.id)
+    }
+
     /// A router with defaults for everything else: best paths are selected, the cluster is named after the router
     /// (RFC 4456 §7), no confederation, no guard over its own routes (the configuration's default has one).
     pub fn new(asn: Asn, router_id: RouterId) -> Self {
@@ -108,6 +114,8 @@ pub struct PeerSettings {
     pub export_options: ExportOptions,
     /// What happens to its routes when its session is lost.
     pub retention: Retention,
+    /// Whose view its routes are.
+    pub vantage: VantageClass,
 }
 
 impl PeerSettings {
@@ -125,6 +133,7 @@ impl PeerSettings {
             import_options: ImportOptions::default(),
             export_options: ExportOptions::default(),
             retention: Retention::default(),
+            vantage: VantageClass::default(),
         }
     }
 }
@@ -147,6 +156,10 @@ pub struct ImportOptions {
     pub allow_own_as: u8,
     /// Weight of its routes: compared before LOCAL_PREF, never leaves this router.
     pub weight: u16,
+    /// Whether its flow specifications are held against unicast routes (RFC 8955 §6, RFC 9117); `None`: those of another AS.
+    pub flowspec_validation: Option<bool>,
+    /// The validation state that its routes carry (RFC 8097) is theirs where our own RPKI data say nothing.
+    pub accept_validation_state: bool,
 }
 
 /// What next hop a neighbour is given.
@@ -206,6 +219,8 @@ pub struct ExportOptions {
     pub graceful_shutdown: bool,
     /// AIGP is sent to it and taken from it across an AS boundary (RFC 7311 §3.3).
     pub aigp: bool,
+    /// Routes that it is sent carry their validation state (RFC 8097).
+    pub send_validation_state: bool,
 }
 
 /// What happens to a neighbour's routes when its session is lost (RFC 4724, RFC 9494).

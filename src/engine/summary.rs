@@ -41,6 +41,7 @@ impl Engine {
             accepted: state.accepted,
             validation: state.validation,
             aspa: state.aspa,
+            stale: state.stale,
             advertised: group.map_or(0, |group| group.advertised(slot, state.family)),
             end_of_rib: state.end_of_rib,
             dropped: state.dropped,

@@ -11,7 +11,8 @@
 //! 3. A decision is a leaf. Leaves with the same result share one number, so the caller interns each result once.
 //!
 //! A prefix walks the tree and answers questions about itself only. A chain that does not look at the prefix is settled
-//! at once. Nothing is allocated once the buffers have grown to what the chain needs.
+//! at once. Where a chain looks at nothing but the prefix and changes nothing (a filter of prefixes), the next route goes
+//! on with the tree of the one before. Nothing is allocated once the buffers have grown to what the chain needs.
 
 use std::{
     hash::{BuildHasher, Hash},
@@ -70,6 +71,8 @@ pub struct Verdict<'a> {
 #[derive(Debug, Default)]
 pub struct Evaluator {
     program: Option<Arc<Program>>,
+    /// The tree of one route is that of every other one.
+    shares_tree: bool,
     memory: Memory,
 }
 
@@ -82,8 +85,16 @@ impl Evaluator {
     /// Turns to `route`: what follows is about its prefixes.
     pub fn begin(&mut self, chain: &PolicyChain, context: &Context, route: &Route<'_>) {
         let program = match &self.program {
-            Some(program) if Arc::ptr_eq(program, chain.program()) => program,
-            _ => self.program.insert(chain.program().clone()),
+            Some(program) if Arc::ptr_eq(program, chain.program()) => {
+                if self.shares_tree {
+                    return;
+                }
+                program
+            }
+            _ => {
+                self.shares_tree = chain.program().looks_at_prefix_only();
+                self.program.insert(chain.program().clone())
+            }
         };
         self.memory.begin(program, context, route);
     }

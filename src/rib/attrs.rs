@@ -61,6 +61,8 @@ pub struct AttrStore {
     hasher: FixedState,
     sets: u64,
     set_octets: u64,
+    /// Handles of plain sets that were freed; `None`: nobody asks.
+    freed: Option<Vec<SetId>>,
 }
 
 impl AttrStore {
@@ -74,6 +76,7 @@ impl AttrStore {
             hasher: FixedState::with_seed(seed),
             sets: 0,
             set_octets: 0,
+            freed: None,
         }
     }
 
@@ -196,6 +199,9 @@ impl AttrStore {
         self.set_octets -= stored(&self.octets, octets).len() as u64;
         self.octets.free(octets);
         self.headers.free(id.0);
+        if let Some(freed) = &mut self.freed {
+            freed.push(id);
+        }
     }
 
     /// The canonical octets of a set; of the effective one if it is derived.
@@ -214,6 +220,32 @@ impl AttrStore {
     /// References to a set.
     pub fn references(&self, id: SetId) -> u32 {
         if is_derived(id) { self.derived.references(id) } else { self.headers.one(id.0).refs }
+    }
+
+    /// From now on handles of plain sets that are freed are kept, for those who keep something by handle.
+    pub fn keep_freed(&mut self) {
+        self.freed.get_or_insert_default();
+    }
+
+    /// Handles that were freed since the last time, some of which may be in use again for other sets.
+    pub fn take_freed(&mut self) -> Vec<SetId> {
+        self.freed.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Nobody keeps anything by handle any more.
+    pub fn drop_freed(&mut self) {
+        self.freed = None;
+    }
+
+    /// Gives the room of `take_freed` back.
+    pub fn give_back_freed(&mut self, mut room: Vec<SetId>) {
+        if let Some(freed) = &mut self.freed
+            && freed.capacity() < room.capacity()
+        {
+            room.clear();
+            room.append(freed);
+            *freed = room;
+        }
     }
 
     /// Distinct plain sets held: received and effective ones.

@@ -47,6 +47,8 @@ pub struct Neighbor {
     pub flaps: u64,
     /// Faults found in its UPDATEs.
     pub faults: u64,
+    /// Paths that are kept over the loss of a session and not confirmed yet, all families.
+    pub routes_stale: u64,
 }
 
 impl Neighbor {
@@ -71,6 +73,7 @@ impl Neighbor {
             monitor_only: view.monitor_only,
             flaps: view.flaps,
             faults: view.faults.iter().map(|fault| fault.count).sum(),
+            routes_stale: sum(|counts| counts.stale),
         }
     }
 }

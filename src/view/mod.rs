@@ -4,16 +4,20 @@
 //! `routes` holds the questions about routes and their answers. `filter` turns the words of a question into a `RouteQuery` and judges what needs the attributes' text (`inside`: what
 //! needs an NLRI to be taken apart), `scan` reads a table page by page, `json` holds the field names that the contract
 //! fixes, `nlri_json` those of typed NLRI, `reload` is what a change of the configuration costs, `what_if` what other RPKI
-//! data would change.
+//! data would change, `coverage` what RPKI data make of given prefixes and origins, `observed` what those are handed who
+//! watch every change.
 
+pub mod coverage;
 pub mod filter;
 pub mod inside;
 pub mod json;
 pub mod nlri_json;
+pub mod observed;
 pub mod reload;
 mod routes;
 pub mod rpki;
 pub mod scan;
+pub mod sinks;
 pub mod what_if;
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
@@ -42,6 +46,8 @@ pub struct FamilyCounts {
     pub accepted: u64,
     /// Routes in Adj-RIB-Out.
     pub advertised: u64,
+    /// Paths in Adj-RIB-In that are kept over the loss of a session and not confirmed yet (RFC 4724 §4.2).
+    pub stale: u64,
     /// Whether End-of-RIB was received (RFC 4724 §2).
     pub end_of_rib: bool,
     /// How often a route was held back because the neighbour has no next hop or no message for it (RFC 4271 §9.2).
@@ -207,6 +213,13 @@ pub enum Query {
         family: Family,
         /// The prefix, exact.
         prefix: Prefix,
+    },
+    /// The same of a route of a family without plain prefixes.
+    ExplainTyped {
+        /// Its family.
+        family: Family,
+        /// Its key, as in `Nlri::Opaque`.
+        key: Box<[u8]>,
     },
     /// Counts.
     Summary,
@@ -384,6 +397,23 @@ pub trait Backend: Send + Sync + 'static {
     fn rpki(&self) -> rpki::RpkiView;
     /// The state of a prefix and origin, with all that decided it.
     fn check_origin(&self, prefix: Prefix, origin: Asn) -> rpki::OriginCheck;
+    /// What only some of these sources say (no names: of all that have data); refused with `Invalid` where there are less
+    /// than two.
+    fn rpki_differences(&self, _: &[String]) -> Result<rpki::Differences, Refusal> {
+        Err(Refusal::Invalid("there are no sources of RPKI data here".to_owned()))
+    }
+    /// What is in force, and the names of those who say it.
+    fn rpki_in_force(&self) -> rpki::InForce {
+        rpki::InForce::default()
+    }
+    /// What the configuration declares to be ours: prefixes and origins. Both empty: nothing is declared.
+    fn declared(&self) -> (Vec<Prefix>, Vec<Asn>) {
+        (Vec::new(), Vec::new())
+    }
+    /// Who is told of alerts; none where none are configured.
+    fn sinks(&self) -> Vec<sinks::SinkView> {
+        Vec::new()
+    }
     /// What would be in force with these changes; refused with `Invalid` where they cannot be made.
     fn hypothesis(&self, _: &Changes) -> Result<Hypothesis, Refusal> {
         Err(Refusal::NotNow("there are no RPKI data here that could change".to_owned()))

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use ribwatch::{
+    alert::Nobody,
     api, cli,
     types::PeerId,
     view::{Backend, Command, FaultCount, SessionState},
@@ -56,7 +57,7 @@ impl Shell {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let api = listener.local_addr().unwrap().to_string();
         let backend: Arc<dyn Backend> = fake.clone();
-        runtime.spawn(api::serve(listener, backend, std::future::pending()));
+        runtime.spawn(api::serve(listener, backend, Arc::new(Nobody), std::future::pending()));
         Self { fake, a, api, _runtime: runtime }
     }
 
@@ -126,6 +127,7 @@ fn one_neighbor_is_shown_in_full_with_its_faults() {
 
 FAMILY        RECEIVED  ACCEPTED  ADVERTISED  END OF RIB
 ipv4-unicast         3         2           1  received
+ipv4-unicast: 2 stale paths, kept until the neighbor has sent them again or its time is over
 ipv4-unicast: 7 paths dropped, their prefix had all it may have
 
 MESSAGES  OPEN  UPDATE  KEEPALIVE  REFRESH  NOTIFICATION

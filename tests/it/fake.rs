@@ -414,6 +414,7 @@ fn neighbor_view(peer: PeerId, address: IpAddr, asn: u32) -> NeighborView {
             end_of_rib: true,
             withheld: 0,
             dropped: 7,
+            stale: 2,
             validation: [0, 1, 2, 0],
             aspa: [3, 0, 0, 0],
         }],
@@ -475,6 +476,7 @@ impl Backend for Fake {
         let answer = match query {
             Query::Routes(query) => self.state().page(&query).map(Answer::Routes),
             Query::Explain { family, prefix } => Ok(Answer::Explanation(self.state().explain(family, prefix))),
+            Query::ExplainTyped { .. } => Err(Refusal::NotNow("typed families are not faked".to_owned())),
             Query::Summary => Ok(Answer::Summary((*self.summary()).clone())),
             Query::Originate(route) => {
                 Ok(Answer::Done(self.change(None, (route.family, route.nlri), 0, Some(route.attrs))))

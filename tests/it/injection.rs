@@ -201,6 +201,14 @@ fn every_kind_of_route_goes_from_the_command_line_to_the_neighbour_and_outlives_
         route(&theirs, &["--family", "ipv4-flowspec", "proto udp; dst 203.0.113.9/32; dport 53,>=1024&<=2048"]),
         filter
     );
+    let explain = |what: &[&str]| theirs.run(&[&["explain"], what].concat());
+    let said = explain(&["--family", "ipv4-flowspec", "proto udp; dst 203.0.113.9/32; dport 53,>=1024&<=2048"]);
+    assert!(said.out.starts_with(&format!("{} (ipv4-flowspec): 1 path\n", all[5])), "{}{}", said.out, said.err);
+    assert!(said.out.contains("best"), "{}", said.out);
+    let said = explain(&["--family", "vpnv4-unicast", "64500:1:203.0.113.0/24"]);
+    assert!(said.out.starts_with("64500:1:203.0.113.0/24 (vpnv4-unicast): 1 path\n"), "{}{}", said.out, said.err);
+    assert_eq!(explain(&["--family", "ipv4-flowspec", "dst 192.0.2.0/24"]).code, 1, "nobody sends it");
+    assert!(explain(&["--family", "ipv4-flowspec", "nonsense"]).err.contains("not a condition"));
     assert_eq!(theirs.run(&["rib", "--family", "ipv4-flowspec", "203.0.113.0/24"]).code, 1, "no such destination");
     assert_eq!(theirs.run(&["rib", "--rd", "64500:2"]).out, "0 routes\n");
     assert!(theirs.run(&["rib", "--family", "ipv4-flowspec", "nonsense"]).err.contains("not a condition"));

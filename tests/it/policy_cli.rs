@@ -9,6 +9,7 @@ use std::{
 };
 
 use ribwatch::{
+    alert::Nobody,
     api, cli,
     validation::{OriginState, PathState},
     view::Backend,
@@ -361,7 +362,7 @@ fn the_routes_of_a_daemon_are_judged_and_compared_with_what_it_does() {
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let backend: Arc<dyn Backend> = fake.clone();
-    runtime.spawn(api::serve(listener, backend, std::future::pending()));
+    runtime.spawn(api::serve(listener, backend, Arc::new(Nobody), std::future::pending()));
     let config = files.config();
     let test = |rest: &[&str]| {
         let common = ["ribwatch", "--api", &address, "--json", "policy", "test", "-c", text(&config)];

@@ -240,7 +240,7 @@ fn the_verb_has_the_daemon_read_its_file_again() {
     assert_eq!(code, 2);
     assert!(text.contains("ribwatch.toml:14:1: unknown key `hold_tme` in [[neighbor]]"), "{text}");
     assert!(text.contains("did you mean `hold_time`?"), "{text}");
-    // SIGHUP is the same, and a faulty file changes nothing.
+    // SIGHUP is the same, and a faulty file changes nothing (`signals` sends a real one).
     daemon.reload_file();
     assert_eq!(daemon.backend().neighbors().len(), 1);
     daemon.stop();

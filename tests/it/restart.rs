@@ -1,6 +1,7 @@
 //! Restarts of the daemon and of its neighbours, over loopback: what stands between the session and the engine.
 
 use ribwatch::{
+    metrics,
     types::Family,
     view::{Command, SessionState},
     wire::bgp::{
@@ -12,7 +13,7 @@ use ribwatch::{
     },
 };
 
-use crate::router::{OPEN_POLICY, Raw, Router};
+use crate::router::{OPEN_POLICY, PATIENCE, Raw, Router};
 
 const V4: Family = Family::IPV4_UNICAST;
 
@@ -46,6 +47,16 @@ fn hub(remote: &str, keys: &str) -> Router {
     Router::start(64496, "127.0.0.1:0", &neighbor)
 }
 
+/// Waits until so many stale paths of a neighbour are counted.
+fn await_stale(hub: &Router, address: &str, wanted: u64) {
+    let row = format!("ribwatch_peer_routes_stale{{peer=\"{address}\",route_family=\"ipv4-unicast\"}} {wanted}\n");
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while !metrics::text(&*hub.backend()).contains(&row) {
+        assert!(std::time::Instant::now() < deadline, "never came: {row}");
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn a_neighbour_from_a_range_that_returns_is_the_same_one_and_finds_its_routes() {
     // gobgp#1939: a dynamic neighbour's stale routes.
@@ -58,12 +69,14 @@ fn a_neighbour_from_a_range_that_returns_is_the_same_one_and_finds_its_routes() 
     hub.await_neighbors("the loss", |views| views.iter().all(|view| view.state != SessionState::Established));
     hub.await_routes(&["203.0.113.0/24"]);
     assert!(hub.routes().rows[0].stale);
+    await_stale(&hub, "127.0.2.1", 1);
 
     let (mut raw, _) = speaker("127.0.2.1", hub.port(), 100);
     hub.await_state("127.0.2.1", SessionState::Established);
     assert_eq!(hub.peer("127.0.2.1"), peer);
     raw.send(&end_of_rib(V4));
     hub.await_routes(&[]);
+    await_stale(&hub, "127.0.2.1", 0);
     hub.stop();
 }
 

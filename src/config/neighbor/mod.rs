@@ -21,6 +21,7 @@ use crate::{
     io::bgp::{Distance, NeighborSettings, Password, Remote, label},
     session::{self, RemoteAsn, RestartOffer},
     types::{Asn, Family, Prefix, Role},
+    view::observed::VantageClass,
     wire::bgp::update::{AsSets, CodeSet, Rules},
 };
 
@@ -100,15 +101,18 @@ pub struct Neighbor {
     pub discard_attributes: CodeSet,
     /// `withdraw_attributes`: codes whose presence withdraws its routes.
     pub withdraw_attributes: CodeSet,
-    /// `allow_own_as`, `weight`.
+    /// `allow_own_as`, `weight`, `flowspec_validation`, `accept_validation_state`.
     pub import_options: ImportOptions,
     /// `route_reflector_client`, `route_server_client`, `remove_private`, `as_override`, `add_path_select`,
-    /// `default_originate`, `advertisement_interval`, `graceful_shutdown`, `aigp`.
+    /// `default_originate`, `advertisement_interval`, `graceful_shutdown`, `aigp`,
+    /// `send_validation_state`.
     pub export_options: ExportOptions,
     /// `graceful_restart`; default helper.
     pub graceful_restart: GracefulRestart,
     /// `restart_time` that we announce; default 120 s.
     pub restart_time: Duration,
+    /// `vantage`: whose view its routes are: `own`, `route-server` or `public`; default own.
+    pub vantage: VantageClass,
     /// `stale_time_max`: longest time to keep its routes while it restarts; default 6 min.
     pub stale_time_max: Duration,
     /// `long_lived_stale_time` (RFC 9494); default zero: not at all.
@@ -200,6 +204,7 @@ impl Neighbor {
                 stale_time_max: self.stale_time_max,
                 long_lived_max: self.long_lived_stale_time,
             },
+            vantage: self.vantage,
         };
         NeighborSettings {
             name: self.name.clone(),
@@ -303,10 +308,14 @@ fn read_keys(
     let import_options = ImportOptions {
         allow_own_as: table.or("allow_own_as", 0, |v| value::integer(v, 0..=10).map(|times| times as u8)),
         weight: table.or("weight", 0, |v| value::integer(v, 0..=65535).map(|weight| weight as u16)),
+        flowspec_validation: table.opt("flowspec_validation", value::boolean),
+        accept_validation_state: table.or("accept_validation_state", false, value::boolean),
     };
     let export_options = read_export_options(table);
     let modes = [("off", GracefulRestart::Off), ("helper", GracefulRestart::Helper), ("on", GracefulRestart::On)];
     let graceful_restart = table.or("graceful_restart", GracefulRestart::Helper, |v| value::word(v, &modes));
+    let classes = [VantageClass::Own, VantageClass::RouteServer, VantageClass::Public].map(|c| (c.name(), c));
+    let vantage = table.or("vantage", VantageClass::Own, |v| value::word(v, &classes));
     let restart_time = table.or("restart_time", Duration::from_secs(120), parts::read_restart_time);
     let stale_time_max = table.or("stale_time_max", Duration::from_secs(360), parts::read_restart_time);
     let long_lived_stale_time = table.or("long_lived_stale_time", Duration::ZERO, parts::read_long_lived);
@@ -354,6 +363,7 @@ fn read_keys(
             export_options,
             graceful_restart,
             restart_time,
+            vantage,
             stale_time_max,
             long_lived_stale_time,
             extended_message,
@@ -384,5 +394,6 @@ fn read_export_options(table: &mut Table<'_>) -> ExportOptions {
         advertisement_interval: table.or("advertisement_interval", Duration::ZERO, parts::read_interval),
         graceful_shutdown: table.or("graceful_shutdown", false, value::boolean),
         aigp: table.or("aigp", false, value::boolean),
+        send_validation_state: table.or("send_validation_state", false, value::boolean),
     }
 }

@@ -43,7 +43,7 @@ pub(super) fn compare(old: &Neighbor, new: &Neighbor) -> Vec<(&'static str, Cost
         as_sets,
         discard_attributes,
         withdraw_attributes,
-        import_options: ImportOptions { allow_own_as, weight },
+        import_options: ImportOptions { allow_own_as, weight, flowspec_validation, accept_validation_state },
         export_options:
             ExportOptions {
                 next_hop: _, // `next_hop` above
@@ -56,9 +56,11 @@ pub(super) fn compare(old: &Neighbor, new: &Neighbor) -> Vec<(&'static str, Cost
                 advertisement_interval,
                 graceful_shutdown,
                 aigp,
+                send_validation_state,
             },
         graceful_restart,
         restart_time,
+        vantage,
         stale_time_max,
         long_lived_stale_time,
         extended_message,
@@ -105,7 +107,10 @@ pub(super) fn compare(old: &Neighbor, new: &Neighbor) -> Vec<(&'static str, Cost
         ("import", *import != new.import, Reevaluates),
         ("export", *export != new.export, Reevaluates),
         ("allow_own_as", *allow_own_as != of_import.allow_own_as, Reevaluates),
+        ("flowspec_validation", *flowspec_validation != of_import.flowspec_validation, Reevaluates),
         ("weight", *weight != of_import.weight, Reevaluates),
+        ("accept_validation_state", *accept_validation_state != of_import.accept_validation_state, Reevaluates),
+        ("send_validation_state", *send_validation_state != of_export.send_validation_state, Reevaluates),
         ("next_hop_self or next_hop_unchanged", *next_hop != new.next_hop, Reevaluates),
         ("route_server_client", *route_server_client != of_export.route_server_client, Reevaluates),
         ("remove_private", *remove_private != of_export.remove_private, Reevaluates),
@@ -118,6 +123,7 @@ pub(super) fn compare(old: &Neighbor, new: &Neighbor) -> Vec<(&'static str, Cost
         ("group", *group != new.group, Reevaluates),
         ("advertisement_interval", *advertisement_interval != of_export.advertisement_interval, Nothing),
         ("max_prefix", *max_prefix != new.max_prefix, Nothing),
+        ("vantage", *vantage != new.vantage, Nothing),
         ("stale_time_max", *stale_time_max != new.stale_time_max, Nothing),
         ("limit", *limit != new.limit, Nothing),
     ];

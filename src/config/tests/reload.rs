@@ -11,7 +11,7 @@ fn told(old: &Config, new: &Config) -> Vec<(String, Cost)> {
 const AROUND: &str = "[[neighbor_group]]\nname = \"one\"\n[[neighbor_group]]\nname = \"two\"\n";
 
 /// Every key: what stands beside it, its value before and after (empty: absent), the cost.
-const KEYS: [(&str, &str, &str, &str, Cost); 51] = [
+const KEYS: [(&str, &str, &str, &str, Cost); 52] = [
     ("group", "", "\"one\"", "\"two\"", Reevaluates),
     ("remote_asn", "", "64496", "64497", Resets),
     ("name", "", "\"a\"", "\"b\"", Reevaluates),
@@ -46,6 +46,7 @@ const KEYS: [(&str, &str, &str, &str, Cost); 51] = [
     ("discard_attributes", "", "", "[128]", Resets),
     ("withdraw_attributes", "", "", "[128]", Resets),
     ("allow_own_as", "", "", "1", Reevaluates),
+    ("flowspec_validation", "", "", "false", Reevaluates),
     ("weight", "", "", "1", Reevaluates),
     ("route_reflector_client", "", "", "true", Resets),
     ("route_server_client", "", "", "true", Reevaluates),
@@ -56,9 +57,12 @@ const KEYS: [(&str, &str, &str, &str, Cost); 51] = [
     ("advertisement_interval", "", "", "\"5s\"", Nothing),
     ("graceful_shutdown", "", "", "true", Reevaluates),
     ("aigp", "", "", "true", Resets),
+    ("accept_validation_state", "", "", "true", Reevaluates),
+    ("send_validation_state", "", "", "true", Reevaluates),
     ("graceful_restart", "", "", "\"off\"", Resets),
     ("restart_time", "", "", "\"60s\"", Resets),
     ("stale_time_max", "", "", "\"60s\"", Nothing),
+    ("vantage", "", "", "\"public\"", Nothing),
     ("long_lived_stale_time", "", "", "\"60s\"", Resets),
     ("extended_message", "", "", "false", Resets),
     ("software_version", "", "", "true", Resets),

@@ -10,7 +10,7 @@ use crate::{
 };
 
 use super::{
-    rules::{Findings, ImportRules},
+    rules::{Findings, ImportRules, Unusable},
     validity::{Validator, Validity},
 };
 
@@ -32,6 +32,8 @@ pub struct Judge {
     evaluator: Evaluator,
     /// What RPKI says of paths.
     pub validator: Validator,
+    /// Nothing is usable yet: import waits for RPKI data.
+    pub held: bool,
     received: Option<SetId>,
     findings: Findings,
     /// The set before policy, where the rules change it.
@@ -57,13 +59,17 @@ impl Judge {
         let set = attrs.get(received);
         self.validator.begin(&rules.sender, family, set, attrs.facts(received));
         self.findings = rules.look(set, family);
+        if self.held {
+            self.findings.unusable = self.findings.unusable.or(Some(Unusable::AwaitsRpki));
+        }
         let changed = self.findings.change();
         if changed {
             rules.adapt(set, &self.findings, &mut self.writer.builder, &mut self.adapted);
         }
-        if rules.passes_all || rules.passes_none {
+        if rules.passes_all || rules.passes_none || self.held {
             let base = changed.then_some(AttrSet::new(&self.adapted));
-            let judged = self.writer.file(rules, self.findings, attrs, received, (rules.passes_all, base, None));
+            let judged =
+                self.writer.file(rules, self.findings, attrs, received, (rules.passes_all || self.held, base, None));
             self.outcomes.push(Some(judged));
             self.settled = Some(judged);
             return;
@@ -76,6 +82,11 @@ impl Judge {
         if self.evaluator.settled() {
             self.settled = Some(self.ask(rules, attrs, received, PerPrefix::default()));
         }
+    }
+
+    /// The validation state without a meaning that the set carries (RFC 8097 §2).
+    pub fn erroneous_state(&self) -> Option<u8> {
+        self.findings.erroneous_state
     }
 
     /// What becomes of the path of `prefix` (`None`: a family without plain prefixes). Gives no reference.

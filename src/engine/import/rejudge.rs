@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use crate::{
     policy::{Library, PolicyChain},
-    rib::{NlriRef, PrefixId, SetId},
+    rib::{NlriRef, PrefixId, SetId, Source},
     types::{Family, PathId, PeerId, Prefix, Timestamp},
     validation,
-    view::Nlri,
+    view::{Nlri, observed::Observation},
 };
 
 use super::{
@@ -40,7 +40,8 @@ impl Engine {
         let Some(slot) = self.sessions.slot_of(peer) else { return };
         let Some(session) = self.sessions.get_mut(slot) else { return };
         let limits_changed = session.settings.max_prefix != settings.max_prefix;
-        session.settings = settings;
+        session.settings = Arc::clone(&settings);
+        let negotiated = Arc::clone(&session.negotiated);
         if limits_changed && session.phase == Phase::Live {
             session.forget_warnings();
             let families: Vec<Family> = session.families.iter().map(|state| state.family).collect();
@@ -49,21 +50,28 @@ impl Engine {
                 self.act_on_limit(slot, outcome, out);
             }
         }
+        let internal = self.source_of(slot) == Source::Internal;
+        self.set_vantage(slot, &settings, &negotiated, internal);
         self.renew_rules(slot);
     }
 
     /// RPKI says something else now: what it can change is judged again, by policies that look at it too, without asking
     /// any neighbour (RFC 9324).
     pub(in crate::engine) fn take_rpki(&mut self, now: Timestamp, update: validation::Update) {
-        self.judge.validator.rpki = update.snapshot;
+        let before = self.judge.validator.take(update.snapshot);
+        self.watched.note(|| Observation::Rpki { before });
         let slots: Vec<Slot> = self.sessions.live().map(|(slot, _)| slot).collect();
         match update.changed.and_then(|changed| self.affected(&changed)) {
             Some(affected) => {
                 for (family, ids) in affected {
                     self.rejudge(now, family, &slots, &ids);
+                    self.groups.mark_revalidated(family, &ids);
                 }
             }
-            None => slots.iter().for_each(|slot| self.background.add(Job::Rejudge(*slot))),
+            None => {
+                slots.iter().for_each(|slot| self.background.add(Job::Rejudge(*slot)));
+                self.groups.walk_revalidated();
+            }
         }
         self.revalidate_locals(now);
     }
@@ -90,13 +98,13 @@ impl Engine {
     fn revalidate_locals(&mut self, now: Timestamp) {
         for (family, nlri) in self.locals.clone() {
             let Nlri::Prefix(prefix) = nlri else { continue };
-            let own = self.settings.asn;
+            let own = self.settings.asn_outside();
             let (mut desk, judge) = self.desk_and_judge(family, now);
             let Some(id) = desk.table.find(NlriRef::Prefix(prefix)) else { continue };
             let Some(at) = desk.table.find_path(id, LOCAL, 0) else { continue };
             let Some(set) = desk.table.paths(id).get(at).map(|path| path.set) else { continue };
             let (received, facts) = (desk.attrs.get(set), desk.attrs.facts(set));
-            judge.validator.begin(&Sender { own, role: None }, family, received, facts);
+            judge.validator.begin(&Sender::ourselves(own), family, received, facts);
             let flags = judge.validator.of(Some(prefix)).marks();
             desk.rejudge(id, (LOCAL, 0), Judged { set, flags });
         }
@@ -125,6 +133,11 @@ impl Engine {
         if slots.is_empty() {
             return;
         }
+        let validates =
+            |slot: &Slot| self.sessions.get(*slot).is_some_and(|session| self.validates(&session.import, family));
+        if slots.iter().any(validates) {
+            self.know_filed_flows(family, ids);
+        }
         let (mut desk, judge) = self.desk_and_judge(family, now);
         let mut asked = vec![false; slots.iter().max().map_or(0, |slot| usize::from(*slot) + 1)];
         slots.iter().for_each(|slot| asked[usize::from(*slot)] = true);
@@ -143,7 +156,11 @@ impl Engine {
             desk.attrs.retain(received, 1);
             judge.begin(&rules, family, desk.attrs, received);
             for &(_, _, id, path_id) in run {
-                let judged = judge.path(&rules, desk.attrs, prefix_of(desk.table.nlri(id)));
+                let nlri = desk.table.nlri(id);
+                let mut judged = judge.path(&rules, desk.attrs, prefix_of(nlri));
+                if rules.validates_flows {
+                    judged = desk.validate_flow(slot, nlri, received, judged);
+                }
                 desk.rejudge(id, (slot, path_id), judged);
             }
         }

@@ -3,7 +3,11 @@
 
 use std::sync::Arc;
 
-use super::{Place, RpkiSettings, file::read_with, filtered, together};
+use super::{
+    Place, RpkiSettings,
+    file::read_with,
+    force::{filtered, together},
+};
 use crate::validation::{Snapshot, SourceId, json, slurm::Slurm};
 
 /// What files say.
@@ -42,6 +46,6 @@ pub fn read(settings: &RpkiSettings) -> Result<Option<Offline>, String> {
             _ => {}
         }
     }
-    let snapshot = together(&used, &slurm, settings.sources.len() as SourceId);
+    let snapshot = together(&used, &slurm);
     Ok(Some(Offline { snapshot, unasked }))
 }

@@ -4,7 +4,10 @@
 use std::{
     net::IpAddr,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
@@ -16,7 +19,7 @@ use crate::{
     rib::Knobs,
     types::{PeerId, Prefix, Timestamp},
     validation::Update,
-    view::{Answer, Delivery, EventBatch, EventSource, Query, Refusal, Summary},
+    view::{Answer, Delivery, EventBatch, EventSource, Query, Refusal, Summary, observed::Observer},
     wire::bgp::batch::UpdateBatch,
 };
 
@@ -28,6 +31,7 @@ pub struct ShardHandle {
     pub(super) questions: Arc<Semaphore>,
     pub(super) pool: Arc<BatchPool>,
     pub(super) summary: Arc<Mutex<Arc<Summary>>>,
+    pub(super) watching: Arc<AtomicBool>,
 }
 
 impl ShardHandle {
@@ -87,6 +91,35 @@ impl ShardHandle {
     pub fn set_rpki(&self, update: Update) {
         // An engine that is gone judges nothing.
         let _ = self.calls.send(Call::Rpki(Box::new(update)));
+    }
+
+    /// Import waits for these sources of RPKI data, no longer than `until`; to be told before any session is up.
+    pub fn hold_import(&self, sources: Vec<String>, until: Timestamp) {
+        // An engine that is gone imports nothing.
+        let _ = self.calls.send(Call::HoldImport { sources, until });
+    }
+
+    /// A source of RPKI data has answered for the first time, or is not asked any more.
+    pub fn source_answered(&self, name: String) {
+        // An engine that is gone waits for nothing.
+        let _ = self.calls.send(Call::SourceAnswered(name));
+    }
+
+    /// Puts another observer in the place of the one before; it is shown all there is first.
+    pub fn set_observer(&self, observer: Box<dyn Observer>) {
+        // An engine that is gone changes nothing.
+        let _ = self.calls.send(Call::Observer(observer));
+    }
+
+    /// Nobody watches any more.
+    pub fn watch_no_more(&self) {
+        // An engine that is gone is not watched.
+        let _ = self.calls.send(Call::WatchNoMore);
+    }
+
+    /// Whether somebody watches every change: false without an observer, and after a fault of one.
+    pub fn is_watched(&self) -> bool {
+        self.watching.load(Ordering::Relaxed)
     }
 
     /// Ends the engine's thread after the call it is at.

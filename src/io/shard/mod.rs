@@ -19,7 +19,11 @@ use std::{
     collections::{HashMap, VecDeque},
     hash::{BuildHasher, RandomState},
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -28,7 +32,7 @@ use tokio::{
     sync::{Semaphore, broadcast, mpsc, oneshot},
     time::Instant,
 };
-use tracing::warn;
+use tracing::{error, warn};
 
 pub use handle::ShardHandle;
 
@@ -41,7 +45,7 @@ use crate::{
     session::negotiate::Negotiated,
     types::{PeerId, Prefix, Timestamp},
     validation::Update,
-    view::{Answer, EventBatch, PrefixMatch, Query, Refusal, Summary},
+    view::{Answer, EventBatch, PrefixMatch, Query, Refusal, Summary, observed::Observer},
     wire::bgp::{RouteRefresh, batch::UpdateBatch, notification::Notification},
 };
 
@@ -110,6 +114,7 @@ impl Question {
             Query::Routes(routes) => matches!(routes.prefix, None | Some(PrefixMatch::Longer(_))),
             Query::WhatIf(_) => true,
             Query::Explain { .. }
+            | Query::ExplainTyped { .. }
             | Query::Summary
             | Query::Originate(_)
             | Query::Withdraw { .. }
@@ -127,15 +132,23 @@ enum Call {
     Decision(Knobs),
     Connected(Vec<Prefix>),
     Rpki(Box<Update>),
+    HoldImport { sources: Vec<String>, until: Timestamp },
+    SourceAnswered(String),
     Owned(Owned),
+    Observer(Box<dyn Observer>),
+    WatchNoMore,
     Stop,
 }
 
-/// Starts the engine's thread. It ends after [`ShardHandle::stop`], or when all handles are gone.
+/// Starts the engine's thread, with somebody who watches every change if anybody does. It ends after [`ShardHandle::stop`], or when all handles are gone.
 ///
 /// # Errors
 /// The thread or its timer cannot be made.
-pub fn start(settings: EngineSettings, clock: Clock) -> std::io::Result<(ShardHandle, std::thread::JoinHandle<()>)> {
+pub fn start(
+    settings: EngineSettings,
+    clock: Clock,
+    observer: Option<Box<dyn Observer>>,
+) -> std::io::Result<(ShardHandle, std::thread::JoinHandle<()>)> {
     let (feed, feed_queue) = mpsc::channel(FEED_LEN_MAX);
     let (calls, call_queue) = mpsc::unbounded_channel();
     let handle = ShardHandle {
@@ -144,10 +157,15 @@ pub fn start(settings: EngineSettings, clock: Clock) -> std::io::Result<(ShardHa
         questions: Arc::new(Semaphore::new(QUERIES_MAX)),
         pool: Arc::default(),
         summary: Arc::default(),
+        watching: Arc::new(AtomicBool::new(observer.is_some())),
     };
     let now = Instant::now();
+    let mut engine = Engine::seeded(settings, RandomState::new().hash_one(0_u8));
+    if observer.is_some() {
+        engine.watch();
+    }
     let shard = Shard {
-        engine: Engine::seeded(settings, RandomState::new().hash_one(0_u8)),
+        engine,
         clock,
         feed: feed_queue,
         calls: call_queue,
@@ -156,6 +174,7 @@ pub fn start(settings: EngineSettings, clock: Clock) -> std::io::Result<(ShardHa
         events_wanted: false,
         pool: Arc::clone(&handle.pool),
         summary: Arc::clone(&handle.summary),
+        watching: Arc::clone(&handle.watching),
         bulk: VecDeque::new(),
         bulk_not_before: now,
         fed_at: now,
@@ -163,6 +182,7 @@ pub fn start(settings: EngineSettings, clock: Clock) -> std::io::Result<(ShardHa
         changed: false,
         stopping: false,
         actions: Vec::new(),
+        observer,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let thread = std::thread::Builder::new().name("engine".to_owned()).spawn(move || runtime.block_on(shard.run()))?;
@@ -185,6 +205,8 @@ struct Shard {
     events_wanted: bool,
     pool: Arc<BatchPool>,
     summary: Arc<Mutex<Arc<Summary>>>,
+    /// Falls when the observer had to be let go.
+    watching: Arc<AtomicBool>,
     /// Questions about whole tables, in the order of their arrival.
     bulk: VecDeque<Question>,
     bulk_not_before: Instant,
@@ -195,6 +217,7 @@ struct Shard {
     changed: bool,
     stopping: bool,
     actions: Vec<Action>,
+    observer: Option<Box<dyn Observer>>,
 }
 
 impl Shard {
@@ -237,7 +260,9 @@ impl Shard {
     async fn wait(&mut self) {
         let publish_at = self.changed.then(|| self.published_at + SUMMARY_INTERVAL);
         let deadline = self.engine.next_deadline().map(|deadline| self.clock.instant(deadline));
-        let wake_at = [publish_at, deadline, self.bulk_due()].into_iter().flatten().min();
+        let watch_at = self.observer.as_ref().and_then(|observer| observer.next_deadline());
+        let watch_at = watch_at.map(|deadline| self.clock.instant(deadline));
+        let wake_at = [publish_at, deadline, watch_at, self.bulk_due()].into_iter().flatten().min();
         tokio::select! {
             biased;
             call = self.calls.recv() => match call {
@@ -275,6 +300,11 @@ impl Shard {
                 self.changed = true;
                 self.tell_engine(Input::Rpki(update));
             }
+            Call::HoldImport { sources, until } => self.tell_engine(Input::HoldImport { sources, until }),
+            Call::SourceAnswered(name) => {
+                self.changed = true;
+                self.tell_engine(Input::SourceAnswered(name));
+            }
             Call::Owned(owned) => self.tell_engine(Input::Owned(owned)),
             Call::Policies(library) => {
                 self.changed = true;
@@ -284,12 +314,25 @@ impl Shard {
                 self.changed = true;
                 self.tell_engine(Input::Decision(knobs));
             }
+            Call::Observer(observer) => self.set_observer(observer),
             Call::Connected(subnets) => {
                 self.changed = true;
                 self.tell_engine(Input::Connected(subnets));
             }
+            Call::WatchNoMore => {
+                self.observer = None;
+                self.engine.watch_no_more();
+            }
             Call::Stop => self.stopping = true,
         }
+    }
+
+    /// Another observer watches from now on; it is shown all there is as if it had come just now.
+    fn set_observer(&mut self, observer: Box<dyn Observer>) {
+        self.engine.watch_anew();
+        self.observer = Some(observer);
+        self.watching.store(true, Ordering::Relaxed);
+        self.observe();
     }
 
     fn answer(&mut self, question: Question) {
@@ -386,6 +429,24 @@ impl Shard {
                 Action::Note(text) => warn!("{text}"),
             }
         }
+        self.observe();
+    }
+
+    /// Shows the observer what changed. One that fails is let go: routes are more important, and `watching` says so.
+    fn observe(&mut self) {
+        let Some(observer) = &mut self.observer else { return };
+        let now = self.clock.now();
+        if !self.engine.has_observations() && observer.next_deadline().is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        let engine = &mut self.engine;
+        let seen = AssertUnwindSafe(|| engine.observe(now, observer.as_mut()));
+        if catch_unwind(seen).is_err() {
+            error!("detection ended by a fault of ours: nothing is watched until the next start");
+            self.watching.store(false, Ordering::Relaxed);
+            self.observer = None;
+            self.engine.watch_no_more();
+        }
     }
 
     fn want_events(&mut self, wanted: bool) {
@@ -421,7 +482,7 @@ mod tests {
 
     fn start_engine() -> ShardHandle {
         let settings = EngineSettings::new(Asn(64512), RouterId(0xc633_6401));
-        start(settings, Clock::start()).expect("starts").0
+        start(settings, Clock::start(), None).expect("starts").0
     }
 
     fn local_route(number: u32) -> Query {

@@ -8,6 +8,8 @@ mod attributes;
 mod events;
 mod export;
 mod families;
+mod flowspec;
+mod hold;
 mod import;
 mod queries;
 mod restart;

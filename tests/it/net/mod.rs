@@ -17,21 +17,21 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     hash::{DefaultHasher, Hash, Hasher},
-    net::SocketAddr,
+    net::IpAddr,
     sync::Arc,
     time::Duration,
 };
 
 use ribwatch::{
     session::{
-        Action, ConnId, Direction, DownReason, Input, PeerSettings, RemoteAsn, State, bgp_peer::BgpPeer,
-        negotiate::Negotiated,
+        Action, ConnId, DownReason, Input, PeerSettings, RemoteAsn, State, bgp_peer::BgpPeer, negotiate::Negotiated,
     },
     types::{Asn, RouterId, Timestamp},
     wire::bgp::{RouteRefresh, batch::UpdateBatch},
 };
 
 mod ledger;
+mod wires;
 
 pub use ledger::Ledger;
 
@@ -130,6 +130,12 @@ pub struct Net {
     wires: Vec<Wire>,
     /// Links, by their first side, on which nothing passes.
     silent: BTreeSet<usize>,
+    /// Links, by their first side, that run over IPv6.
+    over_ipv6: BTreeSet<usize>,
+    /// Links, by their first side, on which nobody says that it knows four-octet AS numbers.
+    two_octet: BTreeSet<usize>,
+    /// Sides without a process.
+    dead: BTreeSet<usize>,
     events: BTreeMap<(Timestamp, u64), Event>,
     next_event: u64,
     /// Since they were asked for last; `None`: nobody asks.
@@ -148,6 +154,9 @@ impl Net {
             sides: Vec::new(),
             wires: Vec::new(),
             silent: BTreeSet::new(),
+            over_ipv6: BTreeSet::new(),
+            two_octet: BTreeSet::new(),
+            dead: BTreeSet::new(),
             events: BTreeMap::new(),
             next_event: 0,
             happened: None,
@@ -287,18 +296,52 @@ impl Net {
         self.silent.remove(&(end.0 / 2));
     }
 
+    /// The link runs over IPv6 from its next connection on.
+    pub fn over_ipv6(&mut self, end: End) {
+        self.over_ipv6.insert(end.0 / 2);
+    }
+
+    /// Both sides hear an OPEN without the capability for four-octet AS numbers (RFC 6793) from the next connection on.
+    pub fn two_octet(&mut self, end: End) {
+        self.two_octet.insert(end.0 / 2);
+    }
+
+    /// The address of this side.
+    pub fn address(&self, end: End) -> IpAddr {
+        self.addresses(end.0).0.ip()
+    }
+
     /// The process at this side dies: its connections are gone without a word, and it starts from nothing.
     pub fn crash(&mut self, end: End) {
+        self.halt(end);
+        self.revive(end, None);
+    }
+
+    /// The process at this side dies and stays away.
+    pub fn halt(&mut self, end: End) {
         let settings = self.sides[end.0].peer.settings().clone();
+        self.replace(end, settings);
+        self.dead.insert(end.0);
+        for (wire, at) in std::mem::take(&mut self.sides[end.0].wires).into_values() {
+            // The far end learns of it with the next octet that it sends: TCP answers with a reset.
+            self.wires[wire].ends[at] = None;
+        }
+    }
+
+    /// A process is there again; until `restarted_until` its OPENs say that it restarted (R bit, RFC 4724 §3).
+    pub fn revive(&mut self, end: End, restarted_until: Option<Timestamp>) {
+        let mut settings = PeerSettings::clone(self.sides[end.0].peer.settings());
+        settings.restart.restarted_until = restarted_until;
+        self.replace(end, Arc::new(settings));
+        self.dead.remove(&end.0);
+        self.give(end, Input::Start);
+    }
+
+    fn replace(&mut self, end: End, settings: Arc<PeerSettings>) {
         let seed = self.random.below(u64::MAX);
         let side = &mut self.sides[end.0];
         side.peer = BgpPeer::new(settings, seed);
         side.ledger = Ledger::default();
-        for (wire, at) in std::mem::take(&mut side.wires).into_values() {
-            // The far end learns of it with the next octet that it sends: TCP answers with a reset.
-            self.wires[wire].ends[at] = None;
-        }
-        self.give(end, Input::Start);
     }
 
     /// Whether the session is established at this side.
@@ -363,112 +406,4 @@ impl Net {
             happened.push((End(side), happening));
         }
     }
-
-    /// The octets are cut into pieces at random, which arrive one after the other.
-    fn put_on_wire(&mut self, side: usize, conn: ConnId, octets: &[u8]) {
-        (self.now, side, octets).hash(&mut self.messages);
-        let Some((wire, at)) = self.sides[side].wires.get(&conn).copied() else { return };
-        let mut rest = octets;
-        while !rest.is_empty() {
-            let cut = 1 + self.random.below(rest.len() as u64) as usize;
-            let (piece, more) = rest.split_at(cut);
-            self.post(wire, 1 - at, Parcel::Octets(piece.to_vec()));
-            rest = more;
-        }
-    }
-
-    fn hang_up(&mut self, side: usize, conn: ConnId) {
-        if let Some((wire, at)) = self.sides[side].wires.remove(&conn) {
-            self.wires[wire].ends[at] = None;
-            self.wires[wire].parcels[at].clear();
-            self.post(wire, 1 - at, Parcel::Closed("connection closed by the peer"));
-        }
-    }
-
-    /// Up to 50 ms.
-    fn delay(&mut self) -> Duration {
-        Duration::from_micros(100 + self.random.below(50_000))
-    }
-
-    fn schedule(&mut self, at: Timestamp, event: Event) {
-        self.events.insert((at, self.next_event), event);
-        self.next_event += 1;
-    }
-
-    fn post(&mut self, wire: usize, end: usize, parcel: Parcel) {
-        let at = (self.now + self.delay()).max(self.wires[wire].last_arrival[end]);
-        self.wires[wire].parcels[end].push_back(parcel);
-        self.wires[wire].last_arrival[end] = at;
-        self.schedule(at, Event::Arrive { wire, end });
-    }
-
-    fn pass_event(&mut self) {
-        let Some((_, event)) = self.events.pop_first() else { return };
-        match event {
-            Event::Knock { wire } => self.knock(wire),
-            Event::Failed { side, conn, reason } => {
-                if self.sides[side].wires.remove(&conn).is_some() {
-                    self.give(End(side), Input::ConnectFailed { conn, reason: reason.into() });
-                }
-            }
-            Event::Arrive { wire, end } => self.arrive(wire, end),
-        }
-    }
-
-    fn knock(&mut self, wire: usize) {
-        let Some((caller, conn)) = self.wires[wire].ends[0] else { return };
-        if self.silent.contains(&(caller / 2)) {
-            let at = self.now + secs(20);
-            self.schedule(at, Event::Failed { side: caller, conn, reason: "connection timed out" });
-            return;
-        }
-        let side = caller ^ 1;
-        let accepted = ConnId::inbound(self.sides[side].accepted);
-        self.sides[side].accepted += 1;
-        self.sides[side].wires.insert(accepted, (wire, 1));
-        self.wires[wire].ends[1] = Some((side, accepted));
-        self.post(wire, 0, Parcel::Connected);
-        let (local, remote) = addresses(side);
-        self.give(End(side), Input::Connected { conn: accepted, direction: Direction::Inbound, local, remote });
-    }
-
-    fn arrive(&mut self, wire: usize, end: usize) {
-        let holder = self.wires[wire].ends[end];
-        let link = self.wires[wire].ends.iter().flatten().next().map(|(side, _)| side / 2);
-        if link.is_some_and(|link| self.silent.contains(&link)) {
-            // TCP tries again for as long as it takes.
-            let at = self.now + secs(1);
-            self.schedule(at, Event::Arrive { wire, end });
-            return;
-        }
-        let Some(parcel) = self.wires[wire].parcels[end].pop_front() else { return };
-        let Some((side, conn)) = holder else {
-            if !matches!(parcel, Parcel::Closed(_)) && self.wires[wire].ends[1 - end].is_some() {
-                self.post(wire, 1 - end, Parcel::Closed("connection reset by the peer"));
-            }
-            return;
-        };
-        let (local, remote) = addresses(side);
-        match parcel {
-            Parcel::Connected => {
-                self.give(End(side), Input::Connected { conn, direction: Direction::Outbound, local, remote });
-            }
-            Parcel::Octets(bytes) => self.give(End(side), Input::Received { conn, bytes: &bytes }),
-            Parcel::Closed(reason) => {
-                self.sides[side].wires.remove(&conn);
-                self.wires[wire].ends[end] = None;
-                let input = match self.sides[side].ledger.attempt == Some(conn) {
-                    true => Input::ConnectFailed { conn, reason: "connection refused".into() },
-                    false => Input::Closed { conn, reason: reason.into() },
-                };
-                self.give(End(side), input);
-            }
-        }
-    }
-}
-
-/// Local and remote address at a side.
-fn addresses(side: usize) -> (SocketAddr, SocketAddr) {
-    let of = |side: usize| SocketAddr::from(([192, 0, 2, u8::try_from(side & 0xff).unwrap_or(0)], 179));
-    (of(side), of(side ^ 1))
 }

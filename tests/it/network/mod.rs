@@ -1,7 +1,9 @@
 //! Twenty routers in virtual time: real sessions over wires that delay, cut and break, a real engine behind each, a
-//! random topology of ASes with a full mesh inside each. Sessions flap, wires go silent, routers die and come back,
-//! routes come and go, policies change under living sessions. After each settling what every router holds from a neighbour is what that neighbour says that
-//! it told it, octet by octet, and no packet would run in a circle.
+//! random topology of ASes with a full mesh inside each, over IPv4 and IPv6, some links between speakers that do not know
+//! four-octet AS numbers. Sessions flap, wires go silent, routers die and come back, soon, late or with other routes,
+//! while their neighbours keep what they sent (RFC 4724, RFC 9494); routes come and go, are asked for again, policies
+//! change under living sessions. After each settling what every router holds from a neighbour is what that neighbour says
+//! that it told it, octet by octet, and no packet would run in a circle. What is kept meanwhile is in `away`.
 //!
 //! A run is a function of its seed: the same seed gives the same messages at the same times and the same tables.
 //! `NETWORK_SEEDS=7,8,9` runs others. How a single router chooses and what it sends is held against an independent
@@ -17,22 +19,26 @@ use std::{
 use ribwatch::{
     engine::{self, Action, BatchProgress, Engine, EngineSettings, SEND_QUEUE_HIGH},
     policy::Library,
-    session::Input,
+    session::{self, negotiate::Negotiated},
     types::{Asn, Family, PathId, PeerId, PeerKind, Prefix, RouterId, Timestamp},
-    view::{LocalRoute, Nlri, Query, RouteQuery, Table},
+    view::{Nlri, Query, RouteQuery, RouteRow, Table},
     wire::bgp::community::Community,
 };
 
 use crate::{
-    lab::{p, path},
-    net::{End, Happening, Net, secs, speaker},
+    lab::p,
+    net::{End, Happening, Net, secs},
     policies,
     simulation::Dice,
 };
 
+mod away;
 mod checks;
+mod troubles;
+mod wiring;
 
 const V4: Family = Family::IPV4_UNICAST;
+const V6: Family = Family::IPV6_UNICAST;
 const ROUTERS: usize = 20;
 /// Longest way back after trouble: the hold timer, then idle hold and connect retry at their caps.
 const RECOVERY: Duration = Duration::from_secs(20 * 60);
@@ -44,6 +50,8 @@ struct Router {
     originated: BTreeMap<Prefix, Vec<u8>>,
     /// Which of its policies hold: the same names mean something else each time.
     edition: u32,
+    /// It has died, and nobody has started it again.
+    dead: bool,
 }
 
 /// One router's side of a link.
@@ -53,7 +61,11 @@ struct Side {
     /// The other side, as an index.
     far: usize,
     settings: engine::PeerSettings,
+    /// What its process says when it comes up.
+    session: session::PeerSettings,
     up: bool,
+    /// What must be kept of the neighbour now.
+    kept: Option<away::Kept>,
     /// Octets taken from the engine since it was last told that there is room.
     taken: usize,
 }
@@ -75,6 +87,8 @@ struct Network {
     busy_at: Timestamp,
     /// Nobody filters anything.
     open: bool,
+    /// How often something kept was seen: while it was stale, long-lived stale, and when it had gone.
+    kept: [u32; 3],
 }
 
 /// Routes of one table: prefix and path id, with their attributes.
@@ -86,76 +100,34 @@ impl Network {
         let mut net = Net::new(seed);
         net.happened();
         let mut routers = Vec::new();
-        let mut asn = 64496;
+        let mut ases = 0;
         while routers.len() < ROUTERS {
+            // Every third AS has a number of four octets.
+            let asn = if ases % 3 == 2 { 65_536 + ases } else { 64_496 + ases };
             for _ in 0..(1 + dice.roll(4)).min(ROUTERS - routers.len()) {
                 let engine = fresh_engine(asn, routers.len());
-                routers.push(Router { asn, engine, originated: BTreeMap::new(), edition: 0 });
+                routers.push(Router { asn, engine, originated: BTreeMap::new(), edition: 0, dead: false });
             }
-            asn += 1;
+            ases += 1;
         }
-        let prefixes = (0..40).map(|i| p(&format!("10.{i}.0.0/{}", 16 + i % 9))).collect();
+        let prefixes = (0..60).map(numbered).collect();
         let busy_at = net.now();
-        let mut network =
-            Self { dice, net, routers, sides: Vec::new(), prefixes, busy_at, open: seed.is_multiple_of(2) };
+        let mut network = Self {
+            dice,
+            net,
+            routers,
+            sides: Vec::new(),
+            prefixes,
+            busy_at,
+            open: seed.is_multiple_of(2),
+            kept: [0; 3],
+        };
         network.wire();
         for router in 0..ROUTERS {
             network.change_policies(router);
         }
         network.net.start();
         network
-    }
-
-    /// A full mesh inside each AS (RFC 4271 §9.2 passes nothing on from inside to inside), a tree of links between
-    /// ASes, and some more.
-    fn wire(&mut self) {
-        for b in 0..ROUTERS {
-            for a in 0..b {
-                if self.routers[a].asn == self.routers[b].asn {
-                    self.link(a, b);
-                }
-            }
-        }
-        let firsts: Vec<usize> = (1..ROUTERS).filter(|at| self.routers[*at].asn != self.routers[at - 1].asn).collect();
-        for first in firsts {
-            let a = self.dice.roll(first);
-            self.link(a, first);
-        }
-        for _ in 0..8 {
-            let (a, b) = (self.dice.roll(ROUTERS), self.dice.roll(ROUTERS));
-            if self.routers[a].asn != self.routers[b].asn {
-                self.link(a.min(b), a.max(b));
-            }
-        }
-    }
-
-    fn link(&mut self, a: usize, b: usize) {
-        let external = self.routers[a].asn != self.routers[b].asn;
-        let mut settings = [a, b].map(|router| {
-            let mut settings = speaker(self.routers[router].asn, 1 + router as u8);
-            settings.families = vec![V4];
-            settings.hold_time = secs([9, 30, 90][self.dice.roll(3)]);
-            settings.passive = self.dice.roll(6) == 0;
-            settings.extended_message = self.dice.roll(2) == 0;
-            settings.enhanced_refresh = self.dice.roll(2) == 0;
-            settings.end_of_rib = self.dice.roll(3) > 0;
-            settings
-        });
-        if settings[0].passive {
-            settings[1].passive = false; // two of them would wait for ever
-        }
-        let [to_b, to_a] = settings;
-        let (end_a, end_b) = self.net.link(to_b, to_a);
-        for (router, end, far) in [(a, end_a, end_b), (b, end_b, end_a)] {
-            let mut settings = engine::PeerSettings::new(format!("end {}", end.number()).into());
-            settings.import = self.policy(external);
-            settings.export = self.policy(external);
-            if !external && self.dice.roll(4) == 0 {
-                settings.export_options.next_hop = engine::NextHopRule::OwnAddress;
-            }
-            assert_eq!(self.sides.len(), end.number());
-            self.sides.push(Side { router, end, far: far.number(), settings, up: false, taken: 0 });
-        }
     }
 
     /// Inside an AS nothing is filtered: that would be a hole, not a policy. LOCAL_PREF is left alone: preferences that
@@ -172,6 +144,9 @@ impl Network {
     /// Other policies under the same names; sessions live on.
     fn change_policies(&mut self, router: usize) {
         self.routers[router].edition += 1;
+        if self.routers[router].dead {
+            return;
+        }
         let library = library(router, self.routers[router].edition);
         self.tell_engine(router, engine::Input::Policies(library));
     }
@@ -191,6 +166,7 @@ impl Network {
     }
 
     fn tell_engine(&mut self, router: usize, input: engine::Input) {
+        assert!(!self.routers[router].dead, "the dead are told nothing");
         let mut actions = Vec::new();
         self.routers[router].engine.handle(self.net.now(), input, &mut actions);
         self.busy_at = self.net.now();
@@ -220,6 +196,7 @@ impl Network {
 
     fn take(&mut self, end: End, happening: Happening) {
         let now = self.net.now();
+        self.note_absence(end.number(), &happening);
         let side = &mut self.sides[end.number()];
         let peer = side.peer();
         let engine = &mut self.routers[side.router].engine;
@@ -297,77 +274,6 @@ impl Network {
         answer.expect("a good question")
     }
 
-    fn originate(&mut self, router: usize, prefix: Prefix) {
-        let mut attrs = path("");
-        if self.dice.roll(3) == 0 {
-            attrs = attrs.med(self.dice.roll(4) as u32);
-        }
-        if self.dice.roll(4) == 0 {
-            attrs = attrs.raw(0xc0, 213, &[self.dice.roll(3) as u8; 5]);
-        }
-        if self.dice.roll(10) == 0 {
-            attrs = attrs.community(Community::NO_EXPORT);
-        }
-        let octets = attrs.octets(V4, "0.0.0.0".parse().unwrap());
-        self.routers[router].originated.insert(prefix, octets.clone());
-        self.ask(router, &Query::Originate(LocalRoute::plain(V4, prefix, octets)));
-    }
-
-    fn withdraw(&mut self, router: usize) {
-        let mine: Vec<Prefix> = self.routers[router].originated.keys().copied().collect();
-        if !mine.is_empty() {
-            let prefix = mine[self.dice.roll(mine.len())];
-            self.routers[router].originated.remove(&prefix);
-            self.ask(router, &Query::Withdraw { family: V4, nlri: prefix.into() });
-        }
-    }
-
-    /// The router dies without a word and starts again; its own routes are in its configuration.
-    fn restart(&mut self, router: usize) {
-        self.routers[router].engine = fresh_engine(self.routers[router].asn, router);
-        let library = library(router, self.routers[router].edition);
-        self.tell_engine(router, engine::Input::Policies(library));
-        for (prefix, attrs) in self.routers[router].originated.clone() {
-            self.ask(router, &Query::Originate(LocalRoute::plain(V4, prefix, attrs)));
-        }
-        for at in 0..self.sides.len() {
-            if self.sides[at].router == router {
-                self.sides[at].up = false;
-                self.net.crash(self.sides[at].end);
-            }
-        }
-    }
-
-    /// One thing goes right or wrong somewhere.
-    fn disturb(&mut self) {
-        let router = self.dice.roll(ROUTERS);
-        let end = self.sides[self.dice.roll(self.sides.len())].end;
-        match self.dice.roll(100) {
-            0..5 => self.change_policies(router),
-            5..10 => self.change_neighbor(end.number()),
-            10..50 => {
-                let prefix = self.prefixes[self.dice.roll(self.prefixes.len())];
-                self.originate(router, prefix);
-            }
-            50..72 => self.withdraw(router),
-            72..84 => self.net.cut(end),
-            84..88 => self.net.give(end, Input::Reset { text: String::new(), hard: self.dice.roll(2) == 0 }),
-            88..93 => self.net.give(end, Input::SendRefresh { family: V4 }),
-            93..96 => {
-                self.net.silence(end);
-                let time = secs(self.dice.roll(100) as u64);
-                self.run(time);
-                self.net.heal(end);
-            }
-            _ => self.restart(router),
-        }
-        // What the hand on a session caused comes before the next thing.
-        for (end, happening) in self.net.happened() {
-            self.take(end, happening);
-        }
-        self.flush_all();
-    }
-
     /// Every session is up, and nothing was said for longer than anything can be under way.
     fn settle(&mut self) {
         let limit = self.net.now() + RECOVERY;
@@ -378,7 +284,8 @@ impl Network {
     }
 
     fn is_quiet(&self) -> bool {
-        self.waiting().is_empty() && self.net.now().since(self.busy_at) > secs(30)
+        let nothing_due = self.routers.iter().all(|router| router.engine.next_deadline().is_none());
+        self.waiting().is_empty() && nothing_due && self.net.now().since(self.busy_at) > secs(30)
     }
 
     fn waiting(&self) -> Vec<(usize, &'static str)> {
@@ -392,15 +299,16 @@ impl Network {
         table: Table,
         neighbor: Option<PeerId>,
     ) -> Vec<(Option<PeerId>, Prefix, PathId, Vec<u8>)> {
+        let rows = self.rows(router, table, neighbor);
+        rows.into_iter().map(|(row, attrs)| (row.peer, prefix_of(&row), row.path_id, attrs)).collect()
+    }
+
+    fn rows(&mut self, router: usize, table: Table, neighbor: Option<PeerId>) -> Vec<(RouteRow, Vec<u8>)> {
         let query = RouteQuery { table, neighbor, limit: usize::MAX, scan_limit: usize::MAX, ..RouteQuery::default() };
         let ribwatch::view::Answer::Routes(page) = self.ask(router, &Query::Routes(query)) else {
             panic!("not routes")
         };
-        let rows = page.rows.iter().map(|row| {
-            let Nlri::Prefix(prefix) = row.nlri else { panic!("a prefix") };
-            (row.peer, prefix, row.path_id, page.attrs(row).as_bytes().to_vec())
-        });
-        rows.collect()
+        page.rows.iter().map(|row| (row.clone(), page.attrs(row).as_bytes().to_vec())).collect()
     }
 
     fn routes(&mut self, router: usize, table: Table, peer: PeerId) -> Routes {
@@ -427,6 +335,19 @@ fn fresh_engine(asn: u32, router: usize) -> Engine {
     Engine::new(EngineSettings::new(Asn(asn), RouterId(0xc000_0201 + router as u32)))
 }
 
+/// The prefixes of the world.
+fn numbered(i: u32) -> Prefix {
+    match i {
+        0..40 => p(&format!("10.{i}.0.0/{}", 16 + i % 9)),
+        _ => p(&format!("2001:db8:{i:x}::/{}", 48 + i % 9)),
+    }
+}
+
+fn prefix_of(row: &RouteRow) -> Prefix {
+    let Nlri::Prefix(prefix) = row.nlri else { panic!("a prefix") };
+    prefix
+}
+
 /// What `mark` adds at a router.
 fn mark(router: usize, edition: u32) -> Community {
     Community((1000 + router as u32) << 16 | edition)
@@ -434,7 +355,7 @@ fn mark(router: usize, edition: u32) -> Community {
 
 /// What `some` rejects: other prefixes in each edition.
 fn rejected(edition: u32) -> Vec<Prefix> {
-    (0..40).filter(|i| (i + edition).is_multiple_of(4)).map(|i| p(&format!("10.{i}.0.0/{}", 16 + i % 9))).collect()
+    (0..60).filter(|i| (i + edition).is_multiple_of(4)).map(numbered).collect()
 }
 
 fn library(router: usize, edition: u32) -> Arc<Library> {
@@ -447,33 +368,51 @@ fn library(router: usize, edition: u32) -> Arc<Library> {
     ])
 }
 
-/// What stands for a day: all messages, and the tables after each settling.
-fn live_through(seed: u64, rounds: usize) -> (u64, Vec<u64>) {
+/// What stands for a day.
+#[derive(PartialEq, Debug)]
+struct Day {
+    messages: u64,
+    /// After each settling.
+    tables: Vec<u64>,
+    /// As in `Network`.
+    kept: [u32; 3],
+}
+
+fn live_through(seed: u64, rounds: usize) -> Day {
     let mut network = Network::new(seed);
     network.settle();
     let mut tables = Vec::new();
     for _ in 0..rounds {
         for _ in 0..20 {
             network.disturb();
-            let pause = Duration::from_millis([0, 5, 300, 4000][network.dice.roll(4)]);
+            let pause = Duration::from_millis([0, 5, 300, 4_000, 30_000][network.dice.roll(5)]);
             network.run(pause);
+            network.what_is_kept_is_there();
         }
+        network.revive_all();
         network.settle();
         network.check();
         tables.push(network.tables());
     }
     let flaps = (0..network.sides.len()).map(|at| network.net.downs(network.sides[at].end).len()).sum::<usize>();
     assert!(flaps > 0, "a day without trouble shows nothing");
-    let kind = |side: &Side| network.net.peer(side.end).negotiated().map(|negotiated| negotiated.kind);
-    for wanted in [PeerKind::Internal, PeerKind::External] {
-        assert!(network.sides.iter().any(|side| kind(side) == Some(wanted)), "no link is {wanted:?}");
-    }
-    (network.net.fingerprint(), tables)
+    let agreed = |what: &str, is: fn(&Negotiated) -> bool| {
+        let mut links = network.sides.iter().filter_map(|side| network.net.peer(side.end).negotiated());
+        assert!(links.any(|negotiated| is(negotiated)), "no link is {what}");
+    };
+    agreed("internal", |negotiated| negotiated.kind == PeerKind::Internal);
+    agreed("external", |negotiated| negotiated.kind == PeerKind::External);
+    agreed("two-octet", |negotiated| !negotiated.four_octet_as);
+    agreed("for IPv4 only", |negotiated| negotiated.families == [V4]);
+    agreed("over IPv6", |negotiated| negotiated.remote.is_ipv6());
+    agreed("with long-lived restart", |n| n.long_lived.as_ref().is_some_and(|families| !families.is_empty()));
+    Day { messages: network.net.fingerprint(), tables, kept: network.kept }
 }
 
 #[test]
 fn twenty_routers_agree_after_every_trouble_and_a_day_can_be_lived_again() {
     let seeds = std::env::var("NETWORK_SEEDS").unwrap_or_else(|_| "1,2,3".into());
+    let mut kept = [0; 3];
     for (at, seed) in seeds.split(',').map(|seed| seed.parse().expect("NETWORK_SEEDS is a list of numbers")).enumerate()
     {
         println!("seed {seed}");
@@ -481,5 +420,8 @@ fn twenty_routers_agree_after_every_trouble_and_a_day_can_be_lived_again() {
         if at == 0 {
             assert_eq!(live_through(seed, 4), day, "the same day once more");
         }
+        kept.iter_mut().zip(day.kept).for_each(|(sum, count)| *sum += count);
     }
+    assert!(kept.iter().all(|count| *count > 0), "stale, long-lived stale and gone were seen: {kept:?}");
+    println!("stale, long-lived stale, gone: {kept:?}");
 }

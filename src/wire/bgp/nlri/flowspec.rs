@@ -4,11 +4,14 @@
 //!
 //! # What the RFC asks
 //! 1. RFC 8955 §4.2: components ascend by type, each at most once; operators follow each other up to the end bit.
-//! 2. RFC 8956 §3.1: an IPv6 prefix has an offset, and only the bits from there to its length are in the NLRI.
+//! 2. §4.2.2.9: TCP flags have one or two octets, §4.2.2.12: fragments one.
+//! 3. RFC 8956 §3.1: an IPv6 prefix has an offset, and only the bits from there to its length are in the NLRI.
+//! 4. RFC 8955 §4.2, §10: a filter that is encoded otherwise, or has a component of an unknown type, is malformed: its
+//!    UPDATE is treated as a withdrawal (RFC 7606 §2).
 //!
 //! # What we do
-//! 1. The same; a filter that breaks a rule has no typed form and stays octets. It is passed on as it came.
-//! 2. The same; unused bits are zero after reading.
+//! 1. to 4. The same; unused bits are zero after reading. [`check`] is for what arrives; a malformed filter in an archive
+//!    has no typed form and is shown as octets.
 
 use super::{TextError, octets, vpn::RouteDistinguisher};
 use crate::{
@@ -171,18 +174,12 @@ impl FlowSpec {
 
     /// Reads a key: length, distinguisher in VPN families, components. `None`: it breaks a rule of RFC 8955 §4.2.
     pub(super) fn decode(family: Family, key: &[u8]) -> Option<Self> {
-        let mut r = Reader::new(key);
-        if r.u8()? >= 0xf0 {
-            r.skip(1)?;
-        }
+        let mut r = body(key)?;
         let rd = if has_rd(family) { Some(RouteDistinguisher(r.array()?)) } else { None };
+        check(family, r).ok()?;
         let mut components: Vec<Component> = Vec::new();
         while !r.is_empty() {
-            let component = read_component(family, &mut r)?;
-            if components.last().is_some_and(|before| before.kind() >= component.kind()) {
-                return None;
-            }
-            components.push(component);
+            components.push(read_component(family, &mut r)?);
         }
         Some(Self { rd, components })
     }
@@ -210,6 +207,78 @@ impl FlowSpec {
         key.extend_from_slice(&body);
         Ok(key)
     }
+}
+
+/// The destination prefix of a key of a family without route distinguishers, read without the rest: it is the first
+/// component, if it is there. `None` where it has an offset (RFC 8956 §5).
+pub fn destination(family: Family, key: &[u8]) -> Option<Prefix> {
+    let mut r = body(key)?;
+    if r.u8()? != End::Destination as u8 {
+        return None;
+    }
+    let (prefix, offset) = read_prefix(family, &mut r)?;
+    (offset == 0).then_some(prefix)
+}
+
+/// Whether components are what RFC 8955 §4.2 and RFC 8956 §3 ask for; nothing is kept of them.
+///
+/// # Errors
+/// They are not, and why.
+pub(super) fn check(family: Family, mut components: Reader<'_>) -> Result<(), &'static str> {
+    let mut before = 0;
+    while !components.is_empty() {
+        let kind = components.u8().unwrap_or_default();
+        if kind <= before {
+            return Err("components of a flow specification do not ascend by type");
+        }
+        before = kind;
+        if kind <= End::Source as u8 {
+            read_prefix(family, &mut components).ok_or("a prefix of a flow specification is no prefix")?;
+            continue;
+        }
+        let value_len_max =
+            value_len_max(family, kind).ok_or("a flow specification has a component of unknown type")?;
+        check_tests(value_len_max, &mut components)?;
+    }
+    Ok(())
+}
+
+/// Octets that a value of a component may have; `None`: the family knows no such component.
+fn value_len_max(family: Family, kind: u8) -> Option<usize> {
+    if let Some(field) = Bitmask::ALL.into_iter().find(|field| *field as u8 == kind) {
+        return Some(if field == Bitmask::Fragment { 1 } else { 2 });
+    }
+    let field = Numeric::ALL.into_iter().find(|field| *field as u8 == kind)?;
+    (field != Numeric::FlowLabel || family.afi == 2).then_some(8)
+}
+
+fn check_tests(value_len_max: usize, r: &mut Reader<'_>) -> Result<(), &'static str> {
+    const CUT: &str = "operators of a flow specification reach behind its end";
+    loop {
+        let op = r.u8().ok_or(CUT)?;
+        let size = value_len(op);
+        r.skip(size).ok_or(CUT)?;
+        if size > value_len_max {
+            return Err("TCP flags or fragments of a flow specification have too many octets");
+        }
+        if op & bit::END != 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// Octets of the value behind an operator (RFC 8955 §4.2.1.1).
+fn value_len(op: u8) -> usize {
+    1 << (op >> 4 & 3)
+}
+
+/// What follows the length field of a key.
+fn body(key: &[u8]) -> Option<Reader<'_>> {
+    let mut r = Reader::new(key);
+    if r.u8()? >= 0xf0 {
+        r.skip(1)?;
+    }
+    Some(r)
 }
 
 pub(super) fn has_rd(family: Family) -> bool {
@@ -259,7 +328,7 @@ fn read_tests(op_bits: u8, r: &mut Reader<'_>) -> Option<Vec<Test>> {
     let mut tests = Vec::new();
     loop {
         let op = r.u8()?;
-        let size = 1 << (op >> 4 & 3);
+        let size = value_len(op);
         let value = r.bytes(size)?.iter().fold(0, |value, octet| value << 8 | u64::from(*octet));
         let and = op & bit::AND != 0 && !tests.is_empty();
         tests.push(Test { and, op: op & op_bits, value, size: size as u8 }); // 1, 2, 4 or 8

@@ -1,7 +1,7 @@
 //! NLRI fields of messages: checked before anything else looks at them (RFC 7606 §5.3), appended to a batch in
 //! its form, and written back.
 
-use super::{Framing, evpn, framing, octets, push_opaque};
+use super::{Framing, evpn, flowspec, framing, octets, push_opaque};
 use crate::{
     types::{Family, PathId, Prefix},
     wire::cursor::Reader,
@@ -21,6 +21,9 @@ pub(in crate::wire::bgp) struct FieldFacts {
     pub(in crate::wire::bgp) routes: u32,
     /// Routes of unrecognised types that it will leave out (RFC 7606 §5.4).
     pub(in crate::wire::bgp) unrecognised: u32,
+    /// Why a route among them is malformed though it can be told from the next one: none of them may be announced (RFC 8955
+    /// §10, RFC 7606 §2).
+    pub(in crate::wire::bgp) malformed: Option<&'static str>,
 }
 
 const OVERRUN: &str = "NLRI reaches behind the end of its field";
@@ -50,10 +53,15 @@ pub(in crate::wire::bgp) fn check(
         return Ok(facts);
     }
     while !field.is_empty() {
-        if next_raw(framing, add_path, &mut field)?.recognised {
+        let raw = next_raw(framing, add_path, &mut field)?;
+        if raw.recognised {
             facts.routes += 1;
         } else {
             facts.unrecognised += 1;
+        }
+        if let Framing::Flowspec { body_min } = framing {
+            let components = Reader::new(raw.body.get(body_min..).unwrap_or_default());
+            facts.malformed = facts.malformed.or(flowspec::check(family, components).err());
         }
     }
     Ok(facts)

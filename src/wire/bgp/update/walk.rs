@@ -259,6 +259,9 @@ impl<'a, 's> Walker<'a, 's> {
         if !field.refused && !field.next_hop_is_host(self.ctx) {
             self.no_host(code, at);
         }
+        if let Some(what) = field.facts.malformed {
+            self.record(ErrorAction::TreatAsWithdraw, Some(code), at, "RFC 8955 §10", what, subcode::OPTIONAL);
+        }
         self.mp_reach = Some(field);
         Ok(())
     }

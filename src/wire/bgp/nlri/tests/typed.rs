@@ -126,7 +126,7 @@ fn a_filter_may_be_written_loosely_and_a_wrong_one_is_refused_with_what_would_do
 }
 
 #[test]
-fn a_filter_that_breaks_a_rule_stays_octets() {
+fn a_filter_that_breaks_a_rule_is_malformed_and_shown_as_octets() {
     for (family, body, rule) in [
         (Family::IPV4_FLOWSPEC, "03 81 06 01 08 0a", "types ascend (RFC 8955 §4.2)"),
         (Family::IPV4_FLOWSPEC, "03 81 06 03 81 11", "each type once"),
@@ -137,12 +137,15 @@ fn a_filter_that_breaks_a_rule_stays_octets() {
         (Family::IPV4_FLOWSPEC, "0e 81 01", "unknown type"),
         (Family::IPV6_FLOWSPEC, "01 20 20", "offset below length (RFC 8956 §3.1)"),
         (Family::IPV6_FLOWSPEC, "01 81 00 00", "128 bits are the most"),
+        (Family::IPV4_FLOWSPEC, "09 a0 00000002", "two octets of TCP flags are the most (RFC 8955 §4.2.2.9)"),
+        (Family::IPV4_FLOWSPEC, "0c 90 0002", "fragments have one octet (§4.2.2.12)"),
+        (Family::VPNV4_FLOWSPEC, "0000fbf400000001 0e 81 01", "unknown type"),
     ] {
         let key = flow_key(body);
         assert_eq!(TypedNlri::decode(family, &key, &[]), None, "{rule}");
         assert_eq!(display(family, &key), format!("[{family} {}]", hex(&key)));
-        // It is relayed as it came all the same.
-        assert_eq!(only(family, &key), (key, vec![]));
+        let facts = check(family, false, Reader::new(&key)).unwrap();
+        assert!(facts.malformed.is_some(), "{rule} (RFC 8955 §10)");
     }
 }
 

@@ -303,6 +303,7 @@ fn routes_that_cannot_be_read() {
     let unreach = |value: &[u8]| update(&[], &[&attribute(0x80, 15, value)], &[]);
     let next_hop = [0x20; 16];
     let v6 = |field: &[u8]| reach(&[&[0, 2, 1, 16], &next_hop[..], &[0], field].concat());
+    let flow = |field: &[u8]| reach(&[&[0, 1, 133, 0, 0], field].concat());
     check(vec![
         // RFC 7606 §5.3 and §3 j; subcode as in RFC 4271 §6.3.
         case("prefix of 33 bits", external(), nlri(&[33, 1, 2, 3, 4, 5]), Reset(3, 10), "RFC 7606 §5.3"),
@@ -330,6 +331,21 @@ fn routes_that_cannot_be_read() {
             Withdraw,
             "RFC 7606 §3 c",
         ),
+        // RFC 8955 §4.2 and §10: malformed, but its end is known, and so is what it would replace.
+        case(
+            "flow specification with an unknown component",
+            external(),
+            flow(&[3, 99, 0x81, 6]),
+            Withdraw,
+            "RFC 8955 §10",
+        ),
+        case("its components descend", external(), flow(&[6, 5, 0x81, 1, 3, 0x81, 6]), Withdraw, "RFC 8955 §10"),
+        case("its last operator has no end bit", external(), flow(&[3, 3, 0x01, 6]), Withdraw, "RFC 8955 §10"),
+        case("its operator is cut", external(), flow(&[2, 3, 0x81]), Withdraw, "RFC 8955 §10"),
+        case("its prefix has 33 bits", external(), flow(&[7, 1, 33, 1, 2, 3, 4, 5]), Withdraw, "RFC 8955 §10"),
+        case("the second of two", external(), flow(&[3, 3, 0x81, 6, 3, 3, 0x01, 6]), Withdraw, "RFC 8955 §10"),
+        case("one that is whole", external(), flow(&[3, 3, 0x81, 6]), Nothing, ""),
+        case("no length that holds it", external(), flow(&[9, 3, 0x81, 6]), Reset(3, 9), "RFC 7606 §5.3"),
         case(
             "next hop ::",
             external(),

@@ -37,11 +37,11 @@ impl Engine {
         check_label(route)?;
         let octets = complete(AttrSet::new(&route.attrs))?;
         check_as_neighbors_do(route, AttrSet::new(&octets))?;
-        let own = self.settings.asn;
+        let own = self.settings.asn_outside();
         let (mut desk, judge) = self.desk_and_judge(route.family, now);
         let set = desk.attrs.intern(AttrSet::new(&octets));
         let (received, facts) = (desk.attrs.get(set), desk.attrs.facts(set));
-        judge.validator.begin(&Sender { own, role: None }, route.family, received, facts);
+        judge.validator.begin(&Sender::ourselves(own), route.family, received, facts);
         let flags = judge.validator.of(prefix_of(borrowed(&route.nlri))).marks();
         let path = Path { set, received_secs: now.secs(), path_id: 0, session: LOCAL, flags };
         if desk.announce(borrowed(&route.nlri), None, path, &route.labels) == Filed::Done {

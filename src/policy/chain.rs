@@ -206,6 +206,13 @@ impl PolicyChain {
         self.program.prefix_tests.iter().any(|test| !matches!(test, PrefixTest::Prefix(_)))
     }
 
+    /// Whether an action can make another AS the origin of a path: private ASNs are taken out, or an empty path gets its
+    /// first AS.
+    pub fn changes_as_path(&self) -> bool {
+        let changes = |action: &Action| matches!(action, Action::StripPrivateAsns | Action::Prepend(_));
+        self.program.steps.iter().any(|step| self.program.actions(step).iter().any(changes))
+    }
+
     /// Whether a verdict can differ between neighbours of one update group: the chain asks about the neighbour on the
     /// other end of the session.
     pub fn looks_at_neighbor(&self) -> bool {

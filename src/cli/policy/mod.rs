@@ -172,7 +172,7 @@ impl<'a> People<'a> {
     /// What RPKI asks about who sent a route: the relation to neighbours in other ASes.
     fn sender(&self, from: Option<&NeighborFacts>) -> Sender {
         let from = from.filter(|from| from.kind == PeerKind::External && !self.members.contains(&from.asn));
-        Sender { own: self.own, role: from.and_then(|from| Some((from.asn, from.role?))) }
+        Sender { own: self.own, role: from.and_then(|from| Some((from.asn, from.role?))), states: false }
     }
 
     /// The session that policies stand on. Without a neighbour, import asks about whoever sent each route, and export

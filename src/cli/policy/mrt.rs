@@ -90,7 +90,7 @@ fn announced(
     if judge.asks_validation() {
         validator.begin(&people.sender(from), item.family, item.attrs, &SetFacts::of(item.attrs));
     }
-    let asked = |prefix| {
+    let mut asked = |prefix| {
         let validity = validator.of(prefix);
         Asked { family: item.family, prefix, set: item.attrs, from, validity, accepted_now: None }
     };

@@ -57,6 +57,8 @@ const KEYS: [(&str, &str, &str, &str, Cost); 53] = [
     ("advertisement_interval", "", "", "\"5s\"", Nothing),
     ("graceful_shutdown", "", "", "true", Reevaluates),
     ("aigp", "", "", "true", Resets),
+    ("accept_validation_state", "", "", "true", Reevaluates),
+    ("send_validation_state", "", "", "true", Reevaluates),
     ("graceful_restart", "", "", "\"off\"", Resets),
     ("restart_time", "", "", "\"60s\"", Resets),
     ("stale_time_max", "", "", "\"60s\"", Nothing),

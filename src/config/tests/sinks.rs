@@ -85,7 +85,10 @@ fn faults_are_told_with_their_place() {
             "f.toml:8:10: `kinds`: expected one of a few words, found the string \"leak\"",
         ),
         (format!("{hook}routing_key = \"k\"\n"), "f.toml:8:1: unknown key `routing_key` in [[sink]]"),
-        (format!("{hook}secret = \"a\"\nsecret_env = \"B\"\n"), "f.toml:9:14: `secret_env` contradicts `secret`"),
+        (
+            format!("{hook}secret = \"a\"\nsecret_env = \"CARGO_PKG_NAME\"\n"),
+            "f.toml:9:14: `secret_env` contradicts `secret`",
+        ),
         (
             format!("{hook}secret = \"whsec_!\"\n"),
             "f.toml:8:10: the secret begins with `whsec_`, and what follows is not base64",

@@ -19,7 +19,7 @@ use super::{
         Action, AddPathSelect, Engine, LOCAL, sessions::Slot, stream::Stream, transform::Withheld, update_group::Group,
     },
     change::Spot,
-    told::{is_default, row_of},
+    told::is_default,
 };
 
 /// A row, and the number of its prepared set.
@@ -114,9 +114,16 @@ impl Engine {
             return vec![(SentPath { sent, received: 0 }, set)];
         }
         self.cleanse_stale(now, family, spot);
-        let mut passing = self.passing(group, family, spot, stream, out);
+        let passing = self.passing(group, family, spot, stream, out);
+        let mut chosen = self.select(group.key.add_path_select, passing);
+        chosen.retain(|(row, _)| group.has_audience(row.sent.source));
+        chosen
+    }
+
+    /// Of paths that pass, those that are sent with ADD-PATH.
+    pub(super) fn select(&self, select: AddPathSelect, mut passing: Vec<(Path, Choice)>) -> Vec<(SentPath, u32)> {
         let row = |(path, (sent, set)): (Path, Choice)| (SentPath { sent, received: path.path_id }, set);
-        let mut chosen: Vec<(SentPath, u32)> = match group.key.add_path_select {
+        match select {
             AddPathSelect::All => passing.into_iter().map(row).collect(),
             AddPathSelect::Best(n) => (0..n).map_while(|_| self.take_best(&mut passing)).map(row).collect(),
             AddPathSelect::PerNeighborAs => {
@@ -128,9 +135,7 @@ impl Engine {
                 }
                 chosen
             }
-        };
-        chosen.retain(|(row, _)| group.has_audience(row.sent.source));
-        chosen
+        }
     }
 
     /// The eligible paths that rules and policy let pass, with what would be told.
@@ -157,7 +162,7 @@ impl Engine {
 
     /// Takes the best of these paths out: decided among them alone, so that a MED of one that is not there counts for
     /// nothing.
-    fn take_best(&self, paths: &mut Vec<(Path, Choice)>) -> Option<(Path, Choice)> {
+    pub(super) fn take_best(&self, paths: &mut Vec<(Path, Choice)>) -> Option<(Path, Choice)> {
         if paths.len() < 2 {
             return paths.pop();
         }
@@ -198,7 +203,7 @@ impl Engine {
     }
 
     /// The row and the prepared set of a path.
-    fn prepare_path(
+    pub(super) fn prepare_path(
         &self,
         group: &Group,
         family: Family,
@@ -207,10 +212,12 @@ impl Engine {
         stream: &mut Stream,
     ) -> Result<Choice, Withheld> {
         let Some(table) = self.rib.tables.get(family) else { return Err(Withheld::Policy) };
-        let row = row_of(path, &self.rib.attrs, &group.key);
         let nlri = table.nlri(spot.id);
+        let row = self.row_of(path, (family, nlri), &group.key);
         let learned = self.learned(&group.key, family, row, nlri);
-        let set = stream.prepared.prepare(self.preparing(family, &group.key), row.set, learned, nlri)?;
+        let done = stream.prepared.prepare(self.preparing(family, &group.key), row.set, learned, nlri);
+        let (row, done) = self.settle_validity(group, (family, nlri), (row, done), stream);
+        let set = done?;
         let labels = table.labels(spot.id, path.session, path.path_id).len();
         let fits = stream.prepared.fits(set, nlri, labels, &group.key);
         if fits { Ok((row, set)) } else { Err(Withheld::TooLong) }

@@ -19,8 +19,10 @@
 mod catch_up;
 mod change;
 mod choose;
+mod foretell;
 mod regroup;
 mod told;
+mod validity;
 
 use std::time::Duration;
 

@@ -84,6 +84,11 @@ impl Judge {
         }
     }
 
+    /// The validation state without a meaning that the set carries (RFC 8097 §2).
+    pub fn erroneous_state(&self) -> Option<u8> {
+        self.findings.erroneous_state
+    }
+
     /// What becomes of the path of `prefix` (`None`: a family without plain prefixes). Gives no reference.
     ///
     /// # Panics

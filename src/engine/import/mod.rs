@@ -90,17 +90,23 @@ impl Engine {
         let (mut nlri, mut prefixes) = (NOTHING, [Prefix::v4(0, 0); TOGETHER]);
         let (mut count, mut at) = (0, from);
         let mut announced = false;
+        let mut announces = false;
         while let Some(item) = batch.get(at).filter(|item| item.family == first.family) {
             for (_, prefix) in item.prefixes().skip(if at == from { done } else { 0 }) {
                 let (Some(place), Some(asked)) = (nlri.get_mut(count), prefixes.get_mut(count)) else { break };
                 (*place, *asked) = (NlriRef::Prefix(prefix), prefix);
                 count += 1;
             }
+            // Both in one stretch: what is looked up ahead must come in the order in which it is asked for.
+            announces = item.kind == ItemKind::Announce && (announces || at == from);
             at += 1;
             announced |= item.kind == ItemKind::Announce;
             if count == TOGETHER {
                 break;
             }
+        }
+        if announces {
+            self.judge.validator.look_ahead(prefixes.get(..count).unwrap_or_default());
         }
         if count > 1 {
             table.warm(nlri.get(..count).unwrap_or_default(), self.ahead.fill(count));
@@ -158,6 +164,7 @@ impl Engine {
         let (mut desk, judge) = self.desk_and_judge(item.family, now);
         let received = desk.attrs.intern(item.attrs);
         judge.begin(&rules, item.family, desk.attrs, received);
+        let erroneous_state = judge.erroneous_state();
         let mut outcomes = Vec::new();
         let mut dropped = false;
         let handled =
@@ -185,6 +192,9 @@ impl Engine {
             });
         judge.end(desk.attrs);
         self.close_flows(&opened);
+        if let Some(value) = erroneous_state {
+            self.say_erroneous_state(slot, value, out);
+        }
         if dropped {
             self.say_dropped(slot, item.family, out);
         }
@@ -192,6 +202,15 @@ impl Engine {
             self.act_on_limit(slot, outcome, out);
         }
         handled
+    }
+
+    /// A validation state without a meaning was discarded, which is to be logged (RFC 8097 §2): one line per session.
+    #[cold]
+    fn say_erroneous_state(&mut self, slot: Slot, value: u8, out: &mut Vec<Action>) {
+        let Some(session) = self.sessions.get_mut(slot).filter(|session| !session.warned_state) else { return };
+        session.warned_state = true;
+        let text = format!("validation state {value} is discarded, it has no meaning (RFC 8097 §2); more are not told");
+        out.push(Action::Warn { peer: session.peer, text });
     }
 
     /// Paths were dropped, since a prefix has all the paths it may have: one line per session.

@@ -260,6 +260,11 @@ impl PayloadTarget for Target {
             *lock(&self.shared.fault) = Some(format!("its update was refused: {what}"));
             error
         };
+        // What was there expired meanwhile: a change of it alone would be half a table.
+        if !update.reset && lock(&self.shared.held).is_none() {
+            let what = "what it changes has expired, so everything is asked for anew".to_owned();
+            return Err(refuse((PayloadError::Corrupt, what)));
+        }
         let unchanged = update.vrps.is_empty() && update.aspas.is_empty() && held.loaded && !update.reset;
         let snapshot = if unchanged {
             held

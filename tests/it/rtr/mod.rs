@@ -261,6 +261,24 @@ fn a_cache_that_breaks_off_is_asked_again_and_what_is_too_old_is_dropped() {
 }
 
 #[test]
+fn a_change_of_data_that_expired_is_never_taken_for_the_whole() {
+    let (old, new) = (vrp(true, "192.0.2.0/24", 24, 64500), vrp(true, "198.51.100.0/24", 24, 64501));
+    // Refresh 3 s, retry 1 s, expire 1 s: the data go while the connection stays (RFC 8210 §6).
+    let numbers = [1u32, 3, 1, 1].map(u32::to_be_bytes).concat();
+    let first = join(&[begin(7), old.clone(), pdu(1, 7, 7, &numbers)]);
+    let change = join(&[begin(7), new.clone(), end(7, 2, 600)]);
+    let whole = join(&[begin(7), old, new, end(7, 2, 600)]);
+    in_runtime(async {
+        let steps = vec![Step::Answer(2, first), Step::Answer(1, change), Step::Answer(2, whole)];
+        let station = Station::start(vec![(1, steps)]).await;
+        station.wait("expiry", |rpki| rpki.view().sources[0].state == SourceState::Expired).await;
+        station.wait("everything, asked for anew", |rpki| rpki.view().vrps.0 == 2).await;
+        let counts: Vec<usize> = station.snapshots.try_iter().map(|snapshot| snapshot.vrps.counts().0).collect();
+        assert_eq!(counts, [1, 0, 2], "never the change alone");
+    });
+}
+
+#[test]
 fn two_caches_that_disagree_are_a_union_and_each_vrp_names_its_sources() {
     let with = |prefix| join(&[begin(7), vrp(true, prefix, 24, 64500), end(7, 1, 600)]);
     in_runtime(async {

@@ -73,7 +73,7 @@ fn check(cases: Vec<Case>) {
         }
         match expected {
             Nothing | Discard => assert!(decoded.lines().iter().all(|line| !line.starts_with("withdraw")), "{what}"),
-            Withdraw => assert_eq!(decoded.lines().len(), 1, "{what}: every route is withdrawn"),
+            Withdraw => assert!(!decoded.lines().is_empty(), "{what}: every route is withdrawn"),
             Reset(..) => assert!(decoded.batch.is_empty(), "{what}: nothing is delivered"),
         }
         if expected == Withdraw {

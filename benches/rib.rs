@@ -73,7 +73,7 @@ fn announce(rib: &mut Rib, facts: &[SessionFacts], session: SessionSlot, sets: &
         let set = rib.attrs.intern(AttrSet::new(set));
         rib.attrs.retain(set, SHARING);
         let nlri: [NlriRef<'_>; SHARING as usize] = std::array::from_fn(|n| NlriRef::Prefix(prefix(first + n as u32)));
-        table.warm(&nlri);
+        table.warm(&nlri, &mut [None; SHARING as usize]);
         for nlri in nlri {
             let id = table.find_or_insert(nlri).expect("of this family");
             let path = Path { set, received_secs: 0, path_id: 0, session, flags: PathFlags::default() };

@@ -334,6 +334,10 @@ def view_of(lab, name, command):
         return SilentView(lab, name, "python3 --version")
     if "stayrtr" in command:
         return SilentView(lab, name, "stayrtr -version")
+    if "prometheus-alertmanager" in command:
+        return SilentView(lab, name, "prometheus-alertmanager --version")
+    if "receiver.py" in command:
+        return SilentView(lab, name, "python3 --version")
     if "pmbgpd" in command:
         return SilentView(lab, name, "pmbgpd -V")
     return BirdView(lab, name)

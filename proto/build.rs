@@ -4,7 +4,8 @@ use std::{env, error::Error, fs, path::PathBuf};
 use prost::Message as _;
 use prost_types::{FieldDescriptorProto, FileDescriptorSet, field_descriptor_proto::Type};
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
+    "ribwatch/v1/alerts.proto",
     "ribwatch/v1/neighbors.proto",
     "ribwatch/v1/nlri.proto",
     "ribwatch/v1/routes.proto",

@@ -32,6 +32,8 @@ pub mod io;
 pub mod api;
 // Prometheus text from `view`; names and units in one table.
 pub mod metrics;
+// Tells people: alerts leave over HTTP, syslog, mail and files.
+pub mod sink;
 // Files in the state directory: what must outlive the process.
 pub mod store;
 // HTTP: JSON, health, readiness and metrics.

@@ -6,9 +6,14 @@
 use std::fmt::{Display, Write as _};
 
 use crate::{
+    alert::{Counts, Service},
     types::Timestamp,
     validation::{OriginState, PathState},
-    view::{Backend, FamilyCounts, MessageCounts, NeighborView, SessionState, Summary, rpki::RpkiView},
+    view::{
+        Backend, FamilyCounts, MessageCounts, NeighborView, SessionState, Summary,
+        rpki::RpkiView,
+        sinks::{LATENCY_BOUNDS_MS, SinkView},
+    },
 };
 
 /// The content type of the text.
@@ -61,14 +66,34 @@ const ROUTES: &[RouteMetric] = &[
     ("ribwatch_peer_end_of_rib", "1 once End-of-RIB was received, else 0.", |counts| counts.end_of_rib.into()),
 ];
 
+/// A metric about one sink: name, type, help and value.
+type SinkMetric = (&'static str, Kind, &'static str, fn(&SinkView) -> u64);
+
+const SINK: &[SinkMetric] = &[
+    ("ribwatch_sink_up", Kind::Gauge, "1 while the last attempt was answered, else 0.", |view| {
+        view.failing_since.is_none().into()
+    }),
+    ("ribwatch_sink_sent_total", Kind::Counter, "Deliveries that were accepted.", |view| view.sent),
+    ("ribwatch_sink_retried_total", Kind::Counter, "Attempts that failed and are made again.", |view| view.retried),
+    ("ribwatch_sink_dead_total", Kind::Counter, "Deliveries that were refused for ever or got too old.", |view| {
+        view.dead
+    }),
+    ("ribwatch_sink_dropped_total", Kind::Counter, "Deliveries dropped because too many waited.", |view| view.dropped),
+    ("ribwatch_sink_queue_length", Kind::Gauge, "Deliveries that wait or are under way.", |view| view.queue_len),
+    ("ribwatch_sink_open_alerts", Kind::Gauge, "Alerts that the receiver knows and that are not over.", |view| {
+        view.told_open
+    }),
+];
+
 #[derive(Clone, Copy)]
 enum Kind {
     Counter,
     Gauge,
+    Histogram,
 }
 
 /// Everything, as one text.
-pub fn text(backend: &dyn Backend) -> String {
+pub fn text(backend: &dyn Backend, alerts: &dyn Service) -> String {
     let mut out = Text::default();
     daemon(backend, &mut out);
     tables(&backend.summary(), &mut out);
@@ -76,6 +101,8 @@ pub fn text(backend: &dyn Backend) -> String {
     views.sort_by_key(|view| view.address);
     neighbors(&views, backend.now(), &mut out);
     rpki(&backend.rpki(), backend.now(), &mut out);
+    self::alerts(&alerts.counts(), &mut out);
+    sinks(&backend.sinks(), &mut out);
     process(&mut out);
     out.0
 }
@@ -107,6 +134,10 @@ fn tables(summary: &Summary, out: &mut Text) {
     let (sets, octets) = (summary.attribute_sets, summary.attribute_octets);
     out.single("ribwatch_attribute_sets", Kind::Gauge, "Distinct attribute sets held.", sets);
     out.single("ribwatch_attribute_octets", Kind::Gauge, "Octets of attribute sets held.", octets);
+    let judged = "Runs of AS-path expressions of policies over a path.";
+    out.single("ribwatch_policy_paths_judged_total", Kind::Counter, judged, summary.paths_judged);
+    let shared = "AS paths whose verdict by AS-path expressions of policies was known from an earlier run.";
+    out.single("ribwatch_policy_paths_shared_total", Kind::Counter, shared, summary.paths_shared);
     out.single("ribwatch_rib_changes_total", Kind::Counter, "Changes of the tables since the start.", summary.seq);
 }
 
@@ -159,6 +190,25 @@ fn rpki(view: &RpkiView, now: Timestamp, out: &mut Text) {
             out.row("ribwatch_rpki_source_vrps", &[("source", &source.name), ("family", &family)], count);
         }
     }
+    out.head("ribwatch_rpki_source_aspas", Kind::Gauge, "Customers with ASPAs that a source holds, likewise.");
+    for source in &view.sources {
+        out.row("ribwatch_rpki_source_aspas", &[("source", &source.name)], source.aspas);
+    }
+    out.head("ribwatch_rpki_source_roas", Kind::Gauge, "ROAs of each trust anchor, where the source names it.");
+    for source in &view.sources {
+        for (anchor, count) in &source.anchors {
+            out.row("ribwatch_rpki_source_roas", &[("source", &source.name), ("tal", anchor)], *count);
+        }
+    }
+    out.head("ribwatch_rpki_source_in_use", Kind::Gauge, "Whether routes are judged by a source's data.");
+    for source in &view.sources {
+        out.row("ribwatch_rpki_source_in_use", &[("source", &source.name)], source.in_use.into());
+    }
+    let name = "ribwatch_rpki_source_expires_seconds";
+    out.head(name, Kind::Gauge, "Time until a source's data are dropped unless confirmed.");
+    for (source, at) in view.sources.iter().filter_map(|source| Some((source, source.expires_at?))) {
+        out.row(name, &[("source", &source.name)], at.since(now).as_secs());
+    }
     out.head("ribwatch_rpki_source_age_seconds", Kind::Gauge, "Time since a source's data were last confirmed.");
     for (source, at) in view.sources.iter().filter_map(|source| Some((source, source.updated_at?))) {
         out.row("ribwatch_rpki_source_age_seconds", &[("source", &source.name)], now.since(at).as_secs());
@@ -167,6 +217,28 @@ fn rpki(view: &RpkiView, now: Timestamp, out: &mut Text) {
     for (source, serial) in view.sources.iter().filter_map(|source| Some((source, source.serial?))) {
         out.row("rtr_serial", &[("source", &source.name)], serial.into());
     }
+}
+
+fn alerts(counts: &Counts, out: &mut Text) {
+    let name = "ribwatch_alerts";
+    out.head(name, Kind::Gauge, "Alerts by kind, severity and state; resolved ones as far as they are kept.");
+    for ((kind, severity, state), count) in &counts.alerts {
+        let labels: [(&str, &dyn Display); 3] = [("kind", kind), ("severity", severity), ("state", &state.name())];
+        out.row(name, &labels, *count);
+    }
+    let name = "ribwatch_alert_changes_total";
+    out.head(name, Kind::Counter, "Changes of alerts since the start, and whether they were told or held back.");
+    for (why, (told, held)) in &counts.changes {
+        out.row(name, &[("why", why), ("told", &"yes")], *told);
+        out.row(name, &[("why", why), ("told", &"no")], *held);
+    }
+    out.single("ribwatch_alert_mutes", Kind::Gauge, "Mutes and maintenance windows that hold now.", counts.mutes);
+    let help = "Reports of detectors since the start.";
+    out.single("ribwatch_alert_reports_total", Kind::Counter, help, counts.reports);
+    let help = "Reports replaced by later ones about the same finding before they were looked at.";
+    out.single("ribwatch_alert_reports_merged_total", Kind::Counter, help, counts.reports_merged);
+    let help = "Times the journal of alerts could not be written.";
+    out.single("ribwatch_alert_journal_errors_total", Kind::Counter, help, counts.journal_errors);
 }
 
 fn routes(views: &[NeighborView], out: &mut Text) {
@@ -230,6 +302,36 @@ fn faults(views: &[NeighborView], out: &mut Text) {
     }
 }
 
+fn sinks(views: &[SinkView], out: &mut Text) {
+    if views.is_empty() {
+        return;
+    }
+    for (name, kind, help, value) in SINK {
+        out.head(name, *kind, help);
+        views.iter().for_each(|view| out.row(name, &[("sink", &view.name), ("type", &view.kind)], value(view)));
+    }
+    let name = "ribwatch_sink_latency_seconds";
+    out.head(name, Kind::Histogram, "From the octets that led to an alert to the receiver having it.");
+    for view in views {
+        let (bucket, mut count) = (format!("{name}_bucket"), 0);
+        for (at, more) in view.latency.buckets.iter().enumerate() {
+            count += more;
+            let bound = LATENCY_BOUNDS_MS.get(at).map_or("+Inf".to_owned(), |ms| seconds(ms * 1_000));
+            out.row(&bucket, &[("sink", &view.name), ("type", &view.kind), ("le", &bound)], count);
+        }
+        let labels: [(&str, &dyn Display); 2] = [("sink", &view.name), ("type", &view.kind)];
+        let micros = u64::try_from(view.latency.sum.as_micros()).unwrap_or(u64::MAX);
+        out.row_of(&format!("{name}_sum"), &labels, &seconds(micros));
+        out.row(&format!("{name}_count"), &labels, count);
+    }
+}
+
+/// Seconds with as many digits of a fraction as there is one.
+fn seconds(micros: u64) -> String {
+    let text = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 fn uptime(view: &NeighborView, now: Timestamp) -> u64 {
     let since = view.established_at.filter(|_| view.state == SessionState::Established);
     since.map_or(0, |since| now.since(since).as_secs())
@@ -285,11 +387,16 @@ impl Text {
         let kind = match kind {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
         };
         let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
     }
 
     fn row(&mut self, name: &str, labels: &[(&str, &dyn Display)], value: u64) {
+        self.row_of(name, labels, &value);
+    }
+
+    fn row_of(&mut self, name: &str, labels: &[(&str, &dyn Display)], value: &dyn Display) {
         self.0.push_str(name);
         for (at, (label, text)) in labels.iter().enumerate() {
             self.0.push(if at == 0 { '{' } else { ',' });

@@ -2,7 +2,7 @@
 //! each would cost more than the daemon under test.
 
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::wire::{self, Change};
 
@@ -16,21 +16,29 @@ struct Counts {
     marked: u64,
     mark: u32,
     began: Instant,
+    /// When the last route came.
     last: Instant,
+    /// The longest time between two of them.
+    pause: Duration,
+}
+
+impl Counts {
+    fn from_zero(mark: u32) -> Self {
+        let now = Instant::now();
+        Counts { announcements: 0, withdrawals: 0, marked: 0, mark, began: now, last: now, pause: Duration::ZERO }
+    }
 }
 
 impl Tally {
     /// Nothing was told yet.
     pub fn new() -> Self {
-        let now = Instant::now();
-        Tally(Mutex::new(Counts { announcements: 0, withdrawals: 0, marked: 0, mark: 0, began: now, last: now }))
+        Tally(Mutex::new(Counts::from_zero(0)))
     }
 
     /// Counts from zero, and from now on those with `mark` apart.
     pub fn begin(&self, mark: u32) {
         if let Ok(mut counts) = self.0.lock() {
-            let now = Instant::now();
-            *counts = Counts { announcements: 0, withdrawals: 0, marked: 0, mark, began: now, last: now };
+            *counts = Counts::from_zero(mark);
         }
     }
 
@@ -49,19 +57,27 @@ impl Tally {
         counts.announcements += announced;
         counts.withdrawals += withdrawn;
         counts.marked += if marked { announced } else { 0 };
-        counts.last = Instant::now();
+        // End-of-RIB is no route.
+        if announced + withdrawn > 0 {
+            let now = Instant::now();
+            if counts.announcements + counts.withdrawals > announced + withdrawn {
+                counts.pause = counts.pause.max(now - counts.last);
+            }
+            counts.last = now;
+        }
         Ok(())
     }
 
-    /// Everything counted so far, and when the last UPDATE came, as one JSON object.
+    /// Everything counted so far, when the last route came and the longest pause, as one JSON object.
     pub fn describe(&self) -> String {
         let Ok(counts) = self.0.lock() else { return "{\"event\":\"down\",\"reason\":\"tally failed\"}".to_owned() };
         format!(
-            "{{\"event\":\"tally\",\"announcements\":{},\"withdrawals\":{},\"marked\":{},\"seconds\":{:.4}}}",
+            "{{\"event\":\"tally\",\"announcements\":{},\"withdrawals\":{},\"marked\":{},\"seconds\":{:.4},\"pause\":{:.4}}}",
             counts.announcements,
             counts.withdrawals,
             counts.marked,
-            (counts.last - counts.began).as_secs_f64()
+            (counts.last - counts.began).as_secs_f64(),
+            counts.pause.as_secs_f64()
         )
     }
 }

@@ -1,7 +1,17 @@
 //! Who must know: findings become alerts with an id and a life. Pure: time is an argument, what is to be kept and told
 //! leaves as [`Change`]s.
+//!
+//! `desk` leads the lives, `mute` says when nobody is told, `settings` holds the times, `json` is the form that files and
+//! users see, `service` is what readers and people may ask of a desk.
 
-use std::{collections::BTreeMap, sync::Arc};
+mod desk;
+mod id;
+pub mod json;
+mod mute;
+mod service;
+mod settings;
+
+use std::{collections::BTreeMap, str::FromStr, sync::Arc};
 
 use serde_json::Value;
 
@@ -9,6 +19,11 @@ use crate::{
     detect::{Fingerprint, Kind, Severity},
     types::{Asn, Prefix, Timestamp},
 };
+
+pub use desk::{Command, Desk, Done, Input, Kept, KeptAlert, Unsaved, find_id};
+pub use mute::{Days, Maintenance, Mute, Scope, Window};
+pub use service::{ChangeSource, Counts, Delivery, Filter, MuteView, Nobody, Page, Service};
+pub use settings::{KindSettings, Settings};
 
 /// Where an alert stands.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -19,6 +34,14 @@ pub enum State {
     Acknowledged,
     /// It is over.
     Resolved,
+}
+
+impl FromStr for State {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        let named = Self::ALL.iter().copied().find(|state| state.name() == s);
+        named.ok_or_else(|| format!("`{s}` is no state of an alert: open, acknowledged or resolved"))
+    }
 }
 
 impl State {
@@ -79,6 +102,11 @@ pub struct Alert {
 }
 
 impl Alert {
+    /// Whether it is not over.
+    pub fn is_live(&self) -> bool {
+        self.state != State::Resolved
+    }
+
     /// What is wrong.
     pub fn kind(&self) -> Kind {
         self.key.kind
@@ -103,7 +131,7 @@ pub enum Why {
     Opened,
     /// It came back within the window for that.
     Reopened,
-    /// It became graver, or what it rests on changed in a way that matters.
+    /// It became graver, what it rests on changed in a way that matters, or an acknowledgement was taken back.
     Changed,
     /// It is open still and it is time to say so again.
     Reminder,
@@ -120,6 +148,19 @@ pub enum Why {
 }
 
 impl Why {
+    /// All, in the order of a life.
+    pub const ALL: &'static [Self] = &[
+        Self::Opened,
+        Self::Reopened,
+        Self::Changed,
+        Self::Reminder,
+        Self::Acknowledged,
+        Self::Commented,
+        Self::Resolved,
+        Self::Unmuted,
+        Self::Muted,
+    ];
+
     /// The word in JSON.
     pub fn name(self) -> &'static str {
         match self {
@@ -145,7 +186,8 @@ pub struct Change {
     pub at: Timestamp,
     /// Why.
     pub why: Why,
-    /// Whether sinks tell people of it: false while it is muted.
+    /// Whether sinks tell people of it: false while it is muted. The end of one that people were told of is told even then,
+    /// so that nothing stays open elsewhere.
     pub tell: bool,
     /// When the observation that led to it reached this router, for the time from wire to sink; `None` when a person or a
     /// timer did.

@@ -1,11 +1,13 @@
-//! gRPC `ribwatch.v1` over `view::Backend`: server set-up, health, reflection, and how a refusal becomes a
+//! gRPC `ribwatch.v1` over `view::Backend` and `alert::Service`: server set-up, health, reflection, and how a refusal becomes a
 //! status. One file per service; `render` turns read models into messages, `watch` is the stream of changes.
 //!
 //! What keeps readers from hurting the writer: every question to the engine is a bounded page, the next one is
 //! asked only when the client took the message before (HTTP/2 flow control), and no message grows beyond
 //! `MESSAGE_OCTETS`. Nothing here knows sockets of BGP, files or the configuration.
 
+mod alerts;
 mod control;
+mod coverage;
 mod neighbors;
 mod nlri;
 mod originate;
@@ -28,7 +30,10 @@ use tonic::{
     },
 };
 
-use crate::view::{Backend, Refusal};
+use crate::{
+    alert::Service,
+    view::{Backend, Refusal},
+};
 
 /// Size at which a message is closed, in octets: a quarter of the 4 MiB that gRPC clients accept by default.
 const MESSAGE_OCTETS: usize = 1 << 20;
@@ -52,10 +57,11 @@ const HEALTH_INTERVAL: Duration = Duration::from_millis(250);
 pub async fn serve(
     listener: TcpListener,
     backend: Arc<dyn Backend>,
+    alerts: Arc<dyn Service>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let (health_reporter, health) = tonic_health::server::health_reporter();
-    let router = services(&backend)?.add_service(health);
+    let router = services(&backend, alerts)?.add_service(health);
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE_INTERVAL));
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let server = router.serve_with_incoming_shutdown(incoming, async {
@@ -76,7 +82,7 @@ pub async fn serve(
     }
 }
 
-fn services(backend: &Arc<dyn Backend>) -> io::Result<Router> {
+fn services(backend: &Arc<dyn Backend>, alerts: Arc<dyn Service>) -> io::Result<Router> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(v1::DESCRIPTORS)
@@ -87,6 +93,7 @@ fn services(backend: &Arc<dyn Backend>) -> io::Result<Router> {
     let local = v1::local_route_service_server::LocalRouteServiceServer::new(control::LocalRoutes(backend.clone()));
     let daemon = v1::daemon_service_server::DaemonServiceServer::new(control::Daemon(backend.clone()));
     let rpki = v1::rpki_service_server::RpkiServiceServer::new(rpki::Rpki(backend.clone()));
+    let alerts = v1::alert_service_server::AlertServiceServer::new(alerts::Alerts(alerts));
     let mut server = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
@@ -97,18 +104,20 @@ fn services(backend: &Arc<dyn Backend>) -> io::Result<Router> {
         .add_service(local.accept_compressed(Gzip).send_compressed(Gzip))
         .add_service(daemon.accept_compressed(Gzip).send_compressed(Gzip))
         .add_service(rpki.accept_compressed(Gzip).send_compressed(Gzip))
+        .add_service(alerts.accept_compressed(Gzip).send_compressed(Gzip))
         .add_service(reflection().build_v1().map_err(io::Error::other)?)
         .add_service(reflection().build_v1alpha().map_err(io::Error::other)?))
 }
 
 /// The services whose health is told apart; the empty name is the daemon as a whole.
-const SERVICES: [&str; 6] = [
+const SERVICES: [&str; 7] = [
     "",
     "ribwatch.v1.NeighborService",
     "ribwatch.v1.RouteService",
     "ribwatch.v1.LocalRouteService",
     "ribwatch.v1.DaemonService",
     "ribwatch.v1.RpkiService",
+    "ribwatch.v1.AlertService",
 ];
 
 /// Keeps the health service at the backend's readiness; never ends.

@@ -6,11 +6,14 @@ use ribwatch_proto::v1::{self, rpki_service_server::RpkiService};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::what_if;
+use super::{coverage, what_if};
 use crate::{
     types::{Asn, Prefix, Timestamp},
     validation::rov::Fit,
-    view::{Backend, rpki::SourceView},
+    view::{
+        Backend,
+        rpki::{CoveringVrp, SourceView},
+    },
 };
 
 pub(super) struct Rpki(pub(super) Arc<dyn Backend>);
@@ -21,6 +24,23 @@ impl RpkiService for Rpki {
 
     async fn what_if(&self, request: Request<v1::WhatIfRequest>) -> Result<Response<Self::WhatIfStream>, Status> {
         let answers = what_if::start(request.get_ref(), Arc::clone(&self.0)).await?;
+        Ok(Response::new(ReceiverStream::new(answers)))
+    }
+
+    type CoverageStream = ReceiverStream<Result<v1::CoverageResponse, Status>>;
+
+    async fn coverage(&self, request: Request<v1::CoverageRequest>) -> Result<Response<Self::CoverageStream>, Status> {
+        let answers = coverage::start(request.get_ref(), Arc::clone(&self.0))?;
+        Ok(Response::new(ReceiverStream::new(answers)))
+    }
+
+    type DiffSourcesStream = ReceiverStream<Result<v1::DiffSourcesResponse, Status>>;
+
+    async fn diff_sources(
+        &self,
+        request: Request<v1::DiffSourcesRequest>,
+    ) -> Result<Response<Self::DiffSourcesStream>, Status> {
+        let answers = coverage::diff(request.into_inner(), Arc::clone(&self.0)).await?;
         Ok(Response::new(ReceiverStream::new(answers)))
     }
 
@@ -47,23 +67,27 @@ impl RpkiService for Rpki {
             .parse()
             .map_err(|error: crate::types::PrefixError| Status::invalid_argument(error.to_string()))?;
         let check = self.0.check_origin(prefix, Asn(request.asn));
-        let covering = check.covering.iter().map(|vrp| v1::CoveringVrp {
-            prefix: vrp.prefix.to_string(),
-            max_length: vrp.max_len.into(),
-            asn: vrp.asn.0,
-            fit: match vrp.fit {
-                Fit::Matches => "matches",
-                Fit::OtherOrigin => "other_origin",
-                Fit::TooLong => "too_long",
-            }
-            .to_owned(),
-            sources: vrp.sources.clone(),
-        });
         Ok(Response::new(v1::CheckOriginResponse {
             state: check.state.answer().unwrap_or_default().to_owned(),
             why: check.why(),
-            covering: covering.collect(),
+            covering: check.covering.iter().map(covering).collect(),
         }))
+    }
+}
+
+/// A VRP that covers a prefix.
+pub(super) fn covering(vrp: &CoveringVrp) -> v1::CoveringVrp {
+    let fit = match vrp.fit {
+        Fit::Matches => "matches",
+        Fit::OtherOrigin => "other_origin",
+        Fit::TooLong => "too_long",
+    };
+    v1::CoveringVrp {
+        prefix: vrp.prefix.to_string(),
+        max_length: vrp.max_len.into(),
+        asn: vrp.asn.0,
+        fit: fit.to_owned(),
+        sources: vrp.sources.clone(),
     }
 }
 
@@ -82,5 +106,7 @@ fn message(source: SourceView, now: Timestamp) -> v1::RpkiSource {
         age_s: source.updated_at.map(|at| now.since(at).as_secs()),
         expires_in_s: source.expires_at.map(|at| at.since(now).as_secs()),
         last_error: source.last_error.unwrap_or_default(),
+        version: source.version.map(u32::from),
+        trust_anchors: source.anchors.into_iter().map(|(name, roas)| v1::TrustAnchorCount { name, roas }).collect(),
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     view::{
         Answer, Backend, Cursor, Query, Refusal,
         scan::PeerNames,
-        what_if::{Then, WhatIfCounts, WhatIfPage, WhatIfQuery, WhatIfRow},
+        what_if::{Then, WhatIfCounts, WhatIfPage, WhatIfQuery, WhatIfRow, WhatIfTold},
     },
     wire::bgp::attribute::AttrSet,
 };
@@ -77,21 +77,23 @@ async fn tell(
     loop {
         let page = page(&hypothesis, cursor, backend).await?;
         page.rows.iter().for_each(|row| counts.add(row));
+        page.told.iter().for_each(|told| counts.add_told(told));
         cursor = page.next;
         if cursor.is_none() || client.is_closed() {
             break;
         }
     }
     let first = v1::WhatIfResponse { event: Some(Event::Counts(counted(&counts))) };
-    if client.send(Ok(first)).await.is_err() || counts.routes == 0 {
+    if client.send(Ok(first)).await.is_err() || counts.is_empty() {
         return Ok(());
     }
     let (mut cursor, mut names) = (None, PeerNames::default());
     loop {
         let page = page(&hypothesis, cursor, backend).await?;
         let routes: Vec<_> = page.rows.iter().map(|row| route(row, &page.attrs, backend, &mut names)).collect();
-        if !routes.is_empty() {
-            let message = v1::WhatIfResponse { event: Some(Event::Routes(v1::WhatIfRoutes { routes })) };
+        let told: Vec<_> = page.told.iter().map(|told| told_row(told, backend, &mut names)).collect();
+        if !routes.is_empty() || !told.is_empty() {
+            let message = v1::WhatIfResponse { event: Some(Event::Routes(v1::WhatIfRoutes { routes, told })) };
             if client.send(Ok(message)).await.is_err() {
                 return Ok(());
             }
@@ -132,6 +134,16 @@ fn counted(counts: &WhatIfCounts) -> v1::WhatIfCounts {
         accepted: counts.accepted,
         no_longer_best: counts.no_longer_best,
         becoming_best: counts.becoming_best,
+        withdrawn: counts.withdrawn,
+        announced: counts.announced,
+    }
+}
+
+fn told_row(told: &WhatIfTold, backend: &dyn Backend, names: &mut PeerNames) -> v1::WhatIfTold {
+    v1::WhatIfTold {
+        prefix: told.nlri.display(told.family),
+        neighbor: names.get(backend, Some(told.peer)).to_string(),
+        told: told.told,
     }
 }
 

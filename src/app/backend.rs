@@ -1,20 +1,22 @@
 //! What `api`, `web` and `metrics` reach of the daemon: questions go to the engine, commands to the neighbours.
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, Ordering},
 };
 
-use super::{kept_routes::KeptRoutes, reload::Reloader};
+use super::{kept_routes::KeptRoutes, reload::Reloader, sinks::Sinks};
 use crate::{
     config::parse_neighbor,
+    engine::Owned,
     io::{bgp::Speaker, clock::Clock, rpki::Rpki, shard::ShardHandle},
     types::{Asn, Prefix, Timestamp},
     validation::hypothesis::{Changes, Hypothesis},
     view::{
         Answer, Backend, Command, DaemonInfo, EventSource, NeighborView, Query, Refusal, Reply, Summary,
         reload::{ReloadReport, ReloadRequest},
-        rpki::{OriginCheck, RpkiView},
+        rpki::{Differences, InForce, OriginCheck, RpkiView},
+        sinks::SinkView,
     },
 };
 
@@ -28,6 +30,7 @@ pub(super) struct DaemonBackend {
     /// Where routes of our own are kept; `None` without `[state]`.
     kept: Option<KeptRoutes>,
     rpki: Rpki,
+    sinks: OnceLock<Arc<Sinks>>,
     ready: AtomicBool,
 }
 
@@ -41,7 +44,22 @@ impl DaemonBackend {
         kept: Option<KeptRoutes>,
         rpki: Rpki,
     ) -> Self {
-        Self { info, clock, reloader, speaker, shard, kept, rpki, ready: AtomicBool::new(false) }
+        Self {
+            info,
+            clock,
+            reloader,
+            speaker,
+            shard,
+            kept,
+            rpki,
+            sinks: OnceLock::new(),
+            ready: AtomicBool::new(false),
+        }
+    }
+
+    /// Says who is told of alerts; the first time holds.
+    pub(super) fn set_sinks(&self, sinks: Arc<Sinks>) {
+        let _ = self.sinks.set(sinks);
     }
 
     /// Says whether the daemon has started and is not stopping.
@@ -125,6 +143,28 @@ impl Backend for DaemonBackend {
 
     fn check_origin(&self, prefix: Prefix, origin: Asn) -> OriginCheck {
         self.rpki.check(prefix, origin)
+    }
+
+    fn rpki_in_force(&self) -> InForce {
+        self.rpki.in_force()
+    }
+
+    fn declared(&self) -> (Vec<Prefix>, Vec<Asn>) {
+        let config = self.reloader.current();
+        let mut prefixes: Vec<Prefix> = config.detect.prefixes.iter().map(|watched| watched.prefix).collect();
+        if let Owned::Within(owned) = &config.router.owned {
+            prefixes.extend(owned);
+        }
+        let asns = config.detect.prefixes.iter().flat_map(|watched| watched.origins.iter().copied());
+        (prefixes, asns.collect())
+    }
+
+    fn rpki_differences(&self, sources: &[String]) -> Result<Differences, Refusal> {
+        self.rpki.differences(sources).map_err(Refusal::Invalid)
+    }
+
+    fn sinks(&self) -> Vec<SinkView> {
+        self.sinks.get().map(|sinks| sinks.views()).unwrap_or_default()
     }
 
     fn hypothesis(&self, changes: &Changes) -> Result<Hypothesis, Refusal> {

@@ -1,15 +1,18 @@
-//! Wiring only: start order, runtimes, drain and stop. `backend` is what readers reach, `reload` goes over to another
-//! configuration, `kept_routes` joins routes of our own to their journal, `last_run` is what is known of the run before,
-//! `logging` is how lines are written.
+//! Wiring only: start order, runtimes, drain and stop. `alerts` is the thread that leads the lives of alerts, `backend`
+//! is what readers reach, `reload` goes over to another configuration, `kept_routes` joins routes of our own to their journal, `last_run` is what is known of the run before,
+//! `sinks` tells people of alerts, `watchers` joins detection, alerts and sinks, `logging` is how lines are written.
 //!
 //! Threads: one for the engine; a runtime with a worker per core for sessions; a runtime of its own for readers
 //! (gRPC, HTTP), so that they are answered while tables load.
 
+pub mod alerts;
 mod backend;
 mod kept_routes;
 mod last_run;
 mod logging;
 mod reload;
+pub mod sinks;
+mod watchers;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -27,15 +30,19 @@ use tokio::{
 use tracing::{info, warn};
 
 pub use self::logging::init as init_logging;
-use self::{backend::DaemonBackend, kept_routes::KeptRoutes, last_run::LastRun, reload::Reloader};
+use self::{
+    alerts::Alerts, backend::DaemonBackend, kept_routes::KeptRoutes, last_run::LastRun, reload::Reloader, sinks::Sinks,
+};
 use crate::{
-    api,
+    alert, api,
     config::{Config, Listener},
+    detect::Report,
     engine::EngineSettings,
     io::{
         bgp::{Remote, Speaker},
         clock::Clock,
-        rpki::Rpki,
+        interfaces,
+        rpki::{News, Rpki},
         shard::{self, ShardHandle},
         sockopt,
     },
@@ -58,12 +65,14 @@ pub struct Daemon {
     reloader: Arc<Reloader>,
     speaker: Speaker,
     shard: ShardHandle,
+    alerts: Alerts,
     backend: Arc<DaemonBackend>,
     stop_readers: watch::Sender<bool>,
     readers: Vec<tokio::task::JoinHandle<()>>,
     /// Writes down now and then that we live.
     life: Option<tokio::task::JoinHandle<()>>,
     engine: Option<JoinHandle<()>>,
+    sinks: Arc<Sinks>,
     sessions_runtime: Option<Runtime>,
     readers_runtime: Option<Runtime>,
     api: Option<SocketAddr>,
@@ -101,6 +110,8 @@ impl Daemon {
         let api_listener = readers_runtime.block_on(bind("[api]", &config.api))?;
         let http_listener = readers_runtime.block_on(bind("[http]", &config.http))?;
         let sessions_runtime = runtime("sessions", cores)?;
+        let alerts = Alerts::start(config.alert.clone(), clock, config.state.as_ref().map(|state| &*state.dir))?;
+        let observer = watchers::detect(&config.detect, &alerts);
         let settings = EngineSettings {
             best_path: config.rib.best_path,
             cluster_id: config.router.cluster_id,
@@ -109,8 +120,8 @@ impl Daemon {
             owned: config.router.owned.clone(),
             ..EngineSettings::new(config.router.asn, config.router.router_id)
         };
-        let (shard, engine) =
-            shard::start(settings, clock, None).map_err(|error| format!("the engine cannot be started: {error}"))?;
+        let (shard, engine) = shard::start(settings, clock, observer)
+            .map_err(|error| format!("the engine cannot be started: {error}"))?;
         // Before any session, so that each finds its policies.
         shard.set_policies(config.policy.library.clone());
         let kept = match &config.state {
@@ -125,11 +136,29 @@ impl Daemon {
             let _inside = sessions_runtime.enter();
             Speaker::bind(&config.router.listen, clock, shard.clone()).map_err(|why| format!("[router] {why}"))?
         };
+        {
+            let shard = shard.clone();
+            let publish = move |subnets| shard.set_connected(subnets);
+            sessions_runtime.spawn(interfaces::watch(publish));
+        }
         let rpki = {
             let _inside = sessions_runtime.enter();
             let shard = shard.clone();
-            Rpki::start(&config.rpki, clock, Box::new(move |update| shard.set_rpki(update)))
+            if let Some(limit) = config.rpki.hold_import {
+                // Before any session, so that each finds it; and before any source can answer.
+                let sources = config.rpki.sources.iter().map(|source| source.name.clone()).collect();
+                shard.hold_import(sources, clock.now() + limit);
+            }
+            let tell = move |news| match news {
+                News::InForce(update) => shard.set_rpki(update),
+                News::Answered(source) => shard.source_answered(source),
+            };
+            Rpki::start(&config.rpki, clock, Box::new(tell))
         };
+        let state_dir = config.state.as_ref().map(|state| state.dir.as_path());
+        let report = alerts.reporter();
+        let told = Arc::new(move |news: Report| report(vec![news]));
+        let sinks = Arc::new(Sinks::start(&config.sinks, state_dir, clock, alerts.seq(), told)?);
         let info = DaemonInfo {
             version: env!("CARGO_PKG_VERSION"),
             asn: config.router.asn,
@@ -138,7 +167,8 @@ impl Daemon {
             listen: speaker.listening(),
             best_path: config.rib.best_path,
         };
-        let reloader = Arc::new(Reloader::new(config, file, speaker.clone(), shard.clone()));
+        let reloader =
+            Arc::new(Reloader::new(config, file, speaker.clone(), shard.clone(), rpki.clone(), alerts.clone(), clock));
         let backend = Arc::new(DaemonBackend::new(
             info,
             clock,
@@ -146,8 +176,12 @@ impl Daemon {
             speaker.clone(),
             shard.clone(),
             kept,
-            rpki,
+            rpki.clone(),
         ));
+        let sources = rpki;
+        backend.set_sinks(Arc::clone(&sinks));
+        watchers::tell_sinks(&alerts, Arc::clone(&sinks), &readers_runtime);
+        watchers::watch_feeds(sources, shard.clone(), &alerts, clock, &readers_runtime);
         let (stop_readers, _) = watch::channel(false);
         let mut daemon = Self {
             api: api_listener.as_ref().and_then(|listener| listener.local_addr().ok()),
@@ -155,11 +189,13 @@ impl Daemon {
             reloader,
             speaker,
             shard,
+            alerts,
             backend,
             stop_readers,
             readers: Vec::new(),
             life: None,
             engine: Some(engine),
+            sinks,
             sessions_runtime: Some(sessions_runtime),
             readers_runtime: Some(readers_runtime),
         };
@@ -175,11 +211,14 @@ impl Daemon {
     fn serve_readers(&mut self, api_listener: Option<TcpListener>, http_listener: Option<TcpListener>) {
         let Some(runtime) = &self.readers_runtime else { return };
         if let Some(listener) = api_listener {
-            let served = api::serve(listener, self.backend(), stopped(self.stop_readers.subscribe()));
+            let served = api::serve(listener, self.backend(), self.alerts(), stopped(self.stop_readers.subscribe()));
             self.readers.push(runtime.spawn(log_end("[api]", served)));
         }
         if let Some(listener) = http_listener {
-            let served = web::serve(listener, self.backend(), metrics::text, stopped(self.stop_readers.subscribe()));
+            let (backend, alerts) = (self.backend(), self.alerts());
+            let metrics = Arc::new(move || metrics::text(&*backend, &*alerts));
+            let stop = stopped(self.stop_readers.subscribe());
+            let served = web::serve(listener, self.backend(), self.alerts(), metrics, stop);
             self.readers.push(runtime.spawn(log_end("[http]", served)));
         }
     }
@@ -281,6 +320,16 @@ impl Daemon {
         Arc::clone(&self.backend) as Arc<dyn Backend>
     }
 
+    /// Alerts, as readers and people reach them.
+    pub fn alerts(&self) -> Arc<dyn alert::Service> {
+        Arc::new(self.alerts.clone())
+    }
+
+    /// Takes what detectors report, from any thread, without waiting.
+    pub fn reporter(&self) -> impl Fn(Vec<Report>) + Clone + Send + Sync + 'static {
+        self.alerts.reporter()
+    }
+
     /// Where BGP is listened for, with the ports that the kernel chose.
     pub fn bgp_addresses(&self) -> Vec<SocketAddr> {
         self.speaker.listening()
@@ -323,14 +372,19 @@ impl Daemon {
     /// readers are let go, the engine stops. Takes a few seconds at most.
     pub fn stop(mut self) {
         self.backend.set_ready(false);
+        // That our own sessions end now is no news.
+        self.shard.watch_no_more();
         self.write_down_end();
         if let Some(runtime) = self.sessions_runtime.take() {
             runtime.block_on(self.speaker.shutdown(FAREWELL));
             runtime.shutdown_timeout(Duration::from_millis(100));
         }
+        self.sinks.stop();
         // Nobody may be left to hear it.
         let _ = self.stop_readers.send(true);
         self.shard.stop();
+        // What the engine said last is looked at and written down; watchers hear of the end.
+        self.alerts.stop();
         if let Some(runtime) = self.readers_runtime.take() {
             for reader in self.readers.drain(..) {
                 // A reader that panicked has said so already.

@@ -12,12 +12,16 @@ use std::{
 
 use tracing::{Level, error, info, warn};
 
-use super::logging;
+use super::{alerts::Alerts, logging, watchers};
 use crate::{
+    alert,
     config::{self, Change, Config, ConfigError, Log, Router},
+    detect,
     engine::Owned,
     io::{
         bgp::{NeighborSettings, Remote, Speaker},
+        clock::Clock,
+        rpki::{Rpki, RpkiSettings},
         shard::ShardHandle,
     },
     policy::Library,
@@ -34,11 +38,22 @@ pub(super) struct Reloader {
     turn: Mutex<()>,
     speaker: Speaker,
     shard: ShardHandle,
+    rpki: Rpki,
+    alerts: Alerts,
+    clock: Clock,
 }
 
 impl Reloader {
-    pub(super) fn new(config: Config, file: Option<PathBuf>, speaker: Speaker, shard: ShardHandle) -> Self {
-        Self { file, current: Mutex::new(config), turn: Mutex::default(), speaker, shard }
+    pub(super) fn new(
+        config: Config,
+        file: Option<PathBuf>,
+        speaker: Speaker,
+        shard: ShardHandle,
+        rpki: Rpki,
+        alerts: Alerts,
+        clock: Clock,
+    ) -> Self {
+        Self { file, current: Mutex::new(config), turn: Mutex::default(), speaker, shard, rpki, alerts, clock }
     }
 
     /// The configuration in force.
@@ -133,6 +148,18 @@ impl Reloader {
                 self.shard.set_owned(new);
                 Ok(Undo::Owned(old))
             }
+            Step::Rpki { old, new } => {
+                self.rpki.reconfigure(&new)?;
+                Ok(Undo::Rpki(old))
+            }
+            Step::Detect { old, new } => {
+                watchers::change(&new, &self.alerts, &self.shard, self.clock);
+                Ok(Undo::Detect(old))
+            }
+            Step::Alert { old, new } => {
+                self.alerts.set_settings(*new);
+                Ok(Undo::Alert(old))
+            }
             Step::Level { old, new } => {
                 logging::set_level(new);
                 Ok(Undo::Level(old))
@@ -167,6 +194,13 @@ impl Reloader {
             Undo::Policies(library) => self.shard.set_policies(library),
             Undo::Decision(knobs) => self.shard.set_decision(knobs),
             Undo::Owned(owned) => self.shard.set_owned(owned),
+            Undo::Rpki(settings) => {
+                if let Err(why) = self.rpki.reconfigure(&settings) {
+                    warn!("[rpki] is not as it was: {why}");
+                }
+            }
+            Undo::Detect(settings) => watchers::change(&settings, &self.alerts, &self.shard, self.clock),
+            Undo::Alert(settings) => self.alerts.set_settings(*settings),
             Undo::Level(level) => logging::set_level(level),
             Undo::Reconfigure(old) => {
                 if let Some(settings) = old {
@@ -199,6 +233,12 @@ enum Step {
     Decision { old: Knobs, new: Knobs },
     /// Another space that is ours.
     Owned { old: Owned, new: Owned },
+    /// Other sources of RPKI data; those that are undone begin anew.
+    Rpki { old: RpkiSettings, new: RpkiSettings },
+    /// Something else is watched.
+    Detect { old: Box<detect::Settings>, new: Box<detect::Settings> },
+    /// Other lives of alerts.
+    Alert { old: Box<alert::Settings>, new: Box<alert::Settings> },
     /// Another log level.
     Level { old: Level, new: Level },
     /// Other settings for a session that goes on.
@@ -215,6 +255,9 @@ enum Undo {
     Policies(Arc<Library>),
     Decision(Knobs),
     Owned(Owned),
+    Rpki(RpkiSettings),
+    Detect(Box<detect::Settings>),
+    Alert(Box<alert::Settings>),
     Level(Level),
     Reconfigure(Option<Arc<NeighborSettings>>),
     Put { added: Option<Remote>, removed: Option<Arc<NeighborSettings>> },
@@ -227,6 +270,9 @@ impl fmt::Display for Step {
             Self::Policies { .. } => f.write_str("handing over the policies"),
             Self::Decision { .. } => f.write_str("handing over how best paths are chosen"),
             Self::Owned { .. } => f.write_str("handing over what may be originated"),
+            Self::Rpki { .. } => f.write_str("changing the sources of RPKI data"),
+            Self::Detect { .. } => f.write_str("handing over what is watched"),
+            Self::Alert { .. } => f.write_str("handing over how alerts live"),
             Self::Level { .. } => f.write_str("setting the log level"),
             Self::Reconfigure(new) => write!(f, "changing {}", new.label(new.remote)),
             Self::Remove(settings) => write!(f, "removing {}", settings.label(settings.remote)),
@@ -262,6 +308,15 @@ fn steps(changes: &[Change], current: &Config, new: &Config) -> Vec<Step> {
             Change::Owned => {
                 quiet.push(Step::Owned { old: current.router.owned.clone(), new: new.router.owned.clone() });
             }
+            Change::Rpki(_) => quiet.push(Step::Rpki { old: current.rpki.clone(), new: new.rpki.clone() }),
+            Change::Detect => {
+                let (old, new) = (Box::new(current.detect.clone()), Box::new(new.detect.clone()));
+                quiet.push(Step::Detect { old, new });
+            }
+            Change::Alert => {
+                let (old, new) = (Box::new(current.alert.clone()), Box::new(new.alert.clone()));
+                quiet.push(Step::Alert { old, new });
+            }
             Change::LogLevel(level) => quiet.push(Step::Level { old: current.log.level, new: *level }),
             Change::NeedsRestart { .. } => {}
         }
@@ -272,10 +327,11 @@ fn steps(changes: &[Change], current: &Config, new: &Config) -> Vec<Step> {
 /// The configuration that holds after a reload: sections and keys that need a restart are as they were, so that the next reload
 /// still says so.
 fn in_force(old: &Config, new: Config) -> Config {
-    let Config { router, api, http, state, rib, rpki, watch_prefixes, log, .. } = old.clone();
+    let Config { router, api, http, state, rib, rpki, log, .. } = old.clone();
     let router = Router { owned: new.router.owned.clone(), ..router };
     let log = Log { level: new.log.level, ..log };
-    Config { router, api, http, state, rib, rpki, watch_prefixes, log, ..new }
+    let rpki = RpkiSettings { hold_import: rpki.hold_import, ..new.rpki.clone() };
+    Config { router, api, http, state, rib, rpki, log, ..new }
 }
 
 fn tell(report: &ReloadReport) {

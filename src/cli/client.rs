@@ -3,9 +3,9 @@
 use std::{error::Error, io, time::Duration};
 
 use ribwatch_proto::v1::{
-    daemon_service_client::DaemonServiceClient, local_route_service_client::LocalRouteServiceClient,
-    neighbor_service_client::NeighborServiceClient, route_service_client::RouteServiceClient,
-    rpki_service_client::RpkiServiceClient,
+    alert_service_client::AlertServiceClient, daemon_service_client::DaemonServiceClient,
+    local_route_service_client::LocalRouteServiceClient, neighbor_service_client::NeighborServiceClient,
+    route_service_client::RouteServiceClient, rpki_service_client::RpkiServiceClient,
 };
 use tonic::{
     Code, Status,
@@ -111,6 +111,10 @@ impl Client {
 
     pub(super) fn rpki(&self) -> RpkiServiceClient<Channel> {
         RpkiServiceClient::new(self.channel.clone())
+    }
+
+    pub(super) fn alerts(&self) -> AlertServiceClient<Channel> {
+        AlertServiceClient::new(self.channel.clone())
     }
 
     pub(super) fn local_routes(&self) -> LocalRouteServiceClient<Channel> {

@@ -4,6 +4,8 @@
 //!
 //! A verb is one module, one variant of the enum it belongs to, and one arm in the match over that enum.
 
+mod alert;
+mod alert_test;
 pub mod check;
 mod client;
 pub mod decode;
@@ -18,6 +20,7 @@ mod reload;
 mod rib;
 mod route;
 mod rpki;
+mod rpki_space;
 pub mod run;
 mod table;
 mod watch;
@@ -116,6 +119,9 @@ enum AskingVerb {
     Explain(explain::ExplainArgs),
     /// RPKI: sources, counts and age; or the state of a prefix and AS with what decided it
     Rpki(rpki::RpkiArgs),
+    /// Alerts: what is wrong, why, since when; acknowledge, comment, mute, watch
+    #[command(args_conflicts_with_subcommands = true)]
+    Alert(alert::AlertArgs),
     /// Reads the daemon's configuration file again and goes over to it, or changes nothing
     Reload(reload::ReloadArgs),
     /// Routes of our own: add, del, list, blackhole
@@ -165,6 +171,10 @@ pub fn execute(arguments: &[&str], out: &mut dyn Write, err: &mut dyn Write) -> 
 
 fn print(verb: Verb, global: &Global, terminal: bool, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     let done = match verb {
+        // Needs no daemon.
+        Verb::Asking(AskingVerb::Alert(alert::AlertArgs { verb: Some(alert::AlertVerb::Test(args)), .. })) => {
+            alert_test::run(&args, &mut output(global, terminal, out))
+        }
         Verb::Asking(verb) => ask(verb, global, terminal, out),
         Verb::Policy(args) => policy::run(&args, global, &mut output(global, terminal, out)),
         Verb::Printing(PrintingVerb::Completions { shell }) => completions(shell, out),
@@ -207,6 +217,7 @@ fn ask(verb: AskingVerb, global: &Global, terminal: bool, out: &mut dyn Write) -
             AskingVerb::Watch(args) => watch::run(args, client, &mut output).await,
             AskingVerb::Explain(args) => explain::run(args, client, &mut output).await,
             AskingVerb::Rpki(args) => rpki::run(args, client, &mut output).await,
+            AskingVerb::Alert(args) => alert::run(args, client, &mut output).await,
             AskingVerb::Reload(args) => reload::run(args, client, &mut output).await,
             AskingVerb::Route(args) => local::run(args, client, &mut output).await,
             AskingVerb::Announce(args) => local::announce(*args, client, &mut output).await,

@@ -1,5 +1,5 @@
 //! `ribwatch rpki`: sources of validated payloads with their age, and `rpki check`: the state of a prefix and AS with
-//! the VRPs that decided it.
+//! the VRPs that decided it. What is asked about many at once is in `rpki_space` and `what_if`.
 
 use clap::{Args, Subcommand};
 use ribwatch_proto::v1;
@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{
     client::{Client, Failure},
     output::{Colour, Output, duration},
+    rpki_space::{self, CoverageArgs, DiffArgs},
     table::{Align, Cell, Table},
     what_if::{self, WhatIfArgs},
 };
@@ -29,13 +30,17 @@ enum Asked {
         #[arg(value_parser = asn)]
         asn: Asn,
     },
+    /// What RPKI makes of our prefixes and origins, VRPs that no route uses, and upstreams that no ASPA attests
+    Coverage(CoverageArgs),
+    /// VRPs and ASPAs that some caches have and others have not
+    Diff(DiffArgs),
     /// How many routes of each neighbour are valid, invalid, or neither
     Routes,
     /// What other VRPs, ASPAs or local exceptions would do to the routes of now; nothing is put in force
     WhatIf(WhatIfArgs),
 }
 
-fn asn(word: &str) -> Result<Asn, String> {
+pub(super) fn asn(word: &str) -> Result<Asn, String> {
     let digits = word.strip_prefix("AS").or_else(|| word.strip_prefix("as")).unwrap_or(word);
     digits.parse().map(Asn).map_err(|_| format!("`{word}` is not an AS number: write 64496 or AS64496"))
 }
@@ -44,6 +49,8 @@ pub(super) async fn run(args: RpkiArgs, client: Client, out: &mut Output<'_>) ->
     match args.what {
         None => list(&client, out).await,
         Some(Asked::Check { prefix, asn }) => check(prefix, asn, &client, out).await,
+        Some(Asked::Coverage(args)) => rpki_space::coverage(args, &client, out).await,
+        Some(Asked::Diff(args)) => rpki_space::diff(args, &client, out).await,
         Some(Asked::Routes) => routes(&client, out).await,
         Some(Asked::WhatIf(args)) => what_if::run(args, &client, out).await,
     }
@@ -67,6 +74,9 @@ async fn list(client: &Client, out: &mut Output<'_>) -> Result<(), Failure> {
                 "aspas": source.aspas,
                 "age_s": source.age_s,
                 "expires_in_s": source.expires_in_s,
+                "version": source.version,
+                "trust_anchors": source.trust_anchors.iter().map(|anchor| (anchor.name.clone(), json!(anchor.roas)))
+                    .collect::<serde_json::Map<_, _>>(),
                 "last_error": (!source.last_error.is_empty()).then_some(&source.last_error),
             }))?;
         }
@@ -88,7 +98,11 @@ async fn list(client: &Client, out: &mut Output<'_>) -> Result<(), Failure> {
         };
         let time = |seconds: Option<u64>| seconds.map_or_else(|| "-".to_owned(), duration);
         let error = source.last_error.as_str();
-        let notes = if error.is_empty() { Vec::new() } else { vec![format!("  {error}")] };
+        let mut notes = if error.is_empty() { Vec::new() } else { vec![format!("  {error}")] };
+        if !source.trust_anchors.is_empty() {
+            let anchors = source.trust_anchors.iter().map(|anchor| format!("{} {}", anchor.name, anchor.roas));
+            notes.push(format!("  by trust anchor: {}", anchors.collect::<Vec<_>>().join(", ")));
+        }
         let cells = vec![
             Cell::new(&source.name),
             Cell::new(&source.place),
@@ -118,21 +132,12 @@ async fn check(prefix: String, asn: Asn, client: &Client, out: &mut Output<'_>) 
     let answer = answer.map_err(|status| client.refused(status))?.into_inner();
     let state = (!answer.state.is_empty()).then_some(answer.state.as_str());
     if out.json() {
-        let vrp = |vrp: &v1::CoveringVrp| {
-            json!({
-                "prefix": vrp.prefix,
-                "max_length": vrp.max_length,
-                "asn": vrp.asn,
-                "fit": vrp.fit,
-                "sources": vrp.sources,
-            })
-        };
         out.json_line(&json!({
             "prefix": prefix,
             "asn": asn.0,
             "validation": state,
             "why": answer.why,
-            "vrps": answer.covering.iter().map(vrp).collect::<Vec<_>>(),
+            "vrps": answer.covering.iter().map(covering_json).collect::<Vec<_>>(),
         }))?;
     } else {
         let colour = match state {
@@ -166,6 +171,17 @@ async fn check(prefix: String, asn: Asn, client: &Client, out: &mut Output<'_>) 
         table.flush(out)?;
     }
     Ok(())
+}
+
+/// A VRP that covers a prefix.
+pub(super) fn covering_json(vrp: &v1::CoveringVrp) -> serde_json::Value {
+    json!({
+        "prefix": vrp.prefix,
+        "max_length": vrp.max_length,
+        "asn": vrp.asn,
+        "fit": vrp.fit,
+        "sources": vrp.sources,
+    })
 }
 
 /// Counts that the daemon keeps as routes come and go: asking walks nothing.

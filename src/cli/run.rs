@@ -23,7 +23,7 @@ pub struct RunArgs {
 
 /// Runs until a signal ends it: exit code 0, or 2 for a faulty configuration, 1 when it cannot start.
 pub fn run(args: &RunArgs) -> ExitCode {
-    let config = match Config::load(&args.config) {
+    let config = match Config::load_and_test(&args.config) {
         Ok(config) => config,
         Err(error) => {
             eprintln!("{error}");

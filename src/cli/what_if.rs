@@ -69,6 +69,9 @@ pub(super) async fn run(args: WhatIfArgs, client: &Client, out: &mut Output<'_>)
                     }
                 }
                 table.flush(out)?;
+                for told in &routes.told {
+                    tell_told(told, out)?;
+                }
             }
             None => {}
         }
@@ -77,7 +80,7 @@ pub(super) async fn run(args: WhatIfArgs, client: &Client, out: &mut Output<'_>)
 }
 
 fn tell_counts(counts: &v1::WhatIfCounts, out: &mut Output<'_>) -> Result<(), Failure> {
-    if counts.routes == 0 {
+    if (counts.routes, counts.withdrawn, counts.announced) == (0, 0, 0) {
         out.line("no route would change")?;
         return Ok(());
     }
@@ -93,12 +96,27 @@ fn tell_counts(counts: &v1::WhatIfCounts, out: &mut Output<'_>) -> Result<(), Fa
         ("accepted by import policy", counts.accepted, Colour::Green),
         ("no longer best", counts.no_longer_best, Colour::Yellow),
         ("best instead", counts.becoming_best, Colour::Yellow),
+        ("withdrawn from neighbours", counts.withdrawn, Colour::Red),
+        ("announced to neighbours", counts.announced, Colour::Green),
     ];
     for (what, count, colour) in rest.into_iter().filter(|(_, count, _)| *count > 0) {
         let what = out.paint(what, colour);
         out.line(&format!("  {what}: {count}"))?;
     }
     out.line("")?;
+    Ok(())
+}
+
+fn tell_told(told: &v1::WhatIfTold, out: &mut Output<'_>) -> Result<(), Failure> {
+    let v1::WhatIfTold { prefix, neighbor, told } = told;
+    if out.json() {
+        out.json_line(&json!({"type": "told", "prefix": prefix, "neighbor": neighbor, "now": !told, "then": told}))?;
+        return Ok(());
+    }
+    out.line(&match told {
+        true => format!("{prefix} would be announced to {neighbor}"),
+        false => format!("{prefix} would be withdrawn from {neighbor}"),
+    })?;
     Ok(())
 }
 
@@ -159,6 +177,8 @@ fn counts_json(counts: &v1::WhatIfCounts) -> Value {
         "accepted": counts.accepted,
         "no_longer_best": counts.no_longer_best,
         "becoming_best": counts.becoming_best,
+        "withdrawn": counts.withdrawn,
+        "announced": counts.announced,
     })
 }
 

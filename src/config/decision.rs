@@ -96,7 +96,7 @@ fn check_multipath(table: &Table<'_>, knobs: &Knobs) {
 }
 
 fn read_next_hops(table: &mut Table<'_>) -> NextHops {
-    let words = [("off", NextHopCheck::Off), ("strict", NextHopCheck::Strict)];
+    let words = [("off", NextHopCheck::Off), ("strict", NextHopCheck::Strict), ("connected", NextHopCheck::Connected)];
     let check = table.or("next_hop_check", NextHopCheck::Off, |v| value::word(v, &words));
     let mut routes: Vec<NextHopRoute> = Vec::new();
     for mut row in table.tables("next_hop", "[[decision.next_hop]]") {
@@ -105,7 +105,8 @@ fn read_next_hops(table: &mut Table<'_>) -> NextHops {
         let reachable = row.or("reachable", true, value::boolean);
         if !reachable && check == NextHopCheck::Off {
             let what = "`reachable = false` says nothing while `next_hop_check` is off";
-            row.fault(row.span_of("reachable"), what, "set next_hop_check = \"strict\" in [decision]");
+            let help = "set next_hop_check = \"strict\" or \"connected\" in [decision]";
+            row.fault(row.span_of("reachable"), what, help);
         }
         if let Some(prefix) = prefix {
             if routes.iter().any(|route| route.prefix == prefix) {
@@ -168,6 +169,7 @@ mod tests {
             ("maximum_paths = 2\nsame_cluster_len = true", |k| {
                 (k.maximum_paths, k.same_cluster_len) = (MaximumPaths { ebgp: 2, ibgp: 2 }, true);
             }),
+            ("next_hop_check = \"connected\"", |k| k.next_hops = NextHops::new(NextHopCheck::Connected, &[])),
             (
                 "next_hop_check = \"strict\"\n[[decision.next_hop]]\nprefix = \"192.0.2.0/24\"\nmetric = 7\n\
                  [[decision.next_hop]]\nprefix = \"192.0.2.128/25\"\nreachable = false",
@@ -198,7 +200,11 @@ mod tests {
             ("maximum_paths = { ebgp = 0 }", "f.toml:5:26: `ebgp`: expected a number of paths", "from 1 to 64"),
             ("multipath_relax = true", "f.toml:5:19: `multipath_relax` is about paths", "maximum_paths = 4"),
             ("default_local_pref = 4294967296", "f.toml:5:22: `default_local_pref`", "from 0 to 4294967295"),
-            ("next_hop_check = \"connected\"", "f.toml:5:18: `next_hop_check`", "accepted: \"off\", \"strict\""),
+            (
+                "next_hop_check = \"on\"",
+                "f.toml:5:18: `next_hop_check`",
+                "accepted: \"off\", \"strict\", \"connected\"",
+            ),
             (
                 "next_hop_check = \"strict\"",
                 "f.toml:5:18: `next_hop_check` is strict, but",
@@ -207,7 +213,7 @@ mod tests {
             (
                 "[[decision.next_hop]]\nprefix = \"192.0.2.0/24\"\nreachable = false",
                 "f.toml:7:13: `reachable = false` says nothing",
-                "set next_hop_check = \"strict\"",
+                "set next_hop_check = \"strict\" or \"connected\"",
             ),
             (
                 "[[decision.next_hop]]\nprefix = \"::/0\"\n[[decision.next_hop]]\nprefix = \"::/0\"",

@@ -5,6 +5,7 @@
 //! files. No other room knows that TOML exists: what a neighbour's keys say leaves as the settings
 //! that `session`, `engine` and `io` declare.
 
+mod alert;
 mod decision;
 mod neighbor;
 mod policy;
@@ -12,10 +13,12 @@ mod read;
 mod reload;
 mod rpki;
 mod sections;
+mod sink;
 mod source;
 #[cfg(test)]
 mod tests;
 mod value;
+mod watch;
 
 use std::path::Path;
 
@@ -23,7 +26,7 @@ pub use neighbor::Neighbor;
 use policy::PolicyNames;
 pub use policy::{Policies, neighbor_facts};
 pub use reload::{Change, diff};
-pub use sections::{Config, GroupTexts, Listener, Log, LogFormat, Rib, Router, State, WatchPrefix};
+pub use sections::{Config, GroupTexts, Listener, Log, LogFormat, Rib, Router, State};
 pub use source::{ConfigError, Problem};
 use toml::de::DeTable;
 pub use value::{parse_duration, print_duration};
@@ -70,9 +73,6 @@ impl Config {
     /// What the file asks for that this build only checks, one sentence each; the daemon says them at start.
     pub fn inactive(&self) -> Vec<String> {
         let mut notes = Vec::new();
-        if !self.watch_prefixes.is_empty() {
-            notes.push("[[watch.prefix]] is checked but not active in this build: no alerts are raised".to_owned());
-        }
         if self.state.is_none() {
             notes.push(
                 "no [state] dir: nothing is kept over a restart, and neighbors cannot be told of one (RFC 4724, R bit)"

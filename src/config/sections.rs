@@ -9,17 +9,20 @@ use std::{
 use toml::Spanned;
 
 use super::{
-    decision,
+    alert, decision,
     neighbor::{self, Placed},
     policy::{self, Policies, PolicyNames},
     read::{Faults, Table},
-    rpki, value,
+    rpki, sink, value, watch,
 };
 use crate::{
+    alert::Settings as AlertSettings,
+    detect,
     engine::{Confederation, Owned},
     io::rpki::RpkiSettings,
     rib::Knobs,
-    types::{Asn, Prefix, RouterId},
+    sink::SinkSettings,
+    types::{Asn, RouterId},
 };
 
 /// `[router]`: who we are and where we listen for BGP.
@@ -82,17 +85,6 @@ pub struct Log {
     pub level: tracing::Level,
 }
 
-/// `[[watch.prefix]]`: what the operator declares to be normal.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct WatchPrefix {
-    /// `prefix`.
-    pub prefix: Prefix,
-    /// `origins`: the ASes that may originate it.
-    pub origins: Vec<Asn>,
-    /// `upstreams`: the ASes that may stand next to the origin; `None`: any.
-    pub upstreams: Option<Vec<Asn>>,
-}
-
 /// Every `[[neighbor_group]]` of a file, as TOML. Never printed: there may be passwords in it.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct GroupTexts(pub(super) String);
@@ -128,8 +120,12 @@ pub struct Config {
     pub groups: GroupTexts,
     /// `[rpki]` and `[[rpki.cache]]`.
     pub rpki: RpkiSettings,
-    /// `[[watch.prefix]]`.
-    pub watch_prefixes: Vec<WatchPrefix>,
+    /// `[watch]` and `[detect]`.
+    pub detect: detect::Settings,
+    /// `[alert]`.
+    pub alert: AlertSettings,
+    /// `[[sink]]`: who is told of alerts.
+    pub sinks: Vec<SinkSettings>,
 }
 
 /// Reads the root table; `None` when a required value is missing or faulty (then noted).
@@ -149,8 +145,11 @@ pub(super) fn read_file<'a>(
     let rib = read_rib(&mut file);
     let decision = decision::read(&mut file);
     let log = read_log(&mut file);
-    let rpki = rpki::read(&mut file);
-    let watch_prefixes = read_watch(&mut file);
+    let rpki = rpki::read(&mut file, base);
+    let own_asn = router.as_ref().map_or(Asn(0), |router| router.asn);
+    let detect = watch::read(&mut file, own_asn);
+    let alert = alert::read(&mut file);
+    let sinks = sink::read(&mut file, router.as_ref());
     let policy = policy::read(&mut file, base);
     let groups = neighbor::Groups::read(&mut file, &policy.names);
     let mut neighbors = Vec::new();
@@ -175,7 +174,9 @@ pub(super) fn read_file<'a>(
         neighbors,
         groups: GroupTexts::default(),
         rpki,
-        watch_prefixes,
+        detect,
+        alert,
+        sinks,
     })
 }
 
@@ -265,26 +266,6 @@ fn read_log(file: &mut Table<'_>) -> Log {
     log.level = table.or("level", log.level, |v| value::word(v, &levels));
     table.finish();
     log
-}
-
-fn read_watch(file: &mut Table<'_>) -> Vec<WatchPrefix> {
-    let Some(mut watch) = file.table("watch", "[watch]") else { return Vec::new() };
-    let mut prefixes: Vec<WatchPrefix> = Vec::new();
-    for mut table in watch.tables("prefix", "[[watch.prefix]]") {
-        let prefix = table.required("prefix", "prefix = \"203.0.113.0/24\"", value::prefix);
-        let origins = table.required("origins", "origins = [64500]", |v| value::some_of(v, "[64500]", value::asn));
-        let upstreams = table.opt("upstreams", |v| value::some_of(v, "[64496, 64497]", value::asn));
-        if let (Some(prefix), Some(origins)) = (prefix, origins) {
-            if prefixes.iter().any(|watched| watched.prefix == prefix) {
-                let what = format!("a second [[watch.prefix]] is about {prefix}");
-                table.fault(table.span_of("prefix"), what, "put all its origins and upstreams into one");
-            }
-            prefixes.push(WatchPrefix { prefix, origins, upstreams });
-        }
-        table.finish();
-    }
-    watch.finish();
-    prefixes
 }
 
 fn check_listeners(file: &Table<'_>, api: &Listener, http: &Listener) {

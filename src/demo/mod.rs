@@ -203,6 +203,10 @@ fn an_invalid_route_is_rejected(lab: &mut Lab, screen: &mut Screen) {
     screen.outcome(valid, &format!("{SIGNED} is routed to AS{SIGNER}"));
     let verdict = screen.command(lab, &["rpki", "check", SIGNED, &HIJACKER.0.to_string()]);
     screen.outcome(verdict.contains("invalid"), "the check names the ROA that decided");
+    let second_roa = format!("{SIGNED}-24={}", HIJACKER.0);
+    let foretold = screen.command(lab, &["rpki", "what-if", "--add-vrp", &second_roa]);
+    let says = foretold.contains("1 route would change") && foretold.contains("accepted by import policy");
+    screen.outcome(says, "what a second ROA would do is known before anybody signs it");
     let taken_back = [honest, other].iter().all(|edge| lab.withdraw(*edge, SIGNED).is_ok());
     let gone = wait(|| screen.ask(lab, &["rib", SIGNED, "--table", "adj-in", "--json"]).is_empty().then_some(()));
     screen.outcome(taken_back && gone.is_some(), "both take it back");

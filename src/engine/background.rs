@@ -9,8 +9,8 @@
 //! a prefix that is looked at is tidied first (`cleanse`).
 
 use crate::{
-    rib::{Knobs, Path, PathFlags, PrefixId},
-    types::{Family, Timestamp},
+    rib::{Knobs, Path, PathFlags, PrefixId, best_path::NextHopCheck},
+    types::{Family, Prefix, Timestamp},
     wire::bgp::community::Community,
 };
 
@@ -92,6 +92,11 @@ impl Background {
         self.waiting.iter().chain(&self.jobs).any(|job| about_age(job) && job.about().is_some_and(|(of, _)| of == slot))
     }
 
+    /// Whether paths wait to be judged again.
+    pub fn rejudges(&self) -> bool {
+        self.waiting.iter().chain(&self.jobs).any(|job| matches!(job, Job::Rejudge(_)))
+    }
+
     /// Whether nothing is due.
     pub fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.jobs.is_empty()
@@ -169,9 +174,24 @@ impl Engine {
     /// From here on best paths are chosen by these knobs; those that stand are chosen again in the background. Until the walk
     /// has come to a prefix, changes there are weighed against a best path of the old knobs, which the walk then corrects.
     pub(super) fn take_knobs(&mut self, knobs: Knobs) {
+        let next_hops = knobs.next_hops.connected_as(&self.settings.decision.next_hops);
+        let knobs = Knobs { next_hops, ..knobs };
         if self.settings.decision != knobs {
             self.settings.decision = knobs;
             self.background.add(Job::Decide);
+        }
+    }
+
+    /// Our interfaces are on these subnets now.
+    pub(super) fn take_connected(&mut self, subnets: &[Prefix]) {
+        let before = self.settings.decision.next_hops.clone();
+        let now = before.clone().with_connected(subnets);
+        if now != before {
+            let asked = now.check() == NextHopCheck::Connected;
+            self.settings.decision.next_hops = now;
+            if asked {
+                self.background.add(Job::Decide);
+            }
         }
     }
 

@@ -47,6 +47,9 @@ impl Engine {
     /// Whether routes of `family` must not be sent yet.
     pub(super) fn defers(&self, family: Family) -> bool {
         let awaited = |session: &Session| awaits_end_of_rib(session, family);
+        if self.hold.keeps_silent() {
+            return true;
+        }
         self.deferral.until.is_some()
             && (!self.deferral.expected.is_empty() || self.sessions.live().any(|(_, session)| awaited(session)))
     }

@@ -15,7 +15,7 @@ use super::{
     events::{Changed, Events, Fate},
     flows::Flows,
     groups::Groups,
-    import::Judged,
+    import::{Ahead, Judged},
     observe::{Watched, let_go},
     rows::Subject,
     sessions::{LOCAL, Sessions, Slot},
@@ -59,15 +59,24 @@ pub struct Desk<'a> {
     pub watched: &'a mut Watched,
     /// False in collector mode.
     pub best_path: bool,
+    /// What warming up said of the next routes.
+    pub ahead: &'a mut Ahead,
     /// When it happens.
     pub now: Timestamp,
 }
 
 impl Desk<'_> {
-    /// Files a path; where that can be done, the desk takes over one reference to `path.set`.
+    /// Files a path; where that can be done, the desk takes over one reference to `path.set`. `known` is what warming
+    /// up said of the NLRI.
     #[inline]
-    pub fn announce(&mut self, nlri: NlriRef<'_>, mut path: Path, labels: &[u8]) -> Filed {
-        let Some(id) = self.table.find_or_insert(nlri) else { return Filed::NoSuchNlri };
+    pub fn announce(&mut self, nlri: NlriRef<'_>, known: Option<PrefixId>, mut path: Path, labels: &[u8]) -> Filed {
+        let id = match self.table.find_known(nlri, known) {
+            Some(id) => id,
+            None => match self.table.find_or_insert(nlri) {
+                Some(id) => id,
+                None => return Filed::NoSuchNlri,
+            },
+        };
         let before = self.table.best_path(id).copied();
         let Ok(Upserted { index, replaced }) = self.table.upsert(id, path) else {
             self.count_dropped(path.session);
@@ -123,10 +132,11 @@ impl Desk<'_> {
         let_go(self.attrs, &old, kept);
     }
 
-    /// Takes out what `session` sent with `path_id`; nothing happens when there is nothing.
+    /// Takes out what `session` sent with `path_id`; nothing happens when there is nothing. `known` as in `announce`.
     #[inline]
-    pub fn withdraw(&mut self, nlri: NlriRef<'_>, session: Slot, path_id: PathId) -> bool {
-        let Some(id) = self.table.find(nlri) else { return false };
+    pub fn withdraw(&mut self, nlri: NlriRef<'_>, known: Option<PrefixId>, session: Slot, path_id: PathId) -> bool {
+        let known = self.table.find_known(nlri, known);
+        let Some(id) = known.or_else(|| self.table.find(nlri)) else { return false };
         self.remove(id, session, path_id)
     }
 

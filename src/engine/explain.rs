@@ -2,7 +2,10 @@
 //! reasons.
 
 use crate::{
-    rib::{Decision, NlriRef, Path, PathFlags, PrefixId, Table, best_path::Rank},
+    rib::{
+        Decision, NlriRef, Path, PathFlags, PrefixId, Table,
+        best_path::{NextHopCheck, Rank},
+    },
     types::{Family, Prefix, Timestamp},
     view::{Candidate, Explanation, Lost, Refusal, RoutePage, RouteRow},
 };
@@ -90,7 +93,11 @@ impl Engine {
             return "collector mode: no best path is selected".into();
         }
         if !self.decision().is_reachable(path) {
-            return "no [[decision.next_hop]] says that its next hop is reachable (RFC 4271 §9.1.2.1)".into();
+            return match self.settings.decision.next_hops.check() {
+                NextHopCheck::Connected => "its next hop is on no subnet of our interfaces (RFC 4271 §9.1.2.1)",
+                _ => "no [[decision.next_hop]] says that its next hop is reachable (RFC 4271 §9.1.2.1)",
+            }
+            .into();
         }
         "its session has ended".into()
     }

@@ -8,7 +8,7 @@ use crate::{
 use super::{
     sessions::Slot,
     transform::Relation,
-    update_group::{Group, GroupKey, Missed, names},
+    update_group::{Group, GroupKey, GroupTable, Missed, names},
 };
 
 /// All update groups.
@@ -128,6 +128,29 @@ impl Groups {
         for group in self.groups.iter_mut().flatten().filter(internal).filter(|group| !group.silent) {
             group.tables.iter_mut().for_each(|table| table.fill = Some(0));
         }
+    }
+
+    /// RPKI says something else about `ids`. The state of a route as it is sent can change while that of its path does not
+    /// (RFC 8893 §3), so groups that look at states look again.
+    pub fn mark_revalidated(&mut self, family: Family, ids: &[PrefixId]) {
+        for table in self.who_validate().filter(|table| table.family == family) {
+            ids.iter().for_each(|id| table.out.mark_dirty(*id));
+        }
+    }
+
+    /// The same where it may be about any prefix.
+    pub fn walk_revalidated(&mut self) {
+        self.who_validate().for_each(|table| table.fill = Some(0));
+    }
+
+    /// Whether a group looks at states, so that what it is told can change while no path does.
+    pub fn validate(&self) -> bool {
+        self.groups.iter().flatten().any(|group| !group.silent && group.key.looks_at_validation())
+    }
+
+    fn who_validate(&mut self) -> impl Iterator<Item = &mut GroupTable> {
+        let groups = self.groups.iter_mut().flatten();
+        groups.filter(|group| !group.silent && group.key.looks_at_validation()).flat_map(|group| &mut group.tables)
     }
 
     /// To be called when groups came, went or got other keys.

@@ -37,13 +37,14 @@ impl Engine {
         check_label(route)?;
         let octets = complete(AttrSet::new(&route.attrs))?;
         check_as_neighbors_do(route, AttrSet::new(&octets))?;
-        let own = self.settings.asn;
+        let own = self.settings.asn_outside();
         let (mut desk, judge) = self.desk_and_judge(route.family, now);
         let set = desk.attrs.intern(AttrSet::new(&octets));
-        judge.validator.begin(&Sender { own, role: None }, route.family, desk.attrs, set);
+        let (received, facts) = (desk.attrs.get(set), desk.attrs.facts(set));
+        judge.validator.begin(&Sender::ourselves(own), route.family, received, facts);
         let flags = judge.validator.of(prefix_of(borrowed(&route.nlri))).marks();
         let path = Path { set, received_secs: now.secs(), path_id: 0, session: LOCAL, flags };
-        if desk.announce(borrowed(&route.nlri), path, &route.labels) == Filed::Done {
+        if desk.announce(borrowed(&route.nlri), None, path, &route.labels) == Filed::Done {
             self.locals.insert((route.family, route.nlri.clone()));
             return Ok(true);
         }
@@ -55,7 +56,7 @@ impl Engine {
     pub(super) fn withdraw_local(&mut self, now: Timestamp, family: Family, nlri: &Nlri) -> Result<bool, Refusal> {
         check_nlri(family, nlri)?;
         self.locals.remove(&(family, nlri.clone()));
-        Ok(self.desk(family, now).withdraw(borrowed(nlri), LOCAL, 0))
+        Ok(self.desk(family, now).withdraw(borrowed(nlri), None, LOCAL, 0))
     }
 
     /// Up to `limit` routes of our own, behind `after`.

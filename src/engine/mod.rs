@@ -7,7 +7,7 @@
 //! ```text
 //! import      an UPDATE, judged once per attribute set; max_prefix counts          } sessions: who is who
 //! local       routes of our own                                                    } background: who went
-//! retention   what is kept of a session that was lost; deferral: our own restart
+//! retention   what is kept of a session that was lost; deferral: our own restart; hold: RPKI data at start
 //! desk        the one place where a path is filed or taken out, best path chosen   } refresh: who sends again
 //! events      what changed, numbered; observe: the same for those who watch every change
 //! groups      who is sent the same, and what they were told (update_group)
@@ -32,6 +32,7 @@ mod explain;
 mod export;
 mod flows;
 mod groups;
+mod hold;
 mod import;
 mod local;
 mod max_prefix;
@@ -62,6 +63,7 @@ use crate::{
     wire::bgp::{RouteRefresh, notification::Notification},
 };
 
+pub use self::import::{Sender, Validator, Validity};
 pub use self::settings::{
     AddPathSelect, Confederation, EngineSettings, ExportOptions, ImportOptions, LocalAs, MaxPrefix, NextHopRule, Owned,
     PeerSettings, RemovePrivate, Retention,
@@ -72,7 +74,8 @@ use self::{
     events::Events,
     flows::Flows,
     groups::Groups,
-    import::{ImportRules, Judge},
+    hold::Hold,
+    import::{Ahead, ImportRules, Judge},
     observe::Watched,
     sessions::{LOCAL, Session, Sessions, Slot},
     stream::Stream,
@@ -117,8 +120,19 @@ pub enum Input {
     Policies(Arc<Library>),
     /// The decision process has other settings; best paths are chosen again in the background.
     Decision(Knobs),
+    /// The subnets that our interfaces are on now; what `next_hop_check = "connected"` asks for.
+    Connected(Vec<Prefix>),
     /// What RPKI says is something else now.
     Rpki(Box<validation::Update>),
+    /// We started: what neighbours send is neither judged by policy nor selected, and nothing is sent,
+    HoldImport {
+        /// until these sources of RPKI data have answered,
+        sources: Vec<String>,
+        /// or until then.
+        until: Timestamp,
+    },
+    /// A source of RPKI data has answered for the first time (its data were told before), or is not asked any more.
+    SourceAnswered(String),
     /// What may be originated by command from now on. Routes of our own that are there stay until they are withdrawn; how
     /// many of them lie outside is noted.
     Owned(Owned),
@@ -210,6 +224,8 @@ pub struct Engine {
     retaining: Vec<Slot>,
     /// What is sent to neighbours waits for what comes from them.
     deferral: Deferral,
+    /// Import waits for RPKI data.
+    hold: Hold,
     /// Sessions whose queue is full.
     blocked: Vec<Slot>,
     /// Sessions whose update group may have to be another one; most of the time none.
@@ -220,6 +236,8 @@ pub struct Engine {
     stream: Stream,
     /// Buffers of `import`.
     judge: Judge,
+    /// What warming up said of the next routes of the batch in hand.
+    ahead: Ahead,
     flows: Flows,
 }
 
@@ -255,11 +273,13 @@ impl Engine {
             refreshing: Vec::new(),
             retaining: Vec::new(),
             deferral: Deferral::default(),
+            hold: Hold::default(),
             blocked: Vec::new(),
             regrouping: Vec::new(),
             default_set: None,
             stream: Stream::default(),
             judge: Judge::default(),
+            ahead: Ahead::default(),
             flows: Flows::default(),
         }
     }
@@ -273,7 +293,10 @@ impl Engine {
             Input::Restarted { expected, until } => self.deferral = Deferral::new(expected, until),
             Input::Policies(library) => self.take_policies(library),
             Input::Decision(knobs) => self.take_knobs(knobs),
+            Input::Connected(subnets) => self.take_connected(&subnets),
             Input::Rpki(update) => self.take_rpki(now, *update),
+            Input::HoldImport { sources, until } => self.hold_import(sources, until),
+            Input::SourceAnswered(name) => self.source_answered(&name, out),
             Input::Owned(owned) => self.take_owned(owned, out),
             Input::Reconfigure { peer, settings } => self.reconfigure(peer, settings, out),
             Input::Refresh { peer, refresh } => self.refresh(now, peer, refresh, out),
@@ -289,8 +312,10 @@ impl Engine {
         self.end_overdue_refreshes(now);
         self.retention_due(now);
         self.end_deferral(now);
+        self.end_hold(now, out);
         let tidying = self.background_step(now, budget);
         self.settle_flows(now);
+        self.end_silence();
         let sending = self.export(now, budget, out);
         self.events.publish(out);
         tidying || sending
@@ -304,6 +329,7 @@ impl Engine {
             self.next_advertisement(),
             self.next_retention(),
             self.deferral.until(),
+            self.hold.until(),
         ];
         deadlines.into_iter().flatten().min()
     }

@@ -87,6 +87,8 @@ pub struct Session {
     pub warned_total: bool,
     /// The warning about paths that were dropped was given.
     pub warned_dropped: bool,
+    /// The warning about validation states without a meaning was given.
+    pub warned_state: bool,
     /// Update group that it is a member of, once it takes routes from us.
     pub group: Option<usize>,
     /// Octets handed to the driver and not known to be written.
@@ -114,6 +116,7 @@ impl Session {
             families: Vec::new(),
             warned_total: false,
             warned_dropped: false,
+            warned_state: false,
             group: None,
             outstanding: 0,
             blocked_since: None,

@@ -49,6 +49,11 @@ impl Owned {
 }
 
 impl EngineSettings {
+    /// Our AS as others see it: the confederation's where there is one (RFC 5065 §3).
+    pub fn asn_outside(&self) -> Asn {
+        self.confederation.as_ref().map_or(self.asn, |confederation| confederation.id)
+    }
+
     /// A router with defaults for everything else: best paths are selected, the cluster is named after the router
     /// (RFC 4456 §7), no confederation, no guard over its own routes (the configuration's default has one).
     pub fn new(asn: Asn, router_id: RouterId) -> Self {
@@ -153,6 +158,8 @@ pub struct ImportOptions {
     pub weight: u16,
     /// Whether its flow specifications are held against unicast routes (RFC 8955 §6, RFC 9117); `None`: those of another AS.
     pub flowspec_validation: Option<bool>,
+    /// The validation state that its routes carry (RFC 8097) is theirs where our own RPKI data say nothing.
+    pub accept_validation_state: bool,
 }
 
 /// What next hop a neighbour is given.
@@ -212,6 +219,8 @@ pub struct ExportOptions {
     pub graceful_shutdown: bool,
     /// AIGP is sent to it and taken from it across an AS boundary (RFC 7311 §3.3).
     pub aigp: bool,
+    /// Routes that it is sent carry their validation state (RFC 8097).
+    pub send_validation_state: bool,
 }
 
 /// What happens to a neighbour's routes when its session is lost (RFC 4724, RFC 9494).

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use rustc_hash::FxBuildHasher;
 
 use crate::{
-    policy::{Evaluator, PerPrefix, Route},
+    policy::{Evaluator, PathCounts, PerPrefix, Route},
     rib::{AttrStore, NlriRef, Path, PrefixId, SentPath, SetId, Table},
     types::{Family, FamilySet, PathId},
     validation::{OriginState, PathState},
@@ -58,6 +58,11 @@ pub struct Prepared {
 }
 
 impl Prepared {
+    /// What AS-path expressions cost.
+    pub fn path_counts(&self) -> PathCounts {
+        self.evaluator.path_counts()
+    }
+
     /// Forgets everything; needed between pages, since sets come and go, and between groups and families.
     pub fn clear(&mut self) {
         self.octets.clear();

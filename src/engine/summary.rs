@@ -8,6 +8,7 @@ use crate::{
 use super::{
     Engine,
     sessions::{FamilyState, Session, Slot},
+    stream::Stream,
 };
 
 impl Engine {
@@ -19,11 +20,15 @@ impl Engine {
         });
         let mut neighbors: Vec<_> = neighbors.collect();
         neighbors.sort_by_key(|(peer, _)| *peer);
+        let Stream { prepared, past, .. } = &self.stream;
+        let paths = self.judge.path_counts() + prepared.path_counts() + past.path_counts();
         Summary {
             tables: self.rib.tables.iter().map(table_counts).collect(),
             neighbors,
             attribute_sets: self.rib.attrs.len(),
             attribute_octets: self.rib.attrs.set_octets(),
+            paths_judged: paths.judged,
+            paths_shared: paths.shared,
             seq: self.events.seq(),
         }
     }

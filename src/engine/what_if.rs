@@ -1,14 +1,16 @@
-//! "What if" RPKI said something else: paths whose state, acceptance by import policy, or being best would change,
-//! found with the judge and the decision of every route on copies. The tables stay as they are.
+//! "What if" RPKI said something else: paths whose state, acceptance by import policy, or being best would change, and
+//! neighbours that would be told of a prefix, or would not any more, found with the judge and the decision of every route
+//! on copies. The tables stay as they are.
 
 use std::sync::Arc;
 
 use crate::{
     rib::{Change, Decision, Path, PathFlags, PrefixId, Rib, SetId, Table},
     types::{Family, PathId, Prefix, Timestamp},
+    validation::Snapshot,
     view::{
         Cursor, Nlri,
-        what_if::{Then, WhatIfPage, WhatIfQuery, WhatIfRow},
+        what_if::{Then, WhatIfPage, WhatIfQuery, WhatIfRow, WhatIfTold},
     },
 };
 
@@ -34,6 +36,7 @@ struct Moved {
 #[derive(Default)]
 struct Filling {
     rows: Vec<WhatIfRow>,
+    told: Vec<WhatIfTold>,
     attrs: AttrPool,
     scanned: usize,
 }
@@ -46,7 +49,8 @@ impl Engine {
         let same_base = Arc::ptr_eq(&hypothesis.base, &self.judge.validator.rpki);
         let roots = hypothesis.changed.as_deref().filter(|_| same_base);
         let mut judge = Judge::default();
-        judge.validator.rpki = Arc::clone(&hypothesis.snapshot);
+        judge.validator.take(Arc::clone(&hypothesis.snapshot));
+        judge.held = self.judge.held;
         let mut page = Filling::default();
         let mut next = None;
         for family in [Family::IPV4_UNICAST, Family::IPV6_UNICAST] {
@@ -57,7 +61,7 @@ impl Engine {
                 break;
             }
         }
-        WhatIfPage { rows: page.rows, attrs: page.attrs.take(), next }
+        WhatIfPage { rows: page.rows, told: page.told, attrs: page.attrs.take(), next }
     }
 
     /// Fills the page from one family; where to go on if the page is full.
@@ -84,11 +88,19 @@ impl Engine {
             let moved = self.imagine(family, &ids, judge);
             page.scanned += chunk.len();
             let mut full_at = None;
-            for run in moved.chunk_by(|a, b| a.id == b.id) {
-                let Some(first) = run.first() else { continue };
-                self.add_what_if(family, first.id, run, page);
-                if page.rows.len() >= query.limit.max(1) {
-                    full_at = chunk.iter().find(|(id, _)| *id == first.id);
+            // Where a group looks at states, what it is told can change while no path does (RFC 8893 §3).
+            let all = self.groups.validate();
+            let mut rest = moved.as_slice();
+            for at in &chunk {
+                let count = rest.iter().take_while(|moved| moved.id == at.0).count();
+                let (run, others) = rest.split_at(count);
+                rest = others;
+                if run.is_empty() && !all {
+                    continue;
+                }
+                self.add_what_if(family, at.0, run, &judge.validator.rpki, page);
+                if page.rows.len() + page.told.len() >= query.limit.max(1) {
+                    full_at = Some(at);
                     break;
                 }
             }
@@ -124,10 +136,10 @@ impl Engine {
             let sender = match &rules {
                 Some(rules) => rules.sender,
                 // Routes of our own are judged, too (RFC 6811 §3), and no policy is asked.
-                None if slot == LOCAL => Sender { own: self.settings.asn, role: None },
+                None if slot == LOCAL => Sender::ourselves(self.settings.asn_outside()),
                 None => continue,
             };
-            judge.validator.begin(&sender, family, attrs, received);
+            judge.validator.begin(&sender, family, attrs.get(received), attrs.facts(received));
             let mut begun = false;
             for &(_, _, at, path_id) in run {
                 let Some(&id) = ids.get(at) else { continue };
@@ -159,13 +171,25 @@ impl Engine {
         moved.into_iter().map(|(_, moved)| moved).collect()
     }
 
-    /// The rows of a prefix of which `moved` would be judged otherwise.
-    fn add_what_if(&self, family: Family, id: PrefixId, moved: &[Moved], page: &mut Filling) {
+    /// The rows of a prefix of which `moved` would be judged otherwise by these data, and who would be told of it.
+    fn add_what_if(&mut self, family: Family, id: PrefixId, moved: &[Moved], rpki: &Arc<Snapshot>, page: &mut Filling) {
         let Some(table) = self.rib.tables.get(family) else { return };
+        let (paths, best) = imagined(&self.decision(), table, id, moved, self.settings.best_path);
+        let now = self.audience(family, id, table.paths(id), table.best(id));
+        let in_force = self.judge.validator.take(Arc::clone(rpki));
+        let then = self.audience(family, id, &paths, best);
+        self.judge.validator.take(in_force);
+        let Some(table) = self.rib.tables.get(family) else { return };
+        let mut differ = |slots: &[Slot], others: &[Slot], told: bool| {
+            let changed = slots.iter().filter(|slot| others.binary_search(slot).is_err());
+            let nlri = || owned(table.nlri(id));
+            let peers = changed.filter_map(|slot| self.sessions.peer(*slot));
+            page.told.extend(peers.map(|peer| WhatIfTold { family, nlri: nlri(), peer, told }));
+        };
+        differ(&now, &then, false);
+        differ(&then, &now, true);
         let attrs = &self.rib.attrs;
-        let decision = self.decision();
         let best_now = table.best(id);
-        let (paths, best) = imagined(&decision, table, id, moved, self.settings.best_path);
         let from = page.rows.len();
         for (index, (path, then)) in table.paths(id).iter().zip(&paths).enumerate() {
             let (is_best, will_be) = (best_now == Some(index), best == Some(index));

@@ -20,7 +20,7 @@ use crate::{
     wire::bgp::{
         as_path::SegmentKind,
         attribute::{AttrSet, NextHop, Origin, code, flag},
-        community::{Community, ExtCommunity, LargeCommunity},
+        community::{Community, ExtCommunity, Ipv6ExtCommunity, LargeCommunity},
     },
 };
 
@@ -180,6 +180,7 @@ impl Editor {
         self.keep(code::EXT_COMMUNITIES, |octets| {
             !removed.contains_extended(ExtCommunity(u64::from_be_bytes(*octets)))
         });
+        self.keep(code::IPV6_EXT_COMMUNITIES, |octets| !removed.contains_ipv6_extended(Ipv6ExtCommunity(*octets)));
         self.keep(code::LARGE_COMMUNITIES, |octets| !removed.contains_large(LargeCommunity::from_octets(*octets)));
     }
 
@@ -287,8 +288,9 @@ impl Editor {
     }
 }
 
-/// The attributes of the three kinds of communities.
-const COMMUNITY_CODES: [u8; 3] = [code::COMMUNITIES, code::EXT_COMMUNITIES, code::LARGE_COMMUNITIES];
+/// The attributes of the four kinds of communities.
+const COMMUNITY_CODES: [u8; 4] =
+    [code::COMMUNITIES, code::EXT_COMMUNITIES, code::IPV6_EXT_COMMUNITIES, code::LARGE_COMMUNITIES];
 
 /// Appends an attribute in canonical form: extended length only above 255 octets (RFC 4271 §4.3).
 fn push(flags: u8, code: u8, value: &[u8], out: &mut Vec<u8>) {

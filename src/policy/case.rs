@@ -48,7 +48,7 @@ pub enum Expected {
     Origin(Origin),
     /// AS_PATH as routers print it.
     AsPath(String),
-    /// These communities, of all three kinds, and no others; in any order.
+    /// These communities, of all four kinds, and no others; in any order.
     Communities(Vec<AnyCommunity>),
     /// The next hop in the attributes.
     NextHop(NextHop),
@@ -166,11 +166,13 @@ fn next_hop_word(verdict: NextHopVerdict) -> &'static str {
     }
 }
 
-/// Every community of the three kinds.
+/// Every community of the four kinds.
 fn communities(set: AttrSet<'_>) -> Vec<AnyCommunity> {
     let standard = set.communities().map(AnyCommunity::Standard);
     let large = set.large_communities().map(AnyCommunity::Large);
-    standard.chain(large).chain(set.ext_communities().map(AnyCommunity::Extended)).collect()
+    let extended = set.ext_communities().map(AnyCommunity::Extended);
+    let ipv6_extended = set.ipv6_ext_communities().map(AnyCommunity::Ipv6Extended);
+    standard.chain(large).chain(extended).chain(ipv6_extended).collect()
 }
 
 fn list(communities: &[AnyCommunity]) -> String {

@@ -76,6 +76,12 @@ impl Program {
             .map_or(&[], |statement| &statement.actions)
     }
 
+    /// Whether nothing but the prefix decides, and attributes stay what they are: then all routes share one tree.
+    pub(super) fn looks_at_prefix_only(&self) -> bool {
+        let looks_elsewhere = !self.session_tests.is_empty() || !self.set_tests.is_empty();
+        !looks_elsewhere && self.steps.iter().all(|step| self.actions(step).is_empty())
+    }
+
     /// The steps that a route can reach, in order, as far as conditions cannot be foreseen; and whether the end can be
     /// reached. One walk is enough, since every way leads forward.
     fn reachable(&self) -> (Vec<&Step>, bool) {
@@ -156,6 +162,11 @@ impl PolicyChain {
         steps.iter().all(harmless) && (!ends || self.program.accepts_at_end)
     }
 
+    /// Whether no route reaches the end: policies behind these would never be asked.
+    pub fn decides_every_route(&self) -> bool {
+        !self.program.reachable().1
+    }
+
     /// Who decides, where one statement without conditions decides over every route; or that nobody does. For answers
     /// about chains of built-in policies, which need no route.
     pub fn constant(&self) -> Option<Decider> {
@@ -193,6 +204,13 @@ impl PolicyChain {
     /// Whether a verdict can change when origin or ASPA validation does.
     pub fn looks_at_validation(&self) -> bool {
         self.program.prefix_tests.iter().any(|test| !matches!(test, PrefixTest::Prefix(_)))
+    }
+
+    /// Whether an action can make another AS the origin of a path: private ASNs are taken out, or an empty path gets its
+    /// first AS.
+    pub fn changes_as_path(&self) -> bool {
+        let changes = |action: &Action| matches!(action, Action::StripPrivateAsns | Action::Prepend(_));
+        self.program.steps.iter().any(|step| self.program.actions(step).iter().any(changes))
     }
 
     /// Whether a verdict can differ between neighbours of one update group: the chain asks about the neighbour on the

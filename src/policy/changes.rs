@@ -53,6 +53,7 @@ fn name(code: u8) -> String {
         code::LOCAL_PREF => "local_pref",
         code::COMMUNITIES => "communities",
         code::EXT_COMMUNITIES => "ext_communities",
+        code::IPV6_EXT_COMMUNITIES => "ipv6_ext_communities",
         code::LARGE_COMMUNITIES => "large_communities",
         other => return attribute::name(other).to_lowercase(),
     }
@@ -72,6 +73,7 @@ fn value(set: AttrSet<'_>, code: u8) -> Option<String> {
         code::LOCAL_PREF => set.local_pref()?.to_string(),
         code::COMMUNITIES => list(&mut set.communities().map(|community| community.to_string())),
         code::EXT_COMMUNITIES => list(&mut set.ext_communities().map(|community| community.to_string())),
+        code::IPV6_EXT_COMMUNITIES => list(&mut set.ipv6_ext_communities().map(|community| community.to_string())),
         code::LARGE_COMMUNITIES => list(&mut set.large_communities().map(|community| community.to_string())),
         _ => list(&mut octets.iter().map(|octet| format!("{octet:02x}"))),
     })

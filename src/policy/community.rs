@@ -1,22 +1,27 @@
-//! Communities as policies write them: one of three kinds, told apart by form, with `*` and ranges where a set or a
-//! removal may name many: `64500:1`, `64500:*`, `64500:100-199`, `64500:1:*`, `rt:64500:*`, `soo:*:1`, `ext:*`.
+//! Communities as policies write them: one of four kinds, told apart by form, with `*` and ranges where a set or a
+//! removal may name many: `64500:1`, `64500:*`, `64500:100-199`, `64500:1:*`, `rt:64500:*`, `soo:*:1`, `ext:*`, and with
+//! an IPv6 address in brackets `rt:[2001:db8::1]:*`, `soo:[*]:1`, `ext6:*`.
 
-use std::{fmt, net::Ipv4Addr, str::FromStr};
+use std::{
+    fmt,
+    net::{Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
 
 use super::values::part;
 use crate::wire::bgp::{
     attribute::code,
-    community::{Community, ExtCommunity, LargeCommunity},
+    community::{Community, ExtCommunity, Ipv6ExtCommunity, LargeCommunity},
 };
 
 /// What would be accepted as one community.
-const ONE: &str = "write 64500:1 or a name such as no-export, 64500:1:2 (large), or rt:64500:1, soo:64500:1, ovs:valid \
-                   or 0x and 16 hex digits (extended)";
+const ONE: &str = "write 64500:1 or a name such as no-export, 64500:1:2 (large), or rt:64500:1, soo:64500:1, ovs:valid, \
+                   rt:[2001:db8::1]:1 or 0x and 16 or 40 hex digits (extended)";
 /// What would be accepted as a pattern.
 const MANY: &str = "; with * or a range for a part: 64500:*, 64500:100-199, 64500:1:*, rt:64500:*, or ext:* for all \
-                    extended ones";
+                    extended ones and ext6:* for those of an IPv6 address";
 
-/// One community of any of the three kinds.
+/// One community of any of the four kinds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum AnyCommunity {
     /// RFC 1997.
@@ -25,6 +30,8 @@ pub enum AnyCommunity {
     Large(LargeCommunity),
     /// RFC 4360.
     Extended(ExtCommunity),
+    /// RFC 5701: of an attribute of its own.
+    Ipv6Extended(Ipv6ExtCommunity),
 }
 
 impl AnyCommunity {
@@ -34,6 +41,7 @@ impl AnyCommunity {
             Self::Standard(_) => code::COMMUNITIES,
             Self::Large(_) => code::LARGE_COMMUNITIES,
             Self::Extended(_) => code::EXT_COMMUNITIES,
+            Self::Ipv6Extended(_) => code::IPV6_EXT_COMMUNITIES,
         }
     }
 
@@ -43,6 +51,7 @@ impl AnyCommunity {
             Self::Standard(community) => with(&community.0.to_be_bytes()),
             Self::Large(community) => with(&community.to_octets()),
             Self::Extended(community) => with(&community.0.to_be_bytes()),
+            Self::Ipv6Extended(community) => with(&community.0),
         }
     }
 }
@@ -55,7 +64,9 @@ impl FromStr for AnyCommunity {
         // Sixteen digits without `0x` could be a slip for anything.
         let is_extended = s.starts_with("0x") || s.contains(':');
         let extended = || s.parse().map(Self::Extended).ok().filter(|_| is_extended);
-        standard.or_else(large).or_else(extended).ok_or_else(|| format!("`{s}` is not a community: {ONE}"))
+        let ipv6 = || s.parse().map(Self::Ipv6Extended).ok();
+        let any = standard.or_else(large).or_else(extended).or_else(ipv6);
+        any.ok_or_else(|| format!("`{s}` is not a community: {ONE}"))
     }
 }
 
@@ -65,6 +76,7 @@ impl fmt::Display for AnyCommunity {
             Self::Standard(community) => community.fmt(f),
             Self::Large(community) => community.fmt(f),
             Self::Extended(community) => community.fmt(f),
+            Self::Ipv6Extended(community) => community.fmt(f),
         }
     }
 }
@@ -83,6 +95,13 @@ pub enum CommunityPattern {
     Large([(u32, u32); 3]),
     /// Extended ones: those that have one of the values behind its mask, as (mask, value).
     Extended(Vec<(u64, u64)>),
+    /// Extended ones of an IPv6 address: those that have the value behind the mask.
+    Ipv6Extended {
+        /// Which octets count.
+        mask: [u8; 20],
+        /// What they are; 0 where they do not count.
+        value: [u8; 20],
+    },
 }
 
 /// Sub-types of extended communities that patterns know by name (RFC 4360 §4, §5), as `wire` does.
@@ -118,6 +137,13 @@ impl CommunityPattern {
         matches!(self, Self::Extended(masks) if masks.iter().any(|(mask, value)| community.0 & mask == *value))
     }
 
+    /// Whether an extended community of an IPv6 address fits.
+    #[inline]
+    pub fn fits_ipv6_extended(&self, community: Ipv6ExtCommunity) -> bool {
+        let Self::Ipv6Extended { mask, value } = self else { return false };
+        community.0.iter().zip(mask).zip(value).all(|((octet, mask), value)| octet & mask == *value)
+    }
+
     /// The only community that fits, where there is one.
     pub fn single(&self) -> Option<AnyCommunity> {
         match self {
@@ -132,6 +158,9 @@ impl CommunityPattern {
                 [(u64::MAX, value)] => Some(AnyCommunity::Extended(ExtCommunity(*value))),
                 _ => None,
             },
+            Self::Ipv6Extended { mask, value } if *mask == [u8::MAX; 20] => {
+                Some(AnyCommunity::Ipv6Extended(Ipv6ExtCommunity(*value)))
+            }
             _ => None,
         }
     }
@@ -153,6 +182,7 @@ impl From<AnyCommunity> for CommunityPattern {
                 Self::Large([(global, global), (local1, local1), (local2, local2)])
             }
             AnyCommunity::Extended(ExtCommunity(value)) => Self::Extended(vec![(u64::MAX, value)]),
+            AnyCommunity::Ipv6Extended(Ipv6ExtCommunity(value)) => Self::Ipv6Extended { mask: [u8::MAX; 20], value },
         }
     }
 }
@@ -174,7 +204,7 @@ impl FromStr for CommunityPattern {
             }
             _ => None,
         };
-        extended().or_else(standard).ok_or_else(wrong)
+        ipv6_pattern(s).or_else(extended).or_else(standard).ok_or_else(wrong)
     }
 }
 
@@ -215,6 +245,29 @@ fn extended_pattern(parts: &[&str]) -> Option<Vec<(u64, u64)>> {
     }
 }
 
+/// `ext6:*`, `rt:[ADDRESS]:*`, `rt:[*]:VALUE`, `rt:[*]:*` (RFC 5701 §2: two octets of type, an address, two octets).
+fn ipv6_pattern(text: &str) -> Option<CommunityPattern> {
+    let (mut mask, mut value) = ([0; 20], [0; 20]);
+    if text == "ext6:*" {
+        return Some(CommunityPattern::Ipv6Extended { mask, value });
+    }
+    let (name, rest) = text.split_once(":[")?;
+    let (address, local) = rest.split_once("]:")?;
+    let (_, subtype) = SUBTYPES.iter().find(|(known, _)| *known == name)?;
+    let mut ask = |from: usize, octets: &[u8]| {
+        let places = mask.iter_mut().zip(&mut value).skip(from);
+        places.zip(octets).for_each(|((mask, value), octet)| (*mask, *value) = (u8::MAX, *octet));
+    };
+    ask(0, &[0, *subtype]);
+    if address != "*" {
+        ask(2, &address.parse::<Ipv6Addr>().ok()?.octets());
+    }
+    if local != "*" {
+        ask(18, &local.parse::<u16>().ok()?.to_be_bytes());
+    }
+    Some(CommunityPattern::Ipv6Extended { mask, value })
+}
+
 /// Type and sub-type: `form` 0 is a two-octet AS, 1 an address (RFC 4360 §3), 2 a four-octet AS (RFC 5668).
 fn kind(form: u64, subtype: u8) -> u64 {
     form << 56 | u64::from(subtype) << 48
@@ -230,6 +283,7 @@ mod tests {
             AnyCommunity::Standard(community) => pattern.fits_standard(community),
             AnyCommunity::Large(community) => pattern.fits_large(community),
             AnyCommunity::Extended(community) => pattern.fits_extended(community),
+            AnyCommunity::Ipv6Extended(community) => pattern.fits_ipv6_extended(community),
         }
     }
 
@@ -273,6 +327,20 @@ mod tests {
             ("ext:*", "ovs:invalid", true),
             ("ext:*", "0x80ff000049742400", true),
             ("ext:*", "64500:1", false),
+            // RFC 5701: another attribute, so `rt:*` and `ext:*` do not speak of it.
+            ("rt:[2001:db8::1]:1", "rt:[2001:db8::1]:1", true),
+            ("rt:[2001:db8::1]:1", "rt:[2001:db8::1]:2", false),
+            ("rt:[2001:db8::1]:*", "rt:[2001:db8::1]:2", true),
+            ("rt:[2001:db8::1]:*", "rt:[2001:db8::2]:2", false),
+            ("rt:[2001:db8::1]:*", "soo:[2001:db8::1]:2", false),
+            ("ro:[*]:7", "soo:[2001:db8::1]:7", true),
+            ("soo:[*]:7", "soo:[2001:db8::1]:8", false),
+            ("rt:[*]:*", "rt:[::]:0", true),
+            ("rt:*", "rt:[2001:db8::1]:2", false),
+            ("ext:*", "rt:[2001:db8::1]:2", false),
+            ("ext6:*", "rt:[2001:db8::1]:2", true),
+            ("ext6:*", "0x4002000000000000000000000000000000000001", true),
+            ("ext6:*", "rt:192.0.2.1:2", false),
         ] {
             assert_eq!(fits(pattern, community), expected, "{pattern} {community}");
         }
@@ -291,6 +359,8 @@ mod tests {
             "ovs:valid",
             "traffic-rate:0:1000000",
             "0x80ff000049742400",
+            "rt:[2001:db8::1]:2",
+            "0x4002000000000000000000000000000000000001",
         ] {
             let community: AnyCommunity = text.parse().unwrap();
             assert_eq!(CommunityPattern::from(community).single(), Some(community));
@@ -300,8 +370,22 @@ mod tests {
 
     #[test]
     fn what_is_no_community_is_answered_with_the_forms() {
-        for wrong in ["", "64500", "65536:1", "64500:9-3", "1:2:3:4", "xx:1:*", "rt:*:x", "rt:1:2:3", "0x12", "no-such"]
-        {
+        for wrong in [
+            "",
+            "64500",
+            "65536:1",
+            "64500:9-3",
+            "1:2:3:4",
+            "xx:1:*",
+            "rt:*:x",
+            "rt:1:2:3",
+            "0x12",
+            "no-such",
+            "rt:[2001:db8::g]:1",
+            "rt:[*]:65536",
+            "xx:[*]:*",
+            "rt:2001:db8::1:9",
+        ] {
             let error = wrong.parse::<CommunityPattern>().unwrap_err();
             assert!(error.contains("64500:*") && error.contains("ext:*"), "{wrong}: {error}");
         }

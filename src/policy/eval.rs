@@ -11,7 +11,8 @@
 //! 3. A decision is a leaf. Leaves with the same result share one number, so the caller interns each result once.
 //!
 //! A prefix walks the tree and answers questions about itself only. A chain that does not look at the prefix is settled
-//! at once. Nothing is allocated once the buffers have grown to what the chain needs.
+//! at once. Where a chain looks at nothing but the prefix and changes nothing (a filter of prefixes), the next route goes
+//! on with the tree of the one before. Nothing is allocated once the buffers have grown to what the chain needs.
 
 use std::{
     hash::{BuildHasher, Hash},
@@ -26,8 +27,10 @@ use super::{
     PolicyChain,
     actions::{Action, Editor},
     chain::{Condition, Program, Step},
+    conditions::SetTest,
     context::{Context, Direction, PerPrefix, Route},
     definitions::{NextHopChange, Ruling},
+    path_verdicts::{PathCounts, PathVerdicts},
 };
 use crate::{
     rib::SetFacts,
@@ -68,6 +71,8 @@ pub struct Verdict<'a> {
 #[derive(Debug, Default)]
 pub struct Evaluator {
     program: Option<Arc<Program>>,
+    /// The tree of one route is that of every other one.
+    shares_tree: bool,
     memory: Memory,
 }
 
@@ -80,8 +85,16 @@ impl Evaluator {
     /// Turns to `route`: what follows is about its prefixes.
     pub fn begin(&mut self, chain: &PolicyChain, context: &Context, route: &Route<'_>) {
         let program = match &self.program {
-            Some(program) if Arc::ptr_eq(program, chain.program()) => program,
-            _ => self.program.insert(chain.program().clone()),
+            Some(program) if Arc::ptr_eq(program, chain.program()) => {
+                if self.shares_tree {
+                    return;
+                }
+                program
+            }
+            _ => {
+                self.shares_tree = chain.program().looks_at_prefix_only();
+                self.program.insert(chain.program().clone())
+            }
         };
         self.memory.begin(program, context, route);
     }
@@ -100,6 +113,11 @@ impl Evaluator {
         };
         let leaf = self.memory.leaf(program, prefix);
         self.memory.result(leaf)
+    }
+
+    /// What AS-path expressions cost since it was made.
+    pub fn path_counts(&self) -> PathCounts {
+        self.memory.paths.counts()
     }
 
     /// Whether the verdict is the same for every prefix of the route.
@@ -175,6 +193,8 @@ struct Memory {
     /// Leaves by their content.
     known: HashTable<u32>,
     editor: Editor,
+    /// What automata said about paths, whatever route they were of.
+    paths: PathVerdicts,
 }
 
 impl Default for Memory {
@@ -193,6 +213,7 @@ impl Default for Memory {
             results: Vec::new(),
             known: HashTable::new(),
             editor: Editor::default(),
+            paths: PathVerdicts::default(),
         }
     }
 }
@@ -308,7 +329,11 @@ impl Memory {
             None => {
                 let Some(attributes) = self.states.get(state as usize) else { return false };
                 let set = AttrSet::new(self.octets.get(attributes.start..attributes.end).unwrap_or_default());
-                let answer = program.set_tests.get(asked.test).is_some_and(|test| test.holds(set, &attributes.facts));
+                let answer = match program.set_tests.get(asked.test) {
+                    Some(SetTest::AsPath(sets)) => self.paths.any(sets, set.as_path()),
+                    Some(test) => test.holds(set, &attributes.facts),
+                    None => false,
+                };
                 if let Some(place) = self.set.get_mut(asked.test) {
                     *place = Some((state, answer));
                 }

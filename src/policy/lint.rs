@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     community::CommunityPattern,
-    context::{AspaState, Validation},
+    context::{AspaState, Validation as OriginState},
     definitions::{
         ConditionDefinition, Definitions, PolicyDefinition, Problem, RouteType, Ruling, SetOr, StatementDefinition,
         TestDefinition,
@@ -15,6 +15,7 @@ use super::{
     sets::asn::AsSet,
     values::{MaybeNumber, NumberRange, PrefixRange},
 };
+use crate::types::Family;
 
 /// Notes the faults of `definitions` in `problems`.
 pub(super) fn check(definitions: &Definitions, problems: &mut Vec<Problem>) {
@@ -116,7 +117,7 @@ fn never_alone(condition: &ConditionDefinition) -> Option<&'static str> {
     let all = match &condition.test {
         TestDefinition::Origin(origins) => distinct(origins.iter().map(|origin| *origin as u8)) == 3,
         TestDefinition::RouteType(types) => RouteType::ALL.iter().all(|kind| types.contains(kind)),
-        TestDefinition::Validation(states) => Validation::ALL.iter().all(|state| states.contains(state)),
+        TestDefinition::Validation(states) => OriginState::ALL.iter().all(|state| states.contains(state)),
         TestDefinition::Aspa(states) => AspaState::ALL.iter().all(|state| states.contains(state)),
         _ => false,
     };
@@ -134,11 +135,14 @@ fn never_together(
     prefix_sets: &BTreeMap<&str, &[PrefixRange]>,
 ) -> Option<String> {
     use TestDefinition::{
-        CommunityAll, CommunityAny, CommunityCount, CommunityNone, ExtCommunityCount, Family, From, FromRole,
-        LargeCommunityCount, LocalPref, Med, NeighborAs, OriginAs, PathLength, Prefix, RouteType as Type,
+        Aspa, CommunityAll, CommunityAny, CommunityCount, CommunityNone, ExtCommunityCount, Family, From, FromRole,
+        LargeCommunityCount, LocalPref, Med, NeighborAs, OriginAs, PathLength, Prefix, RouteType as Type, Validation,
     };
     if one.negated != other.negated && one.test == other.test {
         return Some("`not` excludes what the condition beside it asks for".to_owned());
+    }
+    if !one.negated && other.negated && excludes_all(&other.test, &one.test) {
+        return Some("`not` excludes all that the condition beside it asks for".to_owned());
     }
     match (&one.test, &other.test) {
         (PathLength(wanted), PathLength(excluded))
@@ -170,6 +174,14 @@ fn never_together(
             };
             (!has(1, true) && !has(2, false)).then(|| "no prefix in `prefix` is of the `family`".to_owned())
         }
+        (Family(families), Validation(states)) if !one.negated && !other.negated => {
+            let unchecked = !families.iter().any(is_validated) && !states.contains(&OriginState::NotChecked);
+            unchecked.then(|| "only unicast routes have a validation state (RFC 6811)".to_owned())
+        }
+        (Family(families), Aspa(states)) if !one.negated && !other.negated => {
+            let unchecked = !families.iter().any(is_validated) && !states.contains(&AspaState::NotChecked);
+            unchecked.then(|| "only unicast routes have an ASPA state".to_owned())
+        }
         (Type(types), From(_) | FromRole(_)) if !one.negated && !other.negated => {
             let local = types.iter().all(|kind| *kind == RouteType::Local);
             local.then(|| "a local route comes from no neighbor".to_owned())
@@ -195,6 +207,39 @@ fn split(asked: &[MaybeNumber]) -> (bool, Vec<NumberRange>) {
         MaybeNumber::Absent => None,
     });
     (asked.contains(&MaybeNumber::Absent), ranges.collect())
+}
+
+/// Whether whatever `wanted` asks for is in the list of `excluded`, member by member.
+fn excludes_all(excluded: &TestDefinition, wanted: &TestDefinition) -> bool {
+    use TestDefinition::{
+        AsPath, Aspa, CommunityAny, Family, From, FromRole, Neighbor, NeighborAs, NeighborRole, NextHop, Origin,
+        OriginAs, Prefix, RouteType, Validation,
+    };
+    fn all<T: PartialEq>(excluded: &[T], wanted: &[T]) -> bool {
+        wanted.iter().all(|one| excluded.contains(one))
+    }
+    match (excluded, wanted) {
+        (Prefix(excluded), Prefix(wanted)) => all(excluded, wanted),
+        (NextHop(excluded), NextHop(wanted)) => all(excluded, wanted),
+        (AsPath(excluded), AsPath(wanted)) => all(excluded, wanted),
+        (OriginAs(excluded), OriginAs(wanted)) | (NeighborAs(excluded), NeighborAs(wanted)) => all(excluded, wanted),
+        (CommunityAny(excluded), CommunityAny(wanted)) => all(excluded, wanted),
+        (Origin(excluded), Origin(wanted)) => all(excluded, wanted),
+        (Family(excluded), Family(wanted)) => all(excluded, wanted),
+        (Neighbor(excluded), Neighbor(wanted)) | (From(excluded), From(wanted)) => all(excluded, wanted),
+        (NeighborRole(excluded), NeighborRole(wanted)) | (FromRole(excluded), FromRole(wanted)) => {
+            all(excluded, wanted)
+        }
+        (RouteType(excluded), RouteType(wanted)) => all(excluded, wanted),
+        (Validation(excluded), Validation(wanted)) => all(excluded, wanted),
+        (Aspa(excluded), Aspa(wanted)) => all(excluded, wanted),
+        _ => false,
+    }
+}
+
+/// Whether routes of a family have states of validation (RFC 6811 is about unicast routes).
+fn is_validated(family: &Family) -> bool {
+    matches!(*family, Family::IPV4_UNICAST | Family::IPV6_UNICAST)
 }
 
 /// Whether two members of lists are the same pattern or the same set.

@@ -10,7 +10,7 @@
 //!
 //! # Where
 //! `definitions` is what an operator wrote, `library` compiles it, `lint` finds what makes no sense; `chain` lays out the
-//! policies of a neighbour; `eval` is the fast road, `trace` the slow one that tells why. `conditions` and `actions` have
+//! policies of a neighbour; `eval` is the fast road, with `path_verdicts` that spare it automata, `trace` the slow one that tells why. `conditions` and `actions` have
 //! one variant per match and action, `case` is a test that an operator wrote, `sets` the named sets, `values` and `community` their members as text.
 
 mod actions;
@@ -25,6 +25,7 @@ mod eval;
 mod library;
 mod lint;
 pub mod path_text;
+mod path_verdicts;
 pub mod sets;
 mod trace;
 pub mod values;
@@ -35,6 +36,7 @@ pub use context::{AspaState, Context, Direction, NeighborFacts, PerPrefix, Route
 pub use definitions::{Definitions, Problem};
 pub use eval::{Evaluator, NextHopVerdict, Verdict};
 pub use library::Library;
+pub use path_verdicts::PathCounts;
 pub use trace::{Decider, Matched, Trace, is_built_in};
 
 /// Name of the built-in policy that accepts every route.

@@ -14,7 +14,8 @@
 //! - Weight stands before LOCAL_PREF; between LOCAL_PREF and AS_PATH length stand local origination and AIGP (RFC 7311
 //!   §4.1); before all stands long-lived stale (RFC 9494 §4.3).
 //! - Step c: the neighbouring AS of a path from inside our confederation is our own (RFC 5065 §5.3, 1).
-//! - Step e, cost to the next hop: there is no IGP to ask; a static table says it, without a row it is 0.
+//! - Step e, cost to the next hop: there is no IGP to ask; a static table says it, without a row it is 0. Whether a next
+//!   hop can be resolved (§9.1.2.1) says that table, or whether it is on a subnet of our interfaces; or it is not asked.
 //! - Step f takes ORIGINATOR_ID for the router id, then the shorter CLUSTER_LIST wins (RFC 4456 §9). The age of EBGP
 //!   paths may stand before it.
 //! - Behind step g stands the lower path id (RFC 7911 says nothing), then the session's number: the order is total.
@@ -172,6 +173,19 @@ impl<'a> Decision<'a> {
                 _ => self.select(paths),
             },
         }
+    }
+
+    /// What `select` would give without the paths of one session, given the `best` of all: a path of it may have removed
+    /// others by its MED. `None`: the others are no candidates. Allocates where the session matters.
+    pub fn select_without(&self, paths: &[Path], best: usize, session: SessionSlot) -> Option<usize> {
+        let leader = self.leader(paths, Some(best))?;
+        let own = |path: &&Path| path.session == session;
+        if leader.path.session != session && !paths.iter().filter(own).any(|path| self.could_hide(path, &leader)) {
+            return Some(best);
+        }
+        let (places, others): (Vec<usize>, Vec<Path>) =
+            paths.iter().enumerate().filter(|(_, path)| path.session != session).map(|(at, path)| (at, *path)).unzip();
+        places.get(self.select(&others)?).copied()
     }
 
     /// Whether a path may be chosen: by its marks, by whether its session still stands, and by its next hop.

@@ -99,12 +99,12 @@ impl Index {
         ids.map(|id| id.map(PrefixId))
     }
 
-    /// Frees an id in use.
-    pub(crate) fn remove(&mut self, id: PrefixId) {
+    /// Frees ids, up to `WARM`, that are in use, each named once.
+    pub(crate) fn remove_each(&mut self, ids: &[PrefixId]) {
         match self {
-            Self::V4(index) => index.remove(id.0),
-            Self::V6(index) => index.remove(id.0),
-            Self::Opaque(index) => index.remove(id.0),
+            Self::V4(index) => index.remove_each(ids),
+            Self::V6(index) => index.remove_each(ids),
+            Self::Opaque(index) => ids.iter().for_each(|id| index.remove(id.0)),
         }
     }
 
@@ -242,9 +242,15 @@ impl<A: Address> PlainIndex<A> {
         })
     }
 
-    fn remove(&mut self, id: u32) {
-        self.map.remove(self.key(id));
-        self.keys.free(id);
+    fn remove_each(&mut self, ids: &[PrefixId]) {
+        let mut keys = [(A::MIN, 0); WARM];
+        let mut count = 0;
+        for (key, id) in keys.iter_mut().zip(ids) {
+            *key = self.key(id.0);
+            count += 1;
+        }
+        let numbers = &mut self.keys;
+        self.map.remove_each(&keys[..count], |id| numbers.free(id));
     }
 
     #[inline]

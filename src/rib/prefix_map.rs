@@ -7,16 +7,16 @@
 //! IPv4, and little else. A million IPv4 prefixes are four levels, of which all but the leaves stay in the cache.
 //! Nodes are slots of an arena, linked by number; leaves are chained both ways.
 
-use std::{hint::black_box, ops::Bound};
+use std::ops::Bound;
 
 use crate::rib::{address::Address, arena::SlotArena};
 
+mod node;
+
+use node::{NODE_KEYS, Node};
+
 /// How many searches are worth doing at the same time: about as many cache misses as a core waits for at once.
 pub(crate) const WARM: usize = 8;
-/// Keys in a node: four cache lines of IPv4 addresses.
-const NODE_KEYS: usize = 64;
-/// Addresses that a search compares at once: one cache line for IPv4.
-const RUN: usize = 16;
 
 /// A key: address (bits behind the length are zero) and length.
 pub(crate) type Key<A> = (A, u8);
@@ -29,122 +29,6 @@ const PAGE_NODES: usize = 16;
 const NO_NODE: u32 = u32::MAX;
 /// 2^32 values under nodes of at least 16 children are 8 levels.
 const HEIGHT_MAX: usize = 8;
-
-/// A leaf (entries are keys and their values) or an inner node (entries are a child and a key that nothing under the
-/// child is below; down the left edge of the tree that is the smallest key of all).
-#[derive(Clone, Copy, Debug)]
-struct Node<A> {
-    /// Ascending; behind `count` the largest address, so that a search needs no bound.
-    addrs: [A; NODE_KEYS],
-    lens: [u8; NODE_KEYS],
-    values: [u32; NODE_KEYS],
-    count: u16,
-    /// Leaves only: neighbours in key order. An inner node has none.
-    prev: u32,
-    next: u32,
-}
-
-impl<A: Address> Default for Node<A> {
-    fn default() -> Self {
-        Self {
-            addrs: [A::MAX; NODE_KEYS],
-            lens: [0; NODE_KEYS],
-            values: [0; NODE_KEYS],
-            count: 0,
-            prev: NO_NODE,
-            next: NO_NODE,
-        }
-    }
-}
-
-impl<A: Address> Node<A> {
-    fn len(&self) -> usize {
-        self.count.into()
-    }
-
-    fn key(&self, at: usize) -> Key<A> {
-        (self.addrs[at], self.lens[at])
-    }
-
-    fn entry(&self, at: usize) -> (Key<A>, u32) {
-        (self.key(at), self.values[at])
-    }
-
-    /// How many addresses are below `addr`.
-    ///
-    /// Looks at the last of each run first, so that the cache lines of all runs are asked for at the same time; counting
-    /// in the run found needs no branch, and the compiler turns it into a few wide comparisons.
-    #[inline]
-    fn addrs_below(&self, addr: A) -> usize {
-        let (runs, _) = self.addrs.as_chunks::<RUN>();
-        let runs_below: usize = runs.iter().map(|run| usize::from(run[RUN - 1] < addr)).sum();
-        let in_run = |run: &[A; RUN]| run.iter().map(|&other| u32::from(other < addr)).sum::<u32>() as usize;
-        runs_below * RUN + runs.get(runs_below).map_or(0, in_run)
-    }
-
-    /// Reads one octet of each cache line. The reads do not wait for each other, so later ones find it all in the cache.
-    fn touch(&self) {
-        black_box((self.lens[0], self.count));
-        for run in 0..NODE_KEYS / RUN {
-            black_box((self.addrs[run * RUN], self.values[run * RUN]));
-        }
-    }
-
-    /// How many keys are below `key`: where it stands, or would stand.
-    #[inline]
-    fn position(&self, key: Key<A>) -> usize {
-        let mut at = self.addrs_below(key.0);
-        while at < self.len() && self.addrs[at] == key.0 && self.lens[at] < key.1 {
-            at += 1;
-        }
-        at
-    }
-
-    fn holds(&self, at: usize, key: Key<A>) -> bool {
-        at < self.len() && self.key(at) == key
-    }
-
-    /// Inner nodes: which child leads to `key`: the last one whose key is not above.
-    #[inline]
-    fn child(&self, key: Key<A>) -> usize {
-        let mut behind = self.addrs_below(key.0);
-        while behind < self.len() && self.addrs[behind] == key.0 && self.lens[behind] <= key.1 {
-            behind += 1;
-        }
-        behind.saturating_sub(1)
-    }
-
-    fn insert(&mut self, at: usize, key: Key<A>, value: u32) {
-        let count = self.len();
-        self.addrs.copy_within(at..count, at + 1);
-        self.lens.copy_within(at..count, at + 1);
-        self.values.copy_within(at..count, at + 1);
-        (self.addrs[at], self.lens[at], self.values[at]) = (key.0, key.1, value);
-        self.count += 1;
-    }
-
-    fn remove(&mut self, at: usize) {
-        let count = self.len();
-        self.addrs.copy_within(at + 1..count, at);
-        self.lens.copy_within(at + 1..count, at);
-        self.values.copy_within(at + 1..count, at);
-        self.truncate(count - 1);
-    }
-
-    fn truncate(&mut self, count: usize) {
-        self.addrs[count..].fill(A::MAX);
-        self.count = count as u16;
-    }
-
-    /// Appends the entries of `other` from `from` on.
-    fn append(&mut self, other: &Self, from: usize) {
-        let (at, more) = (self.len(), other.len() - from);
-        self.addrs[at..at + more].copy_from_slice(&other.addrs[from..other.len()]);
-        self.lens[at..at + more].copy_from_slice(&other.lens[from..other.len()]);
-        self.values[at..at + more].copy_from_slice(&other.values[from..other.len()]);
-        self.count += more as u16;
-    }
-}
 
 /// The way from the root to a leaf: node and entry taken, per level.
 struct Way {
@@ -183,11 +67,7 @@ impl<A: Address> PrefixMap<A> {
 
     /// The values of several keys, up to `WARM`, in their order: what is read for one does not wait for another.
     pub(crate) fn warm(&self, keys: impl Iterator<Item = Key<A>> + Clone) -> [Option<u32>; WARM] {
-        let mut leaves = [NO_NODE; WARM];
-        for (leaf, key) in leaves.iter_mut().zip(keys.clone()) {
-            *leaf = self.leaf(key);
-            self.leaves.one(*leaf).touch();
-        }
+        let leaves = self.warm_leaves(keys.clone());
         let mut values = [None; WARM];
         for ((value, leaf), key) in values.iter_mut().zip(leaves).zip(keys) {
             let leaf = self.leaves.one(leaf);
@@ -215,19 +95,34 @@ impl<A: Address> PrefixMap<A> {
     }
 
     /// Takes `key` out and gives its value.
+    #[cfg(test)]
     pub(crate) fn remove(&mut self, key: Key<A>) -> Option<u32> {
-        let (way, leaf) = self.way(key);
-        let node = self.leaves.one_mut(leaf);
-        let at = node.position(key);
-        if !node.holds(at, key) {
-            return None;
+        let mut removed = None;
+        self.remove_each(&[key], |value| removed = Some(value));
+        removed
+    }
+
+    /// Takes several keys out, up to `WARM`, and calls `removed` with the value of each that was there: what is read for
+    /// one does not wait for another.
+    pub(crate) fn remove_each(&mut self, keys: &[Key<A>], mut removed: impl FnMut(u32)) {
+        let leaves = self.warm_leaves(keys.iter().copied());
+        let mut moved = false;
+        for (&key, leaf) in keys.iter().zip(leaves) {
+            let leaf = if moved { self.leaf(key) } else { leaf };
+            let node = self.leaves.one_mut(leaf);
+            let at = node.position(key);
+            if !node.holds(at, key) {
+                continue;
+            }
+            removed(node.values[at]);
+            node.remove(at);
+            if node.len() < FEW {
+                let (way, _) = self.way(key);
+                self.thin_out(&way, leaf);
+                // Entries went to other leaves, and the numbers at hand may be those of freed ones.
+                moved = true;
+            }
         }
-        let value = node.values[at];
-        node.remove(at);
-        if node.len() < FEW {
-            self.thin_out(&way, leaf);
-        }
-        Some(value)
     }
 
     /// The largest entry that is not above `key`.
@@ -311,6 +206,22 @@ impl<A: Address> PrefixMap<A> {
             number = node.values[node.child(key)];
         }
         number
+    }
+
+    /// The leaves of several keys, in their order, read from memory at the same time.
+    fn warm_leaves(&self, keys: impl Iterator<Item = Key<A>>) -> [u32; WARM] {
+        let mut leaves = [NO_NODE; WARM];
+        let mut count = 0;
+        for (leaf, key) in leaves.iter_mut().zip(keys) {
+            *leaf = self.leaf(key);
+            count += 1;
+        }
+        // Inner nodes are in the cache. Reads of leaves that stand close together wait at the same time; with the
+        // searches between them a core would not see the next ones before the first have come.
+        for &leaf in leaves.iter().take(count) {
+            self.leaves.one(leaf).touch();
+        }
+        leaves
     }
 
     /// As `leaf`, with the way there.

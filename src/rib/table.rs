@@ -61,10 +61,21 @@ impl Table {
     /// Asks the memory for what filing paths of these NLRI will read, for several at once instead of one after the
     /// other. Changes nothing and is never needed; worth calling with the next 2 to 8 NLRI of an UPDATE before they are
     /// filed or withdrawn, since most of the time of a big table goes into waiting for memory.
-    pub fn warm(&self, nlri: &[NlriRef<'_>]) {
-        for some in nlri.chunks(WARM).filter(|some| some.len() > 1) {
-            self.paths.warm(self.index.warm(some));
+    ///
+    /// What is known already is noted in `known`, in the order of the NLRI, for [`find_known`](Self::find_known).
+    pub fn warm(&self, nlri: &[NlriRef<'_>], known: &mut [Option<PrefixId>]) {
+        for (some, known) in nlri.chunks(WARM).zip(known.chunks_mut(WARM)) {
+            let ids = self.index.warm(some);
+            self.paths.warm(ids);
+            known.iter_mut().zip(ids).for_each(|(known, id)| *known = id);
         }
+    }
+
+    /// The id of `nlri` if it is `known`, as `warm` noted it, and has paths still; else `find` is to be asked.
+    #[inline]
+    pub fn find_known(&self, nlri: NlriRef<'_>, known: Option<PrefixId>) -> Option<PrefixId> {
+        // An id that was freed in the meantime has no paths, one that was given away again has another NLRI.
+        known.filter(|&id| !self.paths.of(id).is_empty() && self.index.nlri(id) == nlri)
     }
 
     /// Frees the id if it has no paths; true when it was freed. Until then the id stays valid, so that an
@@ -73,8 +84,22 @@ impl Table {
         if !self.paths.of(id).is_empty() {
             return false;
         }
-        self.index.remove(id);
+        self.index.remove_each(&[id]);
         true
+    }
+
+    /// Frees those of several ids that have no paths, see [`free_if_empty`](Self::free_if_empty): what has to be read
+    /// for one does not wait for another. Each id is named once.
+    pub fn free_all_if_empty(&mut self, ids: &[PrefixId]) {
+        for some in ids.chunks(WARM) {
+            let mut empty = [PrefixId(0); WARM];
+            let mut count = 0;
+            for &id in some.iter().filter(|id| self.paths.of(**id).is_empty()) {
+                empty[count] = id;
+                count += 1;
+            }
+            self.index.remove_each(&empty[..count]);
+        }
     }
 
     /// The NLRI of an id in use.

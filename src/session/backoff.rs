@@ -5,15 +5,15 @@ use std::time::Duration;
 /// A seeded generator (SplitMix64). Good enough to keep a thousand neighbours from waking together, and equal
 /// seeds make equal days.
 #[derive(Clone, Debug)]
-pub(super) struct Jitter(u64);
+pub(crate) struct Jitter(u64);
 
 impl Jitter {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// The next 64 bits; also a seed for another generator.
-    pub(super) fn bits(&mut self) -> u64 {
+    pub(crate) fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -22,7 +22,7 @@ impl Jitter {
     }
 
     /// `time` times a factor that is uniform between 0.75 and 1.0 (RFC 4271 §10).
-    pub(super) fn spread(&mut self, time: Duration) -> Duration {
+    pub(crate) fn spread(&mut self, time: Duration) -> Duration {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let quarter = micros / 4;
         Duration::from_micros(micros - if quarter == 0 { 0 } else { self.bits() % (quarter + 1) })
@@ -31,7 +31,7 @@ impl Jitter {
 
 /// A waiting time that doubles with each use, up to a cap.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     first: Duration,
     max: Duration,
     next: Duration,
@@ -39,19 +39,19 @@ pub(super) struct Backoff {
 
 impl Backoff {
     /// Starts at `first`; never above `max`, unless `first` is.
-    pub(super) fn new(first: Duration, max: Duration) -> Self {
+    pub(crate) fn new(first: Duration, max: Duration) -> Self {
         Self { first, max: max.max(first), next: first }
     }
 
     /// The time to wait now.
-    pub(super) fn take(&mut self) -> Duration {
+    pub(crate) fn take(&mut self) -> Duration {
         let now = self.next;
         self.next = now.saturating_mul(2).min(self.max);
         now
     }
 
     /// The trouble is over: the next wait is the first one again.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.next = self.first;
     }
 }

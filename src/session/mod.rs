@@ -17,7 +17,7 @@
 //! 4. A connection exists for the session from `Connected` until its `Closed` or until the session said
 //!    [`Action::Close`] or [`Action::Abort`]; whatever is said about it later is ignored.
 
-mod backoff;
+pub(crate) mod backoff;
 mod bgp_fsm;
 pub mod bgp_peer;
 mod collision;

@@ -12,7 +12,9 @@
 //! 2. After a crash the map is what all whole records add up to: reading stops at the first one that is cut off or fails
 //!    its check, the rest is cut away and its size told. A file of a later version is not touched.
 //! 3. One process at a time: the file is locked while it is open.
-//! 4. The file stays below twice its content and a margin: it is then written anew beside itself and renamed.
+//! 4. What `write` is given is on the disk as a whole or not at all when it returns; after a crash, the first records of it
+//!    may be there.
+//! 5. The file stays below twice its content and a margin: it is then written anew beside itself and renamed.
 
 use std::{
     collections::BTreeMap,
@@ -29,6 +31,25 @@ use flate2::Crc;
 pub enum Kind {
     /// A route that is originated by command (`local_routes`).
     LocalRoute = 1,
+    /// A change of an alert (`alerts`).
+    AlertChange = 10,
+    /// An alert (`alerts`).
+    Alert = 11,
+    /// A mute of alerts (`alerts`).
+    Mute = 12,
+    /// Up to which change alerts are written (`alerts`).
+    AlertMark = 13,
+    /// What waits to be told by a sink, and what its receiver knows (`sink`).
+    SinkQueue = 16,
+}
+
+/// One of several changes that are written together.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Edit {
+    /// Keep a value under a key.
+    Put(Kind, Vec<u8>, Vec<u8>),
+    /// Forget what is under a key.
+    Remove(Kind, Vec<u8>),
 }
 
 const MAGIC: &[u8; 8] = b"ribwatch";
@@ -126,7 +147,7 @@ impl Journal {
         if self.get(kind, key) == Some(value) {
             return Ok(());
         }
-        self.append(PUT, kind, key, value)?;
+        self.append(&record(PUT, kind as u8, key, value)?)?;
         let key = (kind as u8, key.into());
         self.live += record_len(&key, value);
         if let Some(old) = self.map.insert(key.clone(), value.into()) {
@@ -144,7 +165,7 @@ impl Journal {
         if self.get(kind, key).is_none() {
             return Ok(false);
         }
-        self.append(REMOVE, kind, key, &[])?;
+        self.append(&record(REMOVE, kind as u8, key, &[])?)?;
         let key = (kind as u8, key.into());
         if let Some(old) = self.map.remove(&key) {
             self.live -= record_len(&key, &old);
@@ -153,9 +174,37 @@ impl Journal {
         Ok(true)
     }
 
-    fn append(&mut self, operation: u8, kind: Kind, key: &[u8], value: &[u8]) -> io::Result<()> {
-        let record = record(operation, kind as u8, key, value)?;
-        let written = self.file.write_all(&record).and_then(|()| self.file.sync_data());
+    /// Several changes at the cost of one. A crash meanwhile may leave the first ones of them.
+    ///
+    /// # Errors
+    /// The disk; nothing changed then.
+    pub fn write(&mut self, edits: &[Edit]) -> io::Result<()> {
+        let mut records = Vec::new();
+        for edit in edits {
+            records.extend(match edit {
+                Edit::Put(kind, key, value) => record(PUT, *kind as u8, key, value)?,
+                Edit::Remove(kind, key) => record(REMOVE, *kind as u8, key, &[])?,
+            });
+        }
+        self.append(&records)?;
+        for edit in edits {
+            let (key, new) = match edit {
+                Edit::Put(kind, key, value) => ((*kind as u8, key.as_slice().into()), Some(value)),
+                Edit::Remove(kind, key) => ((*kind as u8, key.as_slice().into()), None),
+            };
+            self.live += new.map_or(0, |value| record_len(&key, value));
+            let old = match new {
+                Some(value) => self.map.insert(key.clone(), value.as_slice().into()),
+                None => self.map.remove(&key),
+            };
+            self.live -= old.map_or(0, |old| record_len(&key, &old));
+        }
+        self.compact_if_due();
+        Ok(())
+    }
+
+    fn append(&mut self, record: &[u8]) -> io::Result<()> {
+        let written = self.file.write_all(record).and_then(|()| self.file.sync_data());
         if let Err(error) = written {
             // Half a record must not stand in front of the next one. If that fails too, the check finds it at the
             // next start.
@@ -302,6 +351,25 @@ mod tests {
         drop(journal);
         let opened = open(dir.path());
         assert_eq!((content(&opened.journal), opened.lost), (vec![pair(b"", b""), pair(b"a", b"3")], 0));
+    }
+
+    #[test]
+    fn several_changes_are_written_together_and_what_they_replace_goes_with_the_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut journal = open(dir.path()).journal;
+        journal.put(KIND, b"a", b"1").unwrap();
+        let put = |key: &[u8], value: &[u8]| Edit::Put(KIND, key.to_vec(), value.to_vec());
+        let edits = [put(b"b", b"2"), put(b"a", b"3"), Edit::Remove(KIND, b"b".to_vec()), put(b"c", b"4")];
+        journal.write(&edits).unwrap();
+        let expected = vec![pair(b"a", b"3"), pair(b"c", b"4")];
+        assert_eq!(content(&journal), expected);
+        for n in 0..1000_u32 {
+            journal.write(&[put(b"d", &[n as u8; 500]), Edit::Remove(KIND, b"d".to_vec())]).unwrap();
+        }
+        let octets = fs::metadata(dir.path().join("test.journal")).unwrap().len();
+        assert!(octets < 3 * GARBAGE_MARGIN, "{octets}");
+        drop(journal);
+        assert_eq!(content(&open(dir.path()).journal), expected);
     }
 
     #[test]

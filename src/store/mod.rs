@@ -2,7 +2,8 @@
 //! survives being cut off at any octet; each use has a file here that turns its values into records and back, so
 //! `app` alone knows which of them is loaded when.
 
+pub mod alerts;
 pub mod journal;
 pub mod local_routes;
 
-pub use journal::{Journal, Kind, Opened};
+pub use journal::{Edit, Journal, Kind, Opened};

@@ -91,6 +91,54 @@ impl fmt::Display for Timestamp {
     }
 }
 
+impl FromStr for Timestamp {
+    type Err = String;
+    /// Reads RFC 3339: `2026-02-22T15:30:00Z`, with a fraction of up to six digits that count, or with `+01:00`.
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        read_rfc3339(s).ok_or_else(|| format!("`{s}` is no time: write one such as 2026-02-22T15:30:00Z"))
+    }
+}
+
+fn read_rfc3339(text: &str) -> Option<Timestamp> {
+    let number = |text: &str, digits: usize, range: std::ops::RangeInclusive<i64>| {
+        let whole = text.len() == digits && text.bytes().all(|octet| octet.is_ascii_digit());
+        text.parse::<i64>().ok().filter(|number| whole && range.contains(number))
+    };
+    let (date, time) = text.split_once(['T', 't', ' '])?;
+    let mut date = date.splitn(3, '-');
+    let year = number(date.next()?, 4, 1970..=9999)?;
+    let (month, day) = (number(date.next()?, 2, 1..=12)?, number(date.next()?, 2, 1..=31)?);
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let longest = match month {
+        2 => 28 + i64::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    let (clock, sign, offset) = match time.strip_suffix(['Z', 'z']) {
+        Some(clock) => (clock, 1, "00:00"),
+        None => {
+            let at = time.rfind(['+', '-'])?;
+            (time.get(..at)?, if time.get(at..=at)? == "-" { -1 } else { 1 }, time.get(at + 1..)?)
+        }
+    };
+    let minutes = |text: &str| -> Option<i64> {
+        let (hour, minute) = text.split_once(':')?;
+        Some(number(hour, 2, 0..=23)? * 60 + number(minute, 2, 0..=59)?)
+    };
+    let (whole, fraction) = clock.split_once('.').unwrap_or((clock, "0"));
+    let (until_minute, second) = whole.rsplit_once(':')?;
+    let micros = format!("{:0<6}", fraction.get(..fraction.len().min(6))?);
+    if day > longest || !fraction.bytes().all(|octet| octet.is_ascii_digit()) {
+        return None;
+    }
+    // As in `Display`: days from 1 March of year 0.
+    let (year, month) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
+    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468;
+    // RFC 3339 §5.6 allows a leap second; it counts as the one after it.
+    let secs = (days * 1440 + minutes(until_minute)? - sign * minutes(offset)?) * 60 + number(second, 2, 0..=60)?;
+    Some(Timestamp(u64::try_from(secs * 1_000_000).ok()? + number(&micros, 6, 0..=999_999)?.unsigned_abs()))
+}
+
 impl std::ops::Add<Duration> for Timestamp {
     type Output = Self;
     fn add(self, rhs: Duration) -> Self {
@@ -166,5 +214,38 @@ impl FromStr for Role {
             .into_iter()
             .find(|role| role.name() == s)
             .ok_or_else(|| format!("`{s}` is not a role: provider, customer, peer, rs or rs-client"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_they_are_written() {
+        for secs in [0, 951_782_400, 1_709_251_199, 1_740_787_200, 4_102_444_800] {
+            for micros in [0, 1, 250_000, 999_999] {
+                let time = Timestamp(secs * 1_000_000 + micros);
+                assert_eq!(time.to_string().parse(), Ok(time));
+            }
+        }
+        let noon: Timestamp = "2026-02-22T12:00:00Z".parse().unwrap();
+        for same in ["2026-02-22T13:00:00+01:00", "2026-02-22 06:30:00-05:30", "2026-02-22t12:00:00.0000000z"] {
+            assert_eq!(same.parse(), Ok(noon), "{same}");
+        }
+        for wrong in [
+            "",
+            "noon",
+            "2026-02-29T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-02-22T24:00:00Z",
+            "2026-02-22",
+            "2026-02-22T12:00:00",
+            "1969-12-31T23:59:59Z",
+            "2026-02-22T12:00:00.Z2",
+            "2026-02-22T12:00:00+1:00",
+        ] {
+            assert!(wrong.parse::<Timestamp>().is_err(), "{wrong}");
+        }
     }
 }

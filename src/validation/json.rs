@@ -1,30 +1,49 @@
 //! Validated payloads as JSON, as Routinator, rpki-client, OctoRPKI and Cloudflare's rpki.json export them: an object
 //! with `roas` and perhaps `aspas`, or the bare list of ROAs. AS numbers may be numbers or texts such as "AS64496".
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::{Aspa, PayloadSet, Vrp};
 use crate::types::{Asn, Prefix};
+
+/// ROAs per trust anchor, by its name.
+pub type Anchors = BTreeMap<String, u64>;
 
 /// Reads a whole export.
 ///
 /// # Errors
 /// Which record is wrong, and what it must be. Nothing of a faulty export is used.
 pub fn parse(text: &str) -> Result<PayloadSet, String> {
+    parse_with_anchors(text).map(|(set, _)| set)
+}
+
+/// As `parse`, and counts the ROAs of each trust anchor (`ta`) where the export names it.
+///
+/// # Errors
+/// As `parse`.
+pub fn parse_with_anchors(text: &str) -> Result<(PayloadSet, Anchors), String> {
     let root: Value = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
     let (roas, aspas) = match &root {
         Value::Array(roas) => (roas.as_slice(), [].as_slice()),
         Value::Object(_) if root.get("roas").is_some() => (list(&root, "roas")?, aspas_of(&root)?),
         _ => return Err("neither a list of ROAs nor an object with `roas`".to_owned()),
     };
-    let mut set = PayloadSet::default();
+    let (mut set, mut anchors) = (PayloadSet::default(), Anchors::new());
     for (at, roa) in roas.iter().enumerate() {
         set.vrps.push(read_roa(roa).map_err(|why| format!("roas[{at}]: {why}"))?);
+        if let Some(anchor) = roa.get("ta").and_then(Value::as_str) {
+            match anchors.get_mut(anchor) {
+                Some(count) => *count += 1,
+                None => _ = anchors.insert(anchor.to_owned(), 1),
+            }
+        }
     }
     for (at, aspa) in aspas.iter().enumerate() {
         set.aspas.push(read_aspa(aspa).map_err(|why| format!("aspas[{at}]: {why}"))?);
     }
-    Ok(set)
+    Ok((set, anchors))
 }
 
 /// `aspas` as it is today; the earlier form with providers per address family (`provider_authorizations`) is read

@@ -62,7 +62,7 @@ const NONE: u32 = u32::MAX;
 struct Tree<A> {
     nodes: Vec<Node<A>>,
     entries: Vec<Entry>,
-    /// Where the nodes of each value of the first 16 bits begin, with one more for the end; empty for small tables.
+    /// Where the nodes of each head ([`Address::head`]) begin, with one more for the end; empty for small tables.
     /// Cuts a search through half a million nodes, each step a cache miss, to one through a few neighbours.
     starts: Vec<u32>,
 }
@@ -80,7 +80,9 @@ impl<A> Default for Tree<A> {
 trait Address: Copy + Ord {
     fn covers(self, len: u8, other: Self, other_len: u8) -> bool;
     fn prefix(self, len: u8) -> Prefix;
-    /// Its first 16 bits.
+    /// How many heads there are.
+    const HEADS: usize;
+    /// What a first look goes by: bits in front that differ between prefixes, in the order of addresses.
     fn head(self) -> usize;
 }
 
@@ -92,6 +94,8 @@ impl Address for u32 {
     fn prefix(self, len: u8) -> Prefix {
         Prefix::v4(self, len)
     }
+
+    const HEADS: usize = 1 << 16;
 
     fn head(self) -> usize {
         (self >> 16) as usize
@@ -107,8 +111,11 @@ impl Address for u128 {
         Prefix::v6(self, len)
     }
 
+    /// The 20 bits behind the first three, which are the same in all unicast addresses that are assigned (2000::/3).
+    const HEADS: usize = 1 << 20;
+
     fn head(self) -> usize {
-        (self >> 112) as usize
+        ((self >> 105) as usize).saturating_sub(Self::HEADS).min(Self::HEADS - 1)
     }
 }
 
@@ -138,7 +145,7 @@ impl<A: Address> Tree<A> {
         }
         if tree.nodes.len() >= INDEXED_FROM {
             let mut at = 0;
-            tree.starts = (0..=1 << 16)
+            tree.starts = (0..=A::HEADS)
                 .map(|head| {
                     while tree.nodes.get(at).is_some_and(|node| node.addr.head() < head) {
                         at += 1;
@@ -152,8 +159,8 @@ impl<A: Address> Tree<A> {
         tree
     }
 
-    /// Nodes that cover `addr/len`, the longest first.
-    fn covering(&self, addr: A, len: u8) -> impl Iterator<Item = usize> {
+    /// The longest node that covers `addr/len`.
+    fn nearest(&self, addr: A, len: u8) -> Option<usize> {
         // Whatever covers it stands before it, and covers or is the last one that does.
         let head = addr.head();
         let (from, to) = match (self.starts.get(head), self.starts.get(head + 1)) {
@@ -162,16 +169,23 @@ impl<A: Address> Tree<A> {
         };
         let near = self.nodes.get(from..to).unwrap_or_default();
         let behind = from + near.partition_point(|node| (node.addr, node.len) <= (addr, len));
-        let mut at = behind.checked_sub(1);
-        std::iter::from_fn(move || {
-            while let Some(index) = at {
-                let node = self.nodes.get(index)?;
-                at = (node.parent != NONE).then_some(node.parent as usize);
-                if node.addr.covers(node.len, addr, len) {
-                    return Some(index);
-                }
-            }
-            None
+        let covers = |index: &usize| {
+            let node = self.nodes.get(*index);
+            node.is_some_and(|node| node.addr.covers(node.len, addr, len))
+        };
+        self.upwards(behind.checked_sub(1)).find(covers)
+    }
+
+    /// Nodes that cover `addr/len`, the longest first.
+    fn covering(&self, addr: A, len: u8) -> impl Iterator<Item = usize> {
+        self.upwards(self.nearest(addr, len))
+    }
+
+    /// A node and those that cover it, the longest first.
+    fn upwards(&self, from: Option<usize>) -> impl Iterator<Item = usize> {
+        std::iter::successors(from, |index| {
+            let parent = self.nodes.get(*index)?.parent;
+            (parent != NONE).then_some(parent as usize)
         })
     }
 
@@ -181,9 +195,10 @@ impl<A: Address> Tree<A> {
         self.entries.get(first..end).unwrap_or_default()
     }
 
-    fn state(&self, addr: A, len: u8, origin: Option<Asn>) -> OriginState {
+    /// The state of a route of this length whose longest covering node is `nearest`.
+    fn state(&self, nearest: Option<usize>, len: u8, origin: Option<Asn>) -> OriginState {
         let mut state = OriginState::NotFound;
-        for node in self.covering(addr, len) {
+        for node in self.upwards(nearest) {
             state = OriginState::Invalid;
             if self.entries(node).iter().any(|entry| entry.fit(len, origin) == Fit::Matches) {
                 return OriginState::Valid;
@@ -219,6 +234,10 @@ impl Entry {
     }
 }
 
+/// The longest prefix with VRPs that covers a route, in one table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Near(u32);
+
 /// All VRPs in force, with who says each.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct VrpTable {
@@ -247,9 +266,33 @@ impl VrpTable {
 
     /// The state of a route: `origin` is `None` when its path has no origin AS (RFC 6811 §2: NONE).
     pub fn state(&self, prefix: Prefix, origin: Option<Asn>) -> OriginState {
+        self.state_near(prefix, self.near(prefix), origin)
+    }
+
+    /// Where the VRPs stand that cover a prefix. Most of what a look-up costs, and the same for every origin; for several
+    /// prefixes in a row the waits for memory overlap.
+    #[inline]
+    pub fn near(&self, prefix: Prefix) -> Near {
+        fn find<A: Address>(tree: &Tree<A>, addr: A, len: u8) -> Near {
+            let node = tree.nearest(addr, len);
+            if let Some(node) = node {
+                std::hint::black_box(tree.entries(node).first().copied());
+            }
+            Near(node.map_or(NONE, |node| node as u32)) // a table has fewer
+        }
         match prefix {
-            Prefix::V4 { addr, len } => self.v4.state(addr, len, origin),
-            Prefix::V6 { addr, len } => self.v6.state(addr, len, origin),
+            Prefix::V4 { addr, len } => find(&self.v4, addr, len),
+            Prefix::V6 { addr, len } => find(&self.v6, addr, len),
+        }
+    }
+
+    /// The state of a route, with what [`Self::near`] of this table said of its prefix.
+    #[inline]
+    pub fn state_near(&self, prefix: Prefix, near: Near, origin: Option<Asn>) -> OriginState {
+        let nearest = (near.0 != NONE).then_some(near.0 as usize);
+        match prefix {
+            Prefix::V4 { len, .. } => self.v4.state(nearest, len, origin),
+            Prefix::V6 { len, .. } => self.v6.state(nearest, len, origin),
         }
     }
 

@@ -195,6 +195,66 @@ fn paths_that_cannot_be_verified_are_invalid_and_the_reason_names_the_hop() {
 }
 
 #[test]
+fn both_directions_are_verified_as_the_draft_says_case_by_case() {
+    use super::PathState::{Invalid, Unknown, Valid};
+    // Two chains of customers under one top: 1 below 10 below 100, 2 below 20 below 100. 30 says that it has no provider;
+    // 4, 5, 7, 40, 50 and 100 attest nothing. draft-ietf-sidrops-aspa-verification-22 §5.
+    let attested = [(1, vec![10]), (2, vec![20]), (10, vec![100]), (20, vec![100]), (30, vec![0])];
+    let table = AspaTable::new(attested.into_iter().map(|(customer, providers)| {
+        (Aspa::new(Asn(customer), providers.into_iter().map(Asn).collect()), SourceSet::one(0))
+    }));
+    let rows: [(Direction, &[u32], PathState, &str); 26] = [
+        (Direction::Upstream, &[1], Valid, "the origin itself"),
+        (Direction::Upstream, &[10, 1], Valid, "one attested hop"),
+        (Direction::Upstream, &[100, 10, 1], Valid, "all hops attested"),
+        (Direction::Upstream, &[20, 10, 1], Invalid, "10 names its providers, and 20 is none: leaked up or sideways"),
+        (Direction::Upstream, &[20, 100, 10, 1], Unknown, "100 attests nothing"),
+        (
+            Direction::Upstream,
+            &[50, 100, 20, 10, 1],
+            Invalid,
+            "a hop that is disproved counts before one that is unknown",
+        ),
+        (Direction::Upstream, &[5, 4], Unknown, "nobody attests"),
+        (Direction::Upstream, &[5, 30], Invalid, "AS 0 alone: no provider at all"),
+        (Direction::Upstream, &[10, 10, 10, 1, 1], Valid, "prepends are one AS"),
+        (Direction::Upstream, &[20, 20, 10, 10, 1], Invalid, "prepends hide nothing"),
+        (Direction::Upstream, &[1, 10, 1], Invalid, "10 has a provider, and 1 is none: a loop disproves itself"),
+        (Direction::Downstream, &[10], Valid, "a provider's own route"),
+        (Direction::Downstream, &[10, 1], Valid, "two ASes at most are Valid"),
+        (Direction::Downstream, &[5, 30], Valid, "likewise, whatever is attested"),
+        (Direction::Downstream, &[100, 10, 1], Valid, "up only"),
+        (Direction::Downstream, &[2, 20, 100], Valid, "down only"),
+        (Direction::Downstream, &[2, 20, 100, 10, 1], Valid, "up to the top and down"),
+        (Direction::Downstream, &[2, 20, 10, 1], Valid, "two tops beside each other are one hop without customer"),
+        (Direction::Downstream, &[2, 20, 50, 10, 1], Invalid, "three tops: 50 is beside both, and passes on"),
+        (Direction::Downstream, &[20, 2, 10, 1], Invalid, "a valley: 2 passes a peer's route up"),
+        (Direction::Downstream, &[100, 20, 2, 10, 1], Invalid, "the same one level higher"),
+        (Direction::Downstream, &[2, 20, 100, 40, 4], Unknown, "4 and 40 attest nothing"),
+        (Direction::Downstream, &[7, 5, 30], Unknown, "30 is the top of nothing, and what leads down is unknown"),
+        (Direction::Downstream, &[7, 5, 4], Unknown, "nobody attests"),
+        (Direction::Downstream, &[2, 2, 20, 100, 100, 10, 1, 1], Valid, "prepends are one AS"),
+        (Direction::Downstream, &[20, 20, 2, 10, 10, 1], Invalid, "prepends hide no valley"),
+    ];
+    for (direction, path, state, why) in rows {
+        let neighbor = Some(Asn(path[0]));
+        let (found, reason) = table.verify(AsPath::new(&sequence(path)), neighbor, direction);
+        assert_eq!(found, state, "{direction:?} {path:?}: {why} ({reason})");
+        let server = table.verify(AsPath::new(&sequence(path)), None, direction).0;
+        assert_eq!(server, state, "{direction:?} {path:?}: a route server's hop is not in the path");
+    }
+    for direction in [Direction::Upstream, Direction::Downstream] {
+        let verify = |octets: &[u8]| table.verify(AsPath::new(octets), Some(Asn(10)), direction).0;
+        let set_behind = [&sequence(&[10, 1])[..], &[1, 1, 0, 0, 0, 9]].concat();
+        let set_first = [&[1, 1, 0, 0, 0, 10][..], &sequence(&[1])].concat();
+        assert_eq!((verify(&set_behind), verify(&set_first)), (Invalid, Invalid), "an AS_SET anywhere");
+        let confederation = [&[3, 1, 0, 0, 0xfd, 0xe9][..], &sequence(&[10, 1])].concat();
+        assert_eq!(verify(&confederation), Valid, "member ASes of our confederation are none of the path");
+        assert_eq!(verify(&sequence(&[20, 2])), Invalid, "the path must begin with the neighbour");
+    }
+}
+
+#[test]
 fn exports_of_all_flavours_are_read_and_a_fault_names_its_record() {
     let rpki_client = r#"{"metadata":{},"roas":[{"asn":64496,"prefix":"192.0.2.0/24","maxLength":25,"ta":"x","expires":1}],
         "aspas":[{"customer_asid":64500,"expires":1,"providers":[64502,64501]}]}"#;
@@ -272,6 +332,26 @@ fn a_big_table_is_searched_as_a_small_one_and_stays_small() {
     assert!(table.allocated_octets() < vrps.len() * 32, "{} octets", table.allocated_octets());
     for n in 0u32..200 {
         let prefix = Prefix::v4(n.wrapping_mul(0x7feb_352d), 8 + (n % 25) as u8);
+        let origin = Some(Asn(n % 50));
+        assert_eq!(table.state(prefix, origin), slow_state(&vrps, prefix, origin), "{prefix}");
+    }
+}
+
+#[test]
+fn a_big_ipv6_table_is_searched_as_a_small_one() {
+    // Most in 2000::/3 as it is assigned, some below and above it, and one around each of the three.
+    let block = |n: u32| [0x2a << 120, 0x24 << 120, 0x2001 << 112, 0, 0xfc << 120][n as usize % 5];
+    let address = |n: u32| block(n) | u128::from(n.wrapping_mul(0x9e37_79b1)) << 80;
+    let around = [Prefix::v6(0, 3), Prefix::v6(0x2a << 120, 12), Prefix::v6(0xfc << 120, 7)];
+    let vrps: Vec<Vrp> = (0u32..20_000)
+        .map(|n| Prefix::v6(address(n), 28 + (n % 21) as u8))
+        .chain(around)
+        .zip(0u32..)
+        .map(|(prefix, n)| Vrp { prefix, max_len: 48, asn: Asn(n % 50) })
+        .collect();
+    let table = VrpTable::new(vrps.iter().map(|vrp| (*vrp, SourceSet::one(0))).collect());
+    for n in 0u32..300 {
+        let prefix = Prefix::v6(address(n * 61) | u128::from(n & 1) << 70, 24 + (n % 40) as u8);
         let origin = Some(Asn(n % 50));
         assert_eq!(table.state(prefix, origin), slow_state(&vrps, prefix, origin), "{prefix}");
     }

@@ -4,8 +4,10 @@
 //! `routes` holds the questions about routes and their answers. `filter` turns the words of a question into a `RouteQuery` and judges what needs the attributes' text (`inside`: what
 //! needs an NLRI to be taken apart), `scan` reads a table page by page, `json` holds the field names that the contract
 //! fixes, `nlri_json` those of typed NLRI, `reload` is what a change of the configuration costs, `what_if` what other RPKI
-//! data would change, `observed` what those are handed who watch every change.
+//! data would change, `coverage` what RPKI data make of given prefixes and origins, `observed` what those are handed who
+//! watch every change.
 
+pub mod coverage;
 pub mod filter;
 pub mod inside;
 pub mod json;
@@ -15,6 +17,7 @@ pub mod reload;
 mod routes;
 pub mod rpki;
 pub mod scan;
+pub mod sinks;
 pub mod what_if;
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
@@ -81,6 +84,10 @@ pub struct Summary {
     pub attribute_sets: u64,
     /// Octets of attribute sets held.
     pub attribute_octets: u64,
+    /// Runs of an AS-path expression's automaton over a path, in import and export policies.
+    pub paths_judged: u64,
+    /// Times that an earlier run had answered already.
+    pub paths_shared: u64,
     /// Sequence number of the last change.
     pub seq: u64,
 }
@@ -390,6 +397,23 @@ pub trait Backend: Send + Sync + 'static {
     fn rpki(&self) -> rpki::RpkiView;
     /// The state of a prefix and origin, with all that decided it.
     fn check_origin(&self, prefix: Prefix, origin: Asn) -> rpki::OriginCheck;
+    /// What only some of these sources say (no names: of all that have data); refused with `Invalid` where there are less
+    /// than two.
+    fn rpki_differences(&self, _: &[String]) -> Result<rpki::Differences, Refusal> {
+        Err(Refusal::Invalid("there are no sources of RPKI data here".to_owned()))
+    }
+    /// What is in force, and the names of those who say it.
+    fn rpki_in_force(&self) -> rpki::InForce {
+        rpki::InForce::default()
+    }
+    /// What the configuration declares to be ours: prefixes and origins. Both empty: nothing is declared.
+    fn declared(&self) -> (Vec<Prefix>, Vec<Asn>) {
+        (Vec::new(), Vec::new())
+    }
+    /// Who is told of alerts; none where none are configured.
+    fn sinks(&self) -> Vec<sinks::SinkView> {
+        Vec::new()
+    }
     /// What would be in force with these changes; refused with `Invalid` where they cannot be made.
     fn hypothesis(&self, _: &Changes) -> Result<Hypothesis, Refusal> {
         Err(Refusal::NotNow("there are no RPKI data here that could change".to_owned()))

@@ -127,14 +127,14 @@ pub struct Observed<'a> {
     pub rpki: &'a Arc<Snapshot>,
 }
 
-impl Observed<'_> {
+impl<'a> Observed<'a> {
     /// Whether the paths of a session count.
     pub fn counts(&self, session: SessionSlot) -> bool {
         self.sessions.get(usize::from(session)).is_some_and(|facts| facts.usable)
     }
 
     /// Who stands in a slot.
-    pub fn vantage(&self, session: SessionSlot) -> Option<&Arc<Vantage>> {
+    pub fn vantage(&self, session: SessionSlot) -> Option<&'a Arc<Vantage>> {
         self.vantages.get(usize::from(session))?.as_ref()
     }
 }

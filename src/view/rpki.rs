@@ -1,8 +1,10 @@
 //! Read models of RPKI: what each source holds and how old it is, and why a route has the state it has.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use crate::{
     types::{Asn, Prefix, Timestamp},
-    validation::{OriginState, rov::Fit},
+    validation::{Aspa, OriginState, Snapshot, SourceId, Vrp, rov::Fit},
 };
 
 /// Where a source of validated payloads stands.
@@ -54,6 +56,8 @@ pub struct SourceView {
     pub vrps: (u64, u64),
     /// Customers with ASPAs, after local filters.
     pub aspas: u64,
+    /// ROAs per trust anchor, before local filters, where the source names it; by name of the anchor.
+    pub anchors: BTreeMap<String, u64>,
     /// When the data were last confirmed; `None`: never.
     pub updated_at: Option<Timestamp>,
     /// When they are dropped unless confirmed.
@@ -71,6 +75,30 @@ pub struct RpkiView {
     pub vrps: (u64, u64),
     /// Customers with ASPAs in force.
     pub aspas: u64,
+}
+
+/// What is in force, and who says it.
+#[derive(Clone, Debug, Default)]
+pub struct InForce {
+    /// The data.
+    pub snapshot: Arc<Snapshot>,
+    /// Names of sources by their number in the data; one that is missing stands for local exceptions.
+    pub names: BTreeMap<SourceId, String>,
+}
+
+impl InForce {
+    /// All VRPs that cover a prefix, with what they mean for this origin (`None`: the path ends in an AS_SET).
+    pub fn covering(&self, prefix: Prefix, origin: Option<Asn>) -> Vec<CoveringVrp> {
+        let name = |id: SourceId| self.names.get(&id).cloned().unwrap_or_else(|| "local exceptions".to_owned());
+        let covering = self.snapshot.vrps.covering(prefix, origin).into_iter().map(|found| CoveringVrp {
+            prefix: found.vrp.prefix,
+            max_len: found.vrp.max_len,
+            asn: found.vrp.asn,
+            fit: found.fit,
+            sources: found.sources.iter().map(name).collect(),
+        });
+        covering.collect()
+    }
 }
 
 /// A VRP that covers the prefix asked about.
@@ -125,4 +153,50 @@ impl OriginCheck {
             },
         }
     }
+}
+
+/// What sources say and what only some of them say.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Differences {
+    /// Those that were compared, in the order asked for.
+    pub sources: Vec<SourceDifference>,
+    /// What is not in all of them: VRPs in order of their prefix, then ASPAs in order of their customer.
+    pub records: Vec<Difference>,
+}
+
+/// One of the sources that were compared.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct SourceDifference {
+    /// Its name.
+    pub name: String,
+    /// VRPs that it has.
+    pub vrps: u64,
+    /// Customers whose ASPAs it has.
+    pub aspas: u64,
+    /// VRPs that it has and another one lacks.
+    pub vrps_not_everywhere: u64,
+    /// ASPAs that it has, and another one has none of this customer or one with other providers.
+    pub aspas_not_everywhere: u64,
+    /// VRPs that another one has and it lacks.
+    pub vrps_missing: u64,
+    /// ASPAs that another one has, and it has none of this customer or one with other providers.
+    pub aspas_missing: u64,
+}
+
+/// Something that not all sources say.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Difference {
+    /// What it is.
+    pub payload: Payload,
+    /// Who says it: bit n is the nth of the sources that were compared.
+    pub held_by: u16,
+}
+
+/// A validated payload.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Payload {
+    /// For origins.
+    Vrp(Vrp),
+    /// For paths: a customer with all its providers.
+    Aspa(Aspa),
 }

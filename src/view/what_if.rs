@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Cursor, RouteRow};
+use super::{Cursor, Nlri, RouteRow};
 use crate::{
-    types::PathId,
+    types::{Family, PathId, PeerId},
     validation::{OriginState, PathState, hypothesis::Hypothesis},
 };
 
@@ -45,9 +45,23 @@ pub struct WhatIfRow {
 
 impl WhatIfRow {
     /// What names the path within its prefix, in the order of answers.
-    pub fn order(&self) -> (Option<crate::types::PeerId>, PathId) {
+    pub fn order(&self) -> (Option<PeerId>, PathId) {
         (self.now.peer, self.now.path_id)
     }
+}
+
+/// A neighbour that would be told of a prefix and is not, or the other way round: export policies look at states, too,
+/// and a route that import rejects, or that is best no more, is told to nobody.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WhatIfTold {
+    /// Address family.
+    pub family: Family,
+    /// What is routed.
+    pub nlri: Nlri,
+    /// Who.
+    pub peer: PeerId,
+    /// Whether it would be told.
+    pub told: bool,
 }
 
 /// A bounded part of the answer.
@@ -55,6 +69,8 @@ impl WhatIfRow {
 pub struct WhatIfPage {
     /// Paths in table order: family, prefix, neighbour, path id.
     pub rows: Vec<WhatIfRow>,
+    /// Who would be told and is not, or the other way round, in table order.
+    pub told: Vec<WhatIfTold>,
     /// The attribute sets of `rows`, each distinct set once.
     pub attrs: Vec<u8>,
     /// Where to go on; `None` when the list is complete.
@@ -78,6 +94,10 @@ pub struct WhatIfCounts {
     pub no_longer_best: u64,
     /// Not best now, and would be.
     pub becoming_best: u64,
+    /// Prefixes that a neighbour is told and would not be, for all neighbours together.
+    pub withdrawn: u64,
+    /// Prefixes that a neighbour is not told and would be.
+    pub announced: u64,
 }
 
 impl WhatIfCounts {
@@ -101,6 +121,19 @@ impl WhatIfCounts {
             (false, true) => self.becoming_best += 1,
             _ => {}
         }
+    }
+
+    /// Counts a neighbour that would be told, or would not.
+    pub fn add_told(&mut self, told: &WhatIfTold) {
+        match told.told {
+            true => self.announced += 1,
+            false => self.withdrawn += 1,
+        }
+    }
+
+    /// Whether nothing would change.
+    pub fn is_empty(&self) -> bool {
+        (self.routes, self.withdrawn, self.announced) == (0, 0, 0)
     }
 
     /// Changes of origin states with how many paths make them, those that do not happen left out.

@@ -4,7 +4,9 @@
 //!
 //! Answers about routes are pages: at most 1000 routes, with the token of the next page in `next`.
 
+mod alerts;
 mod rib;
+mod rpki;
 
 use std::{future::Future, io, sync::Arc};
 
@@ -18,10 +20,13 @@ use axum::{
 use serde::Serialize;
 use tokio::net::TcpListener;
 
-use crate::view::{Backend, Refusal, filter::find_neighbor, json, scan::PeerNames};
+use crate::{
+    alert::Service,
+    view::{Backend, Refusal, filter::find_neighbor, json, scan::PeerNames},
+};
 
 /// Prints the metrics; handed in because rooms of the outer world do not know each other.
-pub type MetricsText = fn(&dyn Backend) -> String;
+pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// What the metrics are served as.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -29,6 +34,7 @@ const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 #[derive(Clone)]
 struct Site {
     backend: Arc<dyn Backend>,
+    alerts: Arc<dyn Service>,
     metrics: MetricsText,
 }
 
@@ -39,6 +45,7 @@ struct Site {
 pub async fn serve(
     listener: TcpListener,
     backend: Arc<dyn Backend>,
+    alerts: Arc<dyn Service>,
     metrics: MetricsText,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
@@ -50,9 +57,14 @@ pub async fn serve(
         .route("/api/v1/neighbors", get(neighbors))
         .route("/api/v1/neighbors/{address}", get(neighbor))
         .route("/api/v1/rib", get(rib::page))
+        .route("/api/v1/rpki", get(rpki::sources))
+        .route("/api/v1/rpki/check", get(rpki::check))
         .route("/api/v1/summary", get(summary))
+        .route("/api/v1/alerts", get(alerts::page))
+        .route("/api/v1/alerts/{id}", get(alerts::one))
+        .route("/api/v1/mutes", get(alerts::mutes))
         .fallback(|| async { Refused(Refusal::NotFound("no such page: see / for what there is".into())) })
-        .with_state(Site { backend, metrics });
+        .with_state(Site { backend, alerts, metrics });
     axum::serve(listener, router).with_graceful_shutdown(shutdown).await
 }
 
@@ -66,7 +78,12 @@ ribwatch
   /api/v1/neighbors             sessions and their counts
   /api/v1/neighbors/ADDRESS     one of them, by address or name
   /api/v1/rib                   routes: ?prefix= table= neighbor= family= match= origin= as_path= community= limit= next=
+  /api/v1/rpki                  sources of RPKI data, their age, and what is in force
+  /api/v1/rpki/check            the state of a prefix and origin: ?prefix= asn=
   /api/v1/summary               counts per table, neighbor and family
+  /api/v1/alerts                alerts: ?kind= state= severity= prefix= asn= neighbor= text= limit= next=
+  /api/v1/alerts/ID             one of them
+  /api/v1/mutes                 mutes and maintenance windows
 
 Everything else is on the command line (ribwatch --help) and in gRPC (package ribwatch.v1, reflection is on).
 ";
@@ -87,7 +104,7 @@ async fn readyz(State(site): State<Site>) -> Response {
 }
 
 async fn metrics_page(State(site): State<Site>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, METRICS_TYPE)], (site.metrics)(&*site.backend))
+    ([(header::CONTENT_TYPE, METRICS_TYPE)], (site.metrics)())
 }
 
 async fn neighbors(State(site): State<Site>) -> Response {

@@ -131,6 +131,46 @@ fn a_next_hop_out_of_reach_is_explained() {
 }
 
 #[test]
+fn a_next_hop_on_a_subnet_of_ours_is_usable_as_long_as_we_are_on_it() {
+    // RFC 4271 §9.1.2.1.
+    let connected =
+        |rows: &[NextHopRoute]| Knobs { next_hops: NextHops::new(NextHopCheck::Connected, rows), ..Knobs::default() };
+    let mut lab = Lab::of(settings(connected(&[])));
+    lab.handle(Input::Connected(vec![p("192.0.2.0/25")]));
+    let (far, near) = (lab.peer(external(64496)), lab.peer(external(64497)));
+    lab.announces(far, PREFIX, path("64496").via("192.0.2.200"));
+    assert_eq!(lab.best(PREFIX), None);
+    let why = explain(&mut lab);
+    let expected = "its next hop is on no subnet of our interfaces (RFC 4271 §9.1.2.1)";
+    assert_eq!(why.candidates[0].ineligible.as_deref(), Some(expected));
+    lab.announces(near, PREFIX, path("64497 64500").via("192.0.2.100"));
+    assert_eq!(lab.best(PREFIX), Some(Some(lab.id(near))));
+    lab.settle();
+    assert_eq!(lab.told_prefixes(far).len(), 1);
+    // An interface gets another address: the shorter path can be used now, and the other one cannot.
+    lab.handle(Input::Connected(vec![p("192.0.2.128/25")]));
+    lab.settle();
+    assert_eq!(lab.best(PREFIX), Some(Some(lab.id(far))));
+    assert!(lab.told_prefixes(far).is_empty());
+    assert_eq!(lab.told_prefixes(near).len(), 1);
+    // A reload of other knobs leaves the interfaces as they are; a row speaks before them.
+    let row = NextHopRoute { prefix: p("192.0.2.200/32"), metric: 0, reachable: false };
+    lab.handle(Input::Decision(connected(&[row])));
+    lab.settle();
+    assert_eq!(lab.best(PREFIX), None);
+    lab.handle(Input::Decision(Knobs { aigp: false, ..connected(&[]) }));
+    lab.settle();
+    assert_eq!(lab.best(PREFIX), Some(Some(lab.id(far))));
+    lab.handle(Input::Connected(Vec::new()));
+    lab.settle();
+    assert_eq!(lab.best(PREFIX), None);
+    assert!(lab.told_prefixes(near).is_empty());
+    lab.handle(Input::Decision(Knobs::default()));
+    lab.settle();
+    assert_eq!(lab.best(PREFIX), Some(Some(lab.id(far))), "the view of a collector");
+}
+
+#[test]
 fn other_knobs_choose_again_and_exactly_the_difference_is_sent() {
     // As many prefixes as several slices of the background walk. For a third of them the first neighbour has the longer
     // path; where lengths are equal it wins by its router id.

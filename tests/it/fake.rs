@@ -37,6 +37,8 @@ struct Stored {
     stale: bool,
     rejected_by: Option<Arc<str>>,
     received_at: Timestamp,
+    /// What RPKI says of it.
+    states: (OriginState, PathState),
 }
 
 struct Subscriber {
@@ -151,6 +153,13 @@ impl Fake {
         stored.rejected_by = rejected_by.map(Arc::from);
     }
 
+    /// Changes what RPKI says of a path, without an event.
+    pub fn validate(&self, peer: PeerId, prefix: &str, origin: OriginState, path: PathState) {
+        let prefix: Prefix = prefix.parse().unwrap();
+        let key = (family(prefix), Nlri::Prefix(prefix), Some(peer), 0);
+        self.state().paths.get_mut(&key).unwrap().states = (origin, path);
+    }
+
     /// Files, replaces or removes one path, and tells those who listen: first of the path, then of the prefix.
     fn change(&self, peer: Option<PeerId>, route: (Family, Nlri), path_id: PathId, attrs: Option<Vec<u8>>) -> bool {
         let mut state = self.state();
@@ -159,7 +168,8 @@ impl Fake {
         let best_before = state.best(key.0, &nlri);
         let before = match attrs.clone() {
             Some(attrs) => {
-                let stored = Stored { attrs, stale: false, rejected_by: None, received_at: NOW };
+                let states = Default::default();
+                let stored = Stored { attrs, stale: false, rejected_by: None, received_at: NOW, states };
                 state.paths.insert(key.clone(), stored)
             }
             None => state.paths.remove(&key),
@@ -320,8 +330,8 @@ impl State {
                 attrs: start..page.attrs.len() as u32,
                 best: is_best,
                 multipath: None,
-                validation: OriginState::NotChecked,
-                aspa: PathState::NotChecked,
+                validation: stored.states.0,
+                aspa: stored.states.1,
                 stale: stored.stale,
                 received_at: stored.received_at,
                 rejected_by: stored.rejected_by.clone(),
@@ -523,6 +533,8 @@ impl Backend for Fake {
             neighbors: state.neighbors.iter().map(|view| (view.peer, view.counts.clone())).collect(),
             attribute_sets: 2,
             attribute_octets: 64,
+            paths_judged: 3,
+            paths_shared: 5,
             seq: state.seq,
         })
     }

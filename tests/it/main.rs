@@ -1,11 +1,13 @@
 //! The integration tests: one binary, one file per topic.
 
+mod alert;
 mod api;
 mod captures;
 mod cli;
 mod corpus;
 mod daemon;
 mod decision;
+mod detect;
 mod engine;
 mod export;
 mod fake;
@@ -26,6 +28,8 @@ mod rtr;
 mod session;
 mod signals;
 mod simulation;
+mod sink;
+mod sink_cli;
 mod tidy;
 mod traps;
 mod validity;

@@ -9,7 +9,9 @@ use std::{
 };
 
 use ribwatch::{
+    alert::Nobody,
     api, cli,
+    validation::{OriginState, PathState},
     view::Backend,
     wire::bgp::community::{Community, LargeCommunity},
 };
@@ -194,6 +196,134 @@ fn as_json_counts_are_one_object_and_each_route_another() {
     assert_eq!(out.lines().count(), 1, "counts only");
 }
 
+/// Takes valid origins and paths only, and says of what it rejects why.
+const VALIDATION: &str = r#"
+[[policy.policy]]
+name = "rpki"
+[[policy.policy.statement]]
+name = "invalid"
+match = { validation = "invalid" }
+verdict = "reject"
+[[policy.policy.statement]]
+name = "leak"
+match = { aspa = "invalid" }
+verdict = "reject"
+[[policy.policy.statement]]
+name = "valid"
+match = { validation = "valid" }
+verdict = "accept"
+[[policy.policy.statement]]
+name = "unchecked"
+match = { validation = "not_checked" }
+verdict = "reject"
+
+[rpki]
+"#;
+
+#[test]
+fn routes_of_a_file_have_the_states_that_the_files_of_the_configuration_give() {
+    let files = Files::new();
+    let path = |name: &str| files.0.path().join(name);
+    // 64500 may originate 203.0.113.0/24; the neighbour that 64500 attests is 64496 alone.
+    let export = r#"{ "roas": [{ "prefix": "203.0.113.0/24", "asn": 64500, "maxLength": 24 },
+        { "prefix": "198.51.100.0/24", "asn": 64501 }],
+        "aspas": [{ "customer": 64500, "providers": [64498] }] }"#;
+    fs::write(path("export.json"), export).unwrap();
+    // Local exceptions (RFC 8416 §3.2) take one VRP away.
+    let slurm = r#"{ "slurmVersion": 1, "validationOutputFilters": { "prefixFilters": [{ "asn": 64501 }], "bgpsecFilters": [] },
+        "locallyAddedAssertions": { "prefixAssertions": [], "bgpsecAssertions": [] } }"#;
+    fs::write(path("slurm.json"), slurm).unwrap();
+    let update = |from: &'static str, asn: u32, [a, b, c]: [u8; 3], path: &[u32]| {
+        (from, asn, [24, a, b, c], attributes("203.0.113.0/24", path).finish())
+    };
+    let archive = files.archive(
+        "rpki.mrt",
+        &[
+            update("192.0.2.9", 64499, [203, 0, 113], &[64499, 64500]), // valid; no role, so its path is not checked
+            update("192.0.2.9", 64499, [203, 0, 113], &[64499, 64501]), // another origin
+            update("192.0.2.9", 64499, [198, 51, 100], &[64499]),       // not found, thanks to the exceptions
+            // edge-1 is our customer: 64500 says that 64496 is none of its providers.
+            update("192.0.2.1", 64496, [203, 0, 113], &[64496, 64500]),
+        ],
+    );
+    let test = |keys: &str, rest: &[&str]| {
+        fs::write(files.config(), format!("{CONFIG}{VALIDATION}{keys}")).unwrap();
+        let (config, archive) = (files.config(), text(&archive).to_owned());
+        let common = ["ribwatch", "--json", "policy", "test", "-c", text(&config), "--policy", "rpki", &archive];
+        run(&[&common[..], rest].concat())
+    };
+    let deciders = |out: &str| {
+        let decided = lines(out)[0]["decided"].as_array().unwrap().clone();
+        decided.iter().map(|one| format!("{} {}", one["by"].as_str().unwrap(), one["routes"])).collect::<Vec<_>>()
+    };
+    let (export, slurm) = (path("export.json"), path("slurm.json"));
+    let source = format!("[[rpki.cache]]\nname = \"export\"\nfile = \"{}\"\n", text(&export));
+
+    let with_slurm = format!("slurm = \"{}\"\n{source}", text(&slurm));
+    let (code, out, err) = test(&with_slurm, &["--limit", "0"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let states = json!({ "source": "files", "vrps": 1, "aspas": 1, "not_asked": [] });
+    assert_eq!(lines(&out)[0]["validation_by"], states);
+    let not_found = "no statement decided, EBGP rejects (RFC 8212) 1";
+    assert_eq!(deciders(&out), [not_found, "rpki/invalid 1", "rpki/leak 1", "rpki/valid 1"]);
+
+    // A cache that counts as much is named, since it is not asked.
+    let both = format!("{source}[[rpki.cache]]\nname = \"validator-1\"\naddress = \"127.0.0.1:3323\"\n");
+    let (_, out, _) = test(&both, &["--limit", "0"]);
+    assert_eq!(lines(&out)[0]["validation_by"]["not_asked"], json!(["validator-1"]));
+    assert!(deciders(&out).contains(&"rpki/invalid 2".to_owned()), "without the exceptions: {out}");
+
+    // A reserve is not mixed in, and a cache alone leaves the states unknown.
+    let reserve = format!("{source}[[rpki.cache]]\nname = \"none\"\nfile = \"/nowhere/at-all.json\"\npreference = 9\n");
+    assert_eq!(test(&reserve, &[]).0, 0);
+    let (code, out, _) = test("[[rpki.cache]]\naddress = \"127.0.0.1:3323\"\n", &["--limit", "0"]);
+    assert_eq!((code, &lines(&out)[0]["validation_by"]), (0, &json!({ "source": "unknown" })));
+    assert_eq!(deciders(&out), ["rpki/unchecked 4"]);
+
+    let (code, _, err) = test("[[rpki.cache]]\nfile = \"/nowhere/at-all.json\"\n", &[]);
+    assert!(code == 2 && err.contains("/nowhere/at-all.json cannot be read"), "{code} {err}");
+
+    // For people: one line.
+    fs::write(files.config(), format!("{CONFIG}{VALIDATION}")).unwrap();
+    let config = files.config();
+    let (_, out, _) = run(&["ribwatch", "policy", "test", "-c", text(&config), "--policy", "rpki", text(&archive)]);
+    assert_eq!(out.matches("validation states are unknown").count(), 1, "{out}");
+    // A policy that does not ask for states hears nothing of them.
+    let (_, out, _) = run(&["ribwatch", "policy", "test", "-c", text(&config), "--policy", "in", text(&archive)]);
+    assert!(!out.contains("validation"), "{out}");
+}
+
+#[test]
+fn routes_of_a_daemon_have_the_states_that_it_found() {
+    let files = Files::new();
+    fs::write(files.config(), format!("{CONFIG}{VALIDATION}")).unwrap();
+    let fake = Fake::new(64);
+    let a = fake.neighbor("192.0.2.1", 64496);
+    let states = [
+        ("203.0.113.0/26", OriginState::Valid, PathState::Unknown),
+        ("203.0.113.64/26", OriginState::Valid, PathState::Invalid),
+        ("203.0.113.128/26", OriginState::Invalid, PathState::NotChecked),
+        ("203.0.113.192/26", OriginState::NotChecked, PathState::NotChecked),
+    ];
+    for (prefix, origin, path) in states {
+        fake.announce(a, prefix, &[64496]);
+        fake.validate(a, prefix, origin, path);
+    }
+    let runtime = Runtime::new().unwrap();
+    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let backend: Arc<dyn Backend> = fake.clone();
+    runtime.spawn(api::serve(listener, backend, std::sync::Arc::new(ribwatch::alert::Nobody), std::future::pending()));
+    let config = files.config();
+    let (code, out, err) =
+        run(&["ribwatch", "--api", &address, "--json", "policy", "test", "-c", text(&config), "--policy", "rpki"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let found = lines(&out);
+    assert_eq!(found[0]["validation_by"], json!({ "source": "daemon" }));
+    let decided: Vec<_> = found[0]["decided"].as_array().unwrap().iter().map(|one| &one["by"]).collect();
+    assert_eq!(decided, ["rpki/invalid", "rpki/leak", "rpki/unchecked", "rpki/valid"]);
+}
+
 #[test]
 fn what_cannot_be_tested_is_told_with_its_exit_code() {
     let files = Files::new();
@@ -232,7 +362,7 @@ fn the_routes_of_a_daemon_are_judged_and_compared_with_what_it_does() {
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let backend: Arc<dyn Backend> = fake.clone();
-    runtime.spawn(api::serve(listener, backend, std::future::pending()));
+    runtime.spawn(api::serve(listener, backend, Arc::new(Nobody), std::future::pending()));
     let config = files.config();
     let test = |rest: &[&str]| {
         let common = ["ribwatch", "--api", &address, "--json", "policy", "test", "-c", text(&config)];
@@ -266,27 +396,32 @@ fn the_routes_of_a_daemon_are_judged_and_compared_with_what_it_does() {
 }
 
 #[test]
-fn check_runs_the_tests_of_policies() {
+fn check_and_run_run_the_tests_of_policies() {
     let files = Files::new();
-    let check = |test: &str| {
-        fs::write(files.config(), format!("{CONFIG}\n[[policy.test]]\nname = \"t\"\nneighbor = \"edge-1\"\n{test}"))
-            .unwrap();
-        let done = Command::new(env!("CARGO_BIN_EXE_ribwatch")).arg("check").arg("-c").arg(files.config()).output();
+    // The daemon cannot start here: if it went on it would end with 1, and not wait for signals.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let api = format!("[api]\nlisten = \"{}\"\n", taken.local_addr().unwrap());
+    let execute = |verb: &str, test: &str| {
+        let text = format!("{CONFIG}\n{api}\n[[policy.test]]\nname = \"t\"\nneighbor = \"edge-1\"\n{test}");
+        fs::write(files.config(), text).unwrap();
+        let done = Command::new(env!("CARGO_BIN_EXE_ribwatch")).arg(verb).arg("-c").arg(files.config()).output();
         let done = done.unwrap();
         let text = |octets: Vec<u8>| String::from_utf8(octets).unwrap();
         (done.status.code().unwrap(), text(done.stdout), text(done.stderr))
     };
     let route = "route = { prefix = \"203.0.113.0/24\", as_path = \"64496\", communities = [\"64500:80\"] }\n";
-    let (code, out, _) =
-        check(&format!("{route}expect = \"accept\"\nby = \"in/backup\"\nexpect_set = {{ weight = 5 }}"));
+    let passes = format!("{route}expect = \"accept\"\nby = \"in/backup\"\nexpect_set = {{ weight = 5 }}");
+    let (code, out, _) = execute("check", &passes);
     assert!(code == 0 && out.contains("policy: 2 policies, 1 test passed"), "{out}");
-    let (code, _, err) = check(&format!("{route}expect = \"reject\""));
-    assert_eq!(code, 2);
+    assert_eq!(execute("run", &passes).0, 1, "the address is taken");
+    let checked = execute("check", &format!("{route}expect = \"reject\""));
+    assert_eq!(checked.0, 2);
     for words in [
         "policy test \"t\" fails: expected to be rejected, is accepted by in/backup",
         "[[policy.test]]",
         "in/backup: local_pref none -> 80, communities 64500:80 -> none, weight none -> 5, accepts",
     ] {
-        assert!(err.contains(words), "{words:?} is not told: {err}");
+        assert!(checked.2.contains(words), "{words:?} is not told: {}", checked.2);
     }
+    assert_eq!(execute("run", &format!("{route}expect = \"reject\"")), checked, "the daemon refuses to start likewise");
 }

@@ -1,6 +1,6 @@
 //! The watch: a snapshot, its end, changes, gaps, and a client that never sees a route go back in time.
 
-use std::{collections::BTreeMap, ops::Range, time::Duration};
+use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
 
 use prost::Message as _;
 use ribwatch::types::PeerId;
@@ -317,7 +317,7 @@ async fn a_daemon_that_stops_does_not_wait_for_its_watchers() {
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let backend: std::sync::Arc<dyn ribwatch::view::Backend> = fake.clone();
-    let server = tokio::spawn(ribwatch::api::serve(listener, backend, async {
+    let server = tokio::spawn(ribwatch::api::serve(listener, backend, Arc::new(ribwatch::alert::Nobody), async {
         stopped.await.unwrap();
     }));
     let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();

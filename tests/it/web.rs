@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use ribwatch::{
+    alert::Nobody,
     metrics,
     types::PeerId,
     view::{Backend, FaultCount, SessionState},
@@ -14,6 +15,12 @@ use tokio::{
 };
 
 use crate::fake::Fake;
+
+async fn serve(listener: TcpListener, backend: Arc<dyn Backend>) -> std::io::Result<()> {
+    let measured = Arc::clone(&backend);
+    let metrics = Arc::new(move || metrics::text(&*measured, &Nobody));
+    web::serve(listener, backend, Arc::new(Nobody), metrics, std::future::pending()).await
+}
 
 struct Site {
     fake: Arc<Fake>,
@@ -33,7 +40,7 @@ impl Site {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let backend: Arc<dyn Backend> = fake.clone();
-        tokio::spawn(web::serve(listener, backend, metrics::text, std::future::pending()));
+        tokio::spawn(serve(listener, backend));
         Self { fake, a, address }
     }
 
@@ -113,6 +120,8 @@ async fn a_wrong_question_gets_its_status_and_a_sentence() {
         ("/nowhere", 404, "no such page"),
         ("/api/v1/neighbors/192.0.2.99", 404, "no neighbor"),
         ("/api/v1/rib?prefix=192.0.2.1/24", 400, "did you mean"),
+        ("/api/v1/rpki/check?prefix=192.0.2.0/24", 400, "name both"),
+        ("/api/v1/rpki/check?prefix=192.0.2.0/24&asn=ASx", 400, "not an AS number"),
         ("/api/v1/rib?table=nonsense", 400, "adj-in"),
         ("/api/v1/rib?table=adj-out", 400, "per neighbor"),
         ("/api/v1/rib?limit=many", 400, "must be a number"),
@@ -195,6 +204,8 @@ async fn metrics_can_be_scraped_and_keep_gobgps_names() {
         ("ribwatch_rib_prefixes{family=\"ipv4-unicast\"}", 2.0),
         ("ribwatch_rib_paths{family=\"ipv4-unicast\"}", 3.0),
         ("ribwatch_attribute_sets", 2.0),
+        ("ribwatch_policy_paths_judged_total", 3.0),
+        ("ribwatch_policy_paths_shared_total", 5.0),
         ("ribwatch_update_faults_total{peer=\"192.0.2.1\",attribute=\"1\",outcome=\"withdraw\"}", 3.0),
         ("ribwatch_peer_info{peer=\"192.0.2.1\",name=\"a \\\"b\\\" \\\\ c\\nd\"}", 1.0),
         ("ribwatch_build_info{version=\"0.1.0\"}", 1.0),
@@ -206,4 +217,14 @@ async fn metrics_can_be_scraped_and_keep_gobgps_names() {
     assert!(samples.contains_key("process_cpu_seconds_total"));
     let per_prefix = text.lines().filter(|line| line.contains("203.0.113.0")).count();
     assert_eq!(per_prefix, 0, "never a series per prefix");
+}
+
+#[tokio::test]
+async fn rpki_answers_without_sources_say_that_nothing_is_checked() {
+    let site = Site::new().await;
+    let none = serde_json::json!({"sources": [], "vrps_v4": 0, "vrps_v6": 0, "aspas": 0});
+    assert_eq!(site.json("/api/v1/rpki").await, none);
+    let check = site.json("/api/v1/rpki/check?prefix=192.0.2.0/24&asn=AS64496").await;
+    assert_eq!((&check["asn"], &check["validation"]), (&serde_json::json!(64496), &serde_json::Value::Null));
+    assert!(check["why"].as_str().is_some_and(|why| why.contains("no RPKI data")), "{check}");
 }

@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, rc::Rc, sync::Arc};
 
 use crate::{
+    engine::Validity,
     policy::{Change, Context, Direction, Library, NeighborFacts, PerPrefix, PolicyChain, Route, case::source},
     rib::SetFacts,
     types::{Family, PeerKind, Prefix},
@@ -18,6 +19,8 @@ pub(super) struct Asked<'a> {
     pub(super) set: AttrSet<'a>,
     /// Who sent it; `None`: originated here.
     pub(super) from: Option<&'a NeighborFacts>,
+    /// What RPKI says of it.
+    pub(super) validity: Validity,
     /// Whether the daemon accepts it now.
     pub(super) accepted_now: Option<bool>,
 }
@@ -54,11 +57,29 @@ pub(super) struct Findings {
     pub(super) lost: u64,
     pub(super) gained: u64,
     pub(super) is_live: bool,
+    /// Where the states of origins and paths come from; `None`: no policy asks for them.
+    pub(super) states: Option<States>,
     /// Routes by who decided and how.
     pub(super) deciders: BTreeMap<(String, bool), u64>,
     /// Accepted routes by attribute that changes.
     pub(super) attributes: BTreeMap<String, u64>,
     pub(super) shown: Vec<Shown>,
+}
+
+/// Where the states of origins and paths come from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum States {
+    /// The daemon knows them.
+    Daemon,
+    /// Files of the configuration.
+    Files {
+        vrps: u64,
+        aspas: u64,
+        /// Caches that the daemon would ask too.
+        unasked: Vec<String>,
+    },
+    /// The configuration names no file.
+    Unknown,
 }
 
 impl Findings {
@@ -100,6 +121,16 @@ impl Judge {
             last: None,
             findings: Findings::default(),
         }
+    }
+
+    /// Whether what RPKI says can change an outcome.
+    pub(super) fn asks_validation(&self) -> bool {
+        self.external.looks_at_validation() || self.internal.looks_at_validation()
+    }
+
+    /// Notes where the states of routes come from, if anybody asks for them.
+    pub(super) fn states_from(&mut self, states: States) {
+        self.findings.states = Some(states).filter(|_| self.asks_validation());
     }
 
     pub(super) fn direction(&self) -> Direction {
@@ -161,7 +192,8 @@ impl Judge {
         let facts = SetFacts::of(asked.set);
         let route =
             Route { family: asked.family, set: asked.set, facts: &facts, source: source(asked.from), from: asked.from };
-        let prefix = PerPrefix { prefix: asked.prefix, ..PerPrefix::default() };
+        let Validity { origin, path } = asked.validity;
+        let prefix = PerPrefix { prefix: asked.prefix, validation: origin, aspa: path };
         let trace = chain.trace(&self.context, &route, &prefix);
         let changes = if trace.accepted { trace.changes(asked.set) } else { Vec::new() };
         let outcome = Rc::new(Outcome { accepted: trace.accepted, by: trace.by.to_string(), changes });

@@ -6,7 +6,7 @@ use ribwatch_proto::v1;
 
 use super::{
     People,
-    judge::{Asked, Judge},
+    judge::{Asked, Judge, States},
 };
 use crate::{
     cli::{
@@ -15,11 +15,13 @@ use crate::{
         route::AttributeReader,
     },
     config::Neighbor,
+    engine::Validity,
     policy::{Direction, NeighborFacts},
     types::{Asn, Family, RouterId},
+    validation::{OriginState, PathState},
     wire::bgp::{
         as_path::{AsPath, SegmentKind},
-        attribute::{AttrSet, AttrSetBuilder, NextHop, Origin},
+        attribute::{AttrSet, AttrSetBuilder, NextHop, Origin, code},
     },
 };
 
@@ -30,6 +32,7 @@ pub(super) async fn judge(
     people: &People<'_>,
     only: Option<&Neighbor>,
 ) -> Result<(), Failure> {
+    judge.states_from(States::Daemon);
     let import = judge.direction() == Direction::Import;
     let known = neighbor::all(client).await?;
     let known = known.iter().filter_map(|neighbor| {
@@ -63,12 +66,20 @@ pub(super) async fn judge(
                 prefix: route.prefix.parse().ok().filter(|_| family.is_plain_prefix()),
                 set: AttrSet::new(set),
                 from: from.as_ref(),
+                validity: validity(route),
                 accepted_now: import.then_some(route.rejected_by.is_empty()),
             };
             judge.judge(&asked, || route.prefix.clone());
         }
     }
     Ok(())
+}
+
+/// The states that the daemon found; a word that this program does not know counts as none.
+fn validity(route: &v1::Route) -> Validity {
+    let origin = OriginState::ALL.into_iter().find(|state| state.answer() == Some(&route.validation));
+    let path = PathState::ALL.into_iter().find(|state| state.answer() == Some(&route.aspa));
+    Validity { origin: origin.unwrap_or_default(), path: path.unwrap_or_default() }
 }
 
 fn neighbor_asn(message: &v1::PathAttributes) -> Asn {
@@ -126,6 +137,9 @@ pub(super) fn canonical(family: Family, message: &v1::PathAttributes) -> Vec<u8>
     set.communities(&parsed(&message.communities));
     set.large_communities(&parsed(&message.large_communities));
     set.ext_communities(&parsed(&message.ext_communities));
+    for other in message.others.iter().filter(|other| other.code == u32::from(code::IPV6_EXT_COMMUNITIES)) {
+        set.raw(other.flags as u8, code::IPV6_EXT_COMMUNITIES, &other.value);
+    }
     message.originator_id.parse::<RouterId>().into_iter().for_each(|id| _ = set.originator_id(id));
     set.cluster_list(&parsed(&message.cluster_list));
     message.only_to_customer.into_iter().for_each(|asn| _ = set.otc(Asn(asn)));

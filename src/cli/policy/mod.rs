@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     config::{Config, Neighbor, neighbor_facts},
+    engine::Sender,
     io::bgp::Remote,
     policy::{Context, Direction, NeighborFacts},
     types::{Asn, PeerKind},
@@ -35,7 +36,8 @@ enum PolicyVerb {
     ///
     /// With FILEs their routes are judged, as if every peer in them were a neighbor of ours; without, the routes of the
     /// running daemon, which notices nothing: Adj-RIB-In for import, the best routes for export. Validation states are
-    /// not known here, so routes count as not_checked.
+    /// the daemon's; for FILEs they come from the [[rpki.cache]] with `file` and the local exceptions of the
+    /// configuration, and caches are not asked.
     Test(TestArgs),
 }
 
@@ -94,7 +96,7 @@ pub(super) fn run(args: &PolicyArgs, global: &Global, out: &mut Output<'_>) -> R
         })?;
         None
     } else {
-        mrt::judge(&mut judge, &args.files, &people, target.as_ref())?
+        mrt::judge(&mut judge, &args.files, &people, &config.rpki, target.as_ref())?
     };
     report::print(&judge.finish(), &names, direction, out)?;
     damage.map_or(Ok(()), |damage| Err(Failure::No(damage)))
@@ -122,11 +124,14 @@ fn names(args: &TestArgs, neighbor: Option<&Neighbor>, config: &Config) -> Resul
 struct People<'a> {
     neighbors: &'a [Neighbor],
     own: Asn,
+    /// Other member ASes of our confederation.
+    members: &'a [Asn],
 }
 
 impl<'a> People<'a> {
     fn new(config: &'a Config) -> Self {
-        Self { neighbors: &config.neighbors, own: config.router.asn }
+        let members = config.router.confederation.as_ref().map_or(&[][..], |confederation| &confederation.members);
+        Self { neighbors: &config.neighbors, own: config.router.asn, members }
     }
 
     /// The neighbour called `word`.
@@ -162,6 +167,12 @@ impl<'a> People<'a> {
                 NeighborFacts { address, asn, name: address.to_string().into(), group: None, kind, role: None }
             }
         }
+    }
+
+    /// What RPKI asks about who sent a route: the relation to neighbours in other ASes.
+    fn sender(&self, from: Option<&NeighborFacts>) -> Sender {
+        let from = from.filter(|from| from.kind == PeerKind::External && !self.members.contains(&from.asn));
+        Sender { own: self.own, role: from.and_then(|from| Some((from.asn, from.role?))), states: false }
     }
 
     /// The session that policies stand on. Without a neighbour, import asks about whoever sent each route, and export

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::judge::{Findings, Shown};
+use super::judge::{Findings, Shown, States};
 use crate::{
     cli::{
         client::Failure,
@@ -37,6 +37,9 @@ pub(super) fn print(
     if findings.is_live {
         let (lost, gained) = (findings.lost, findings.gained);
         out.line(&format!("against the daemon now: {lost} would be lost, {gained} would be gained"))?;
+    }
+    if let Some(states) = &findings.states {
+        states_line(states).map_or(Ok(()), |line| out.line(&line))?;
     }
     if !findings.attributes.is_empty() {
         let changed: Vec<String> =
@@ -77,6 +80,25 @@ pub(super) fn print(
     Ok(())
 }
 
+/// Where the states of routes come from, where that is not simply the daemon.
+fn states_line(states: &States) -> Option<String> {
+    Some(match states {
+        States::Daemon => return None,
+        States::Files { vrps, aspas, unasked } => {
+            let known = format!("validation by files: {}, {}", plural(*vrps, "VRP"), plural(*aspas, "ASPA"));
+            match unasked.is_empty() {
+                true => known,
+                false => format!("{known}; not asked: {}", unasked.join(", ")),
+            }
+        }
+        States::Unknown => {
+            "validation states are unknown: the configuration has no [[rpki.cache]] with `file`, so every \
+                            route counts as not_checked"
+                .to_owned()
+        }
+    })
+}
+
 fn verdict(accepted: bool) -> Cell {
     if accepted { Cell::coloured("accept", Colour::Green) } else { Cell::coloured("reject", Colour::Red) }
 }
@@ -106,6 +128,15 @@ fn json(
     if findings.is_live {
         counts["lost"] = findings.lost.into();
         counts["gained"] = findings.gained.into();
+    }
+    if let Some(states) = &findings.states {
+        counts["validation_by"] = match states {
+            States::Daemon => json!({ "source": "daemon" }),
+            States::Files { vrps, aspas, unasked } => {
+                json!({ "source": "files", "vrps": vrps, "aspas": aspas, "not_asked": unasked })
+            }
+            States::Unknown => json!({ "source": "unknown" }),
+        };
     }
     out.json_line(&counts)?;
     for shown in &findings.shown {

@@ -45,6 +45,11 @@ pub(super) fn check(table: &Table<'_>, neighbor: &Neighbor) {
         fault("export", what, "remove `export` (or write [\"reject-all\"]), or set monitor_only = false");
     }
     let options = &neighbor.export_options;
+    if neighbor.monitor_only && options.send_validation_state {
+        let what =
+            "`send_validation_state` contradicts `monitor_only`: nothing is ever sent on such a session".to_owned();
+        fault("send_validation_state", what, "remove one of them");
+    }
     if options.route_reflector_client && options.route_server_client {
         let what = "`route_server_client` contradicts `route_reflector_client`: one is between ASes, one inside ours";
         fault("route_server_client", what.to_owned(), "remove one of them");

@@ -101,10 +101,11 @@ pub struct Neighbor {
     pub discard_attributes: CodeSet,
     /// `withdraw_attributes`: codes whose presence withdraws its routes.
     pub withdraw_attributes: CodeSet,
-    /// `allow_own_as`, `weight`, `flowspec_validation`.
+    /// `allow_own_as`, `weight`, `flowspec_validation`, `accept_validation_state`.
     pub import_options: ImportOptions,
     /// `route_reflector_client`, `route_server_client`, `remove_private`, `as_override`, `add_path_select`,
-    /// `default_originate`, `advertisement_interval`, `graceful_shutdown`, `aigp`.
+    /// `default_originate`, `advertisement_interval`, `graceful_shutdown`, `aigp`,
+    /// `send_validation_state`.
     pub export_options: ExportOptions,
     /// `graceful_restart`; default helper.
     pub graceful_restart: GracefulRestart,
@@ -269,8 +270,8 @@ fn read_keys(
     let add_path = table.or("add_path", Vec::new(), |v| value::list(v, "[\"ipv4-unicast\"]", value::family));
     let local_role = table.opt("local_role", value::role);
     let strict_role = table.or("strict_role", false, value::boolean);
-    let import = table.or("import", Vec::new(), |v| value::list(v, "[\"accept-all\"]", |v| policies.read(v)));
-    let export = table.or("export", Vec::new(), |v| value::list(v, "[\"reject-all\"]", |v| policies.read(v)));
+    let import = table.or("import", Vec::new(), |v| policies.chain(v, "[\"accept-all\"]"));
+    let export = table.or("export", Vec::new(), |v| policies.chain(v, "[\"reject-all\"]"));
     let monitor_only = table.or("monitor_only", false, value::boolean);
     let password = parts::read_password(table);
     let distance = parts::read_distance(table);
@@ -308,6 +309,7 @@ fn read_keys(
         allow_own_as: table.or("allow_own_as", 0, |v| value::integer(v, 0..=10).map(|times| times as u8)),
         weight: table.or("weight", 0, |v| value::integer(v, 0..=65535).map(|weight| weight as u16)),
         flowspec_validation: table.opt("flowspec_validation", value::boolean),
+        accept_validation_state: table.or("accept_validation_state", false, value::boolean),
     };
     let export_options = read_export_options(table);
     let modes = [("off", GracefulRestart::Off), ("helper", GracefulRestart::Helper), ("on", GracefulRestart::On)];
@@ -392,5 +394,6 @@ fn read_export_options(table: &mut Table<'_>) -> ExportOptions {
         advertisement_interval: table.or("advertisement_interval", Duration::ZERO, parts::read_interval),
         graceful_shutdown: table.or("graceful_shutdown", false, value::boolean),
         aigp: table.or("aigp", false, value::boolean),
+        send_validation_state: table.or("send_validation_state", false, value::boolean),
     }
 }

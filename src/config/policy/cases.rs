@@ -28,7 +28,7 @@ use crate::{
     wire::bgp::{
         as_path::AsPath,
         attribute::{AttrSet, AttrSetBuilder, NextHop, Origin},
-        community::{Community, ExtCommunity, LargeCommunity},
+        community::{Community, ExtCommunity, Ipv6ExtCommunity, LargeCommunity},
     },
 };
 
@@ -242,16 +242,18 @@ fn as_path(v: &Value<'_>) -> Result<Vec<u8>, Misfit> {
 }
 
 fn add_communities(communities: &[AnyCommunity], set: &mut AttrSetBuilder) {
-    let (mut standard, mut large, mut extended): (Vec<Community>, Vec<LargeCommunity>, Vec<ExtCommunity>) =
-        Default::default();
+    let (mut standard, mut large): (Vec<Community>, Vec<LargeCommunity>) = Default::default();
+    let (mut extended, mut ipv6_extended): (Vec<ExtCommunity>, Vec<Ipv6ExtCommunity>) = Default::default();
     for community in communities {
         match community {
             AnyCommunity::Standard(community) => standard.push(*community),
             AnyCommunity::Large(community) => large.push(*community),
             AnyCommunity::Extended(community) => extended.push(*community),
+            AnyCommunity::Ipv6Extended(community) => ipv6_extended.push(*community),
         }
     }
     set.communities(&standard).large_communities(&large).ext_communities(&extended);
+    set.ipv6_ext_communities(&ipv6_extended);
 }
 
 /// Reads `expect_set`.

@@ -20,11 +20,14 @@ use super::{
     source::{Problem, nearest},
     value,
 };
-use crate::policy::{
-    Definitions, Library,
-    case::Case,
-    definitions::{Help, Marked, PolicyDefinition, Ruling, SetDefinition, SetOr, StatementDefinition},
-    values::{AsnRange, NeighborPattern, PrefixRange},
+use crate::{
+    policy::{
+        Definitions, Library, PolicyChain,
+        case::Case,
+        definitions::{Help, Marked, PolicyDefinition, Ruling, SetDefinition, SetOr, StatementDefinition},
+        values::{AsnRange, NeighborPattern, PrefixRange},
+    },
+    types::PeerKind,
 };
 
 /// Longest file of a set: room for some ten million members.
@@ -52,17 +55,44 @@ impl Policies {
 }
 
 /// The names that `import` and `export` may use.
-pub(super) struct PolicyNames(Vec<String>);
+pub(super) struct PolicyNames {
+    /// Of all policies, faulty ones included, so that one fault is told once.
+    names: Vec<String>,
+    /// Those without faults.
+    library: Arc<Library>,
+}
 
 impl PolicyNames {
     /// The names of a library.
-    pub(super) fn of(library: &Library) -> Self {
-        Self(library.names().map(str::to_owned).collect())
+    pub(super) fn of(library: &Arc<Library>) -> Self {
+        Self { names: library.names().map(str::to_owned).collect(), library: Arc::clone(library) }
+    }
+
+    /// A list of policies that are asked in order; each must have routes left to be asked about.
+    pub(super) fn chain<'a>(&self, value: &'a Value<'a>, example: &str) -> Result<Vec<String>, Misfit> {
+        let chain = value::list(value, example, |v| self.read(v))?;
+        let names: Vec<Arc<str>> = chain.iter().map(|name| name.as_str().into()).collect();
+        // Of a policy that has faults nothing is known.
+        let known = names.iter().take_while(|name| self.library.contains(name)).count();
+        let dead = (1..names.len().min(known + 1)).find(|at| {
+            let before = names.get(..*at).unwrap_or_default();
+            // The kind of the session says only what holds at the end.
+            PolicyChain::new(&self.library, before, PeerKind::External).decides_every_route()
+        });
+        let items = value.get_ref().as_array();
+        match dead.and_then(|at| Some((chain.get(at)?, chain.get(at - 1)?, items?.get(at)?.span()))) {
+            Some((dead, decides, span)) => Err(Misfit {
+                span,
+                what: format!("{dead:?} is never asked: {decides:?} before it decides for every route"),
+                accepted: format!("a list in which {decides:?} stands last, or without {dead:?}"),
+            }),
+            None => Ok(chain),
+        }
     }
 
     /// The name of a policy.
     pub(super) fn read(&self, value: &Value<'_>) -> Result<String, Misfit> {
-        let names: Vec<&str> = self.0.iter().map(String::as_str).collect();
+        let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
         let accepted = || match names.len() {
             2 => format!("{} (the built-in policies), or one that [[policy.policy]] defines", names.join(", ")),
             count if count > 12 => "accept-all, reject-all, or one that [[policy.policy]] defines".to_owned(),
@@ -85,8 +115,6 @@ impl PolicyNames {
 /// `[policy]` while the file is read: tests are read last, since they speak of neighbours.
 pub(super) struct Reading<'a> {
     table: Option<Table<'a>>,
-    library: Arc<Library>,
-    /// The names of all policies, faulty ones included, so that one fault is told once.
     pub(super) names: PolicyNames,
 }
 
@@ -94,7 +122,7 @@ pub(super) struct Reading<'a> {
 pub(super) fn read<'a>(file: &mut Table<'a>, base: &Path) -> Reading<'a> {
     let Some(mut table) = file.table("policy", "[policy]") else {
         let library = Arc::<Library>::default();
-        return Reading { table: None, names: PolicyNames::of(&library), library };
+        return Reading { table: None, names: PolicyNames::of(&library) };
     };
     let faults_before = table.fault_count();
     let definitions = Definitions {
@@ -121,24 +149,25 @@ pub(super) fn read<'a>(file: &mut Table<'a>, base: &Path) -> Reading<'a> {
         }),
         policies: table.tables("policy", "[[policy.policy]]").into_iter().filter_map(read_policy).collect(),
     };
-    let mut names = PolicyNames::of(&Library::default());
-    names.0.extend(definitions.policies.iter().map(|policy| policy.name.value.clone()));
+    let mut names = PolicyNames::of(&Arc::default());
+    names.names.extend(definitions.policies.iter().map(|policy| policy.name.value.clone()));
     // Where a key is faulty its statement lacks something, and what would be said of it is not true.
     let complete = table.fault_count() == faults_before;
     let compiled = if complete { Library::compile(&definitions) } else { Err(Vec::new()) };
-    let library = compiled.unwrap_or_else(|problems| {
-        for problem in problems {
-            table.fault(problem.span, problem.what, help(&problem.help));
+    match compiled {
+        Ok(library) => names.library = Arc::new(library),
+        Err(problems) => {
+            problems.into_iter().for_each(|problem| table.fault(problem.span, problem.what, help(&problem.help)));
         }
-        Library::default()
-    });
-    Reading { table: Some(table), library: Arc::new(library), names }
+    }
+    Reading { table: Some(table), names }
 }
 
 impl Reading<'_> {
     /// Reads the tests and ends reading.
     pub(super) fn finish(self, router: Option<&Router>, neighbors: &[&Neighbor]) -> Policies {
-        let Self { table, library, names } = self;
+        let Self { table, names } = self;
+        let library = Arc::clone(&names.library);
         let Some(mut table) = table else { return Policies { library, tests: Vec::new() } };
         let tests = table.tables("test", "[[policy.test]]");
         let tests = tests.into_iter().filter_map(|test| cases::read(test, router, neighbors, &names)).collect();

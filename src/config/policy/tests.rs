@@ -72,6 +72,26 @@ fn a_fault_names_the_line_and_what_would_be_accepted() {
             7,
             &["no policy is called \"q\"", "accept-all, reject-all, p"],
         ),
+        // Chains.
+        (
+            "[[neighbor]]\naddress = \"192.0.2.1\"\nremote_asn = 64496\nimport = [\"accept-all\", \"p\"]\n".to_owned()
+                + &statement("match = { origin = \"igp\" }\nverdict = \"accept\""),
+            7,
+            &["\"p\" is never asked: \"accept-all\" before it decides", "\"accept-all\" stands last"],
+        ),
+        (
+            "[[neighbor]]\naddress = \"192.0.2.1\"\nremote_asn = 64496\nexport = [\"p\", \"reject-all\"]\n".to_owned()
+                + &statement("match = { origin = \"igp\" }\nverdict = \"accept\"\n[[policy.policy.statement]]\nverdict = \"reject\""),
+            7,
+            &["\"reject-all\" is never asked: \"p\" before it decides"],
+        ),
+        (
+            "[[neighbor_group]]\nname = \"g\"\nimport = [\"reject-all\", \"accept-all\"]\n[[neighbor]]\ngroup = \"g\"\n\
+             address = \"192.0.2.1\"\nremote_asn = 64496\n"
+                .to_owned(),
+            6,
+            &["\"accept-all\" is never asked"],
+        ),
         // Numbers.
         (accept("as_path_length = \"5-3\""), 7, &["impossible range `5-3`"]),
         (accept("med = \"many\""), 7, &["no range of numbers", "3-10"]),
@@ -112,6 +132,38 @@ fn a_fault_names_the_line_and_what_would_be_accepted() {
         ),
         (accept("route_type = \"local\", from_role = \"customer\""), 7, &["comes from no neighbor"]),
         (accept("as_path_length = 0, origin_as = 64500"), 7, &["can never match"]),
+        (
+            accept("validation = \"valid\", not = { validation = [\"invalid\", \"valid\"] }"),
+            7,
+            &["can never match", "`not` excludes all"],
+        ),
+        (accept("origin_as = [2, 1], not = { origin_as = [1, 2, 3] }"), 7, &["can never match"]),
+        (
+            accept("prefix = \"s\", not = { prefix = [\"::/0\", \"s\"] }")
+                + &list("prefix_set")
+                + "prefixes = [\"192.0.2.0/24\"]",
+            7,
+            &["can never match"],
+        ),
+        (
+            accept("prefix = \"s\", family = \"ipv6-unicast\"")
+                + &list("prefix_set")
+                + "prefixes = [\"192.0.2.0/24\"]",
+            7,
+            &["no prefix in `prefix` is of the `family`"],
+        ),
+        (accept("family = \"vpnv4-unicast\", prefix = \"192.0.2.0/24\""), 7, &["can never match"]),
+        (accept("family = \"vpnv4-unicast\", validation = \"invalid\""), 7, &["only unicast routes"]),
+        (accept("family = \"vpnv4-unicast\", aspa = [\"valid\", \"unknown\"]"), 7, &["only unicast routes"]),
+        // Empty and impossible.
+        (accept("prefix = []"), 7, &["the list is empty"]),
+        (accept("prefix = \"192.0.2.0/24 ge 25 le 24\""), 7, &["impossible range", "ge 9 le 24"]),
+        (accept("origin_as = \"9-3\""), 7, &["expected an AS number"]),
+        (accept("as_path = \"1[0-9 ]{30}$\""), 7, &["too large", "4 MiB"]),
+        (accept("community_any = \"64500:9-3\""), 7, &["not a community"]),
+        (list("community_set") + "communities = []", 6, &["the list is empty"]),
+        (list("neighbor_set") + "neighbors = []", 6, &["the list is empty"]),
+        (list("as_path_set") + "paths = []", 6, &["the list is empty"]),
     ];
     let wrong = rows.iter().filter_map(|(text, line, words)| {
         let told = faults(text);
@@ -133,6 +185,10 @@ fn what_might_match_is_not_refused() {
         "route_type = [\"local\", \"external\"], from_role = \"customer\"",
         "not = { family = \"ipv6-unicast\", prefix = \"192.0.2.0/24\" }",
         "origin = [\"igp\", \"egp\", \"incomplete\"]",
+        "validation = [\"valid\", \"invalid\"], not = { validation = \"valid\" }",
+        "origin_as = [\"1-9\"], not = { origin_as = [1, 2, 3] }",
+        "family = \"vpnv4-unicast\", validation = [\"invalid\", \"not_checked\"]",
+        "family = [\"vpnv4-unicast\", \"ipv6-unicast\"], validation = \"invalid\"",
     ] {
         assert_eq!(
             faults(&statement(&format!("match = {{ {matches} }}\nverdict = \"accept\""))),
@@ -140,6 +196,24 @@ fn what_might_match_is_not_refused() {
             "{matches}"
         );
     }
+}
+
+#[test]
+fn a_chain_goes_on_where_a_policy_may_leave_a_route_undecided() {
+    let chain = |names: &str, policy: &str| {
+        let text = format!("[[neighbor]]\naddress = \"192.0.2.1\"\nremote_asn = 64496\nimport = [{names}]\n{policy}");
+        faults(&text)
+    };
+    for lines in [
+        "match = { origin = \"igp\" }\nverdict = \"reject\"",
+        "set = { med = 1 }",
+        "match = { origin = \"igp\" }\nverdict = \"next-policy\"\n[[policy.policy.statement]]\nverdict = \"reject\"",
+    ] {
+        assert_eq!(chain("\"p\", \"accept-all\"", &statement(lines)), "accepted", "{lines}");
+    }
+    // What a faulty policy decides is not known: one slip is one fault.
+    let told = chain("\"p\", \"accept-all\"", &statement("verdict = \"acept\""));
+    assert_eq!(told.matches("f.toml:").count(), 1, "{told}");
 }
 
 #[test]

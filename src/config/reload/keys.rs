@@ -43,7 +43,7 @@ pub(super) fn compare(old: &Neighbor, new: &Neighbor) -> Vec<(&'static str, Cost
         as_sets,
         discard_attributes,
         withdraw_attributes,
-        import_options: ImportOptions { allow_own_as, weight, flowspec_validation },
+        import_options: ImportOptions { allow_own_as, weight, flowspec_validation, accept_validation_state },
         export_options:
             ExportOptions {
                 next_hop: _, // `next_hop` above
@@ -56,6 +56,7 @@ pub(super) fn compare(old: &Neighbor, new: &Neighbor) -> Vec<(&'static str, Cost
                 advertisement_interval,
                 graceful_shutdown,
                 aigp,
+                send_validation_state,
             },
         graceful_restart,
         restart_time,
@@ -108,6 +109,8 @@ pub(super) fn compare(old: &Neighbor, new: &Neighbor) -> Vec<(&'static str, Cost
         ("allow_own_as", *allow_own_as != of_import.allow_own_as, Reevaluates),
         ("flowspec_validation", *flowspec_validation != of_import.flowspec_validation, Reevaluates),
         ("weight", *weight != of_import.weight, Reevaluates),
+        ("accept_validation_state", *accept_validation_state != of_import.accept_validation_state, Reevaluates),
+        ("send_validation_state", *send_validation_state != of_export.send_validation_state, Reevaluates),
         ("next_hop_self or next_hop_unchanged", *next_hop != new.next_hop, Reevaluates),
         ("route_server_client", *route_server_client != of_export.route_server_client, Reevaluates),
         ("remove_private", *remove_private != of_export.remove_private, Reevaluates),

@@ -1,7 +1,8 @@
 //! What a reload would change: two configurations in, a list of changes out, each with what it costs. `keys` is the
-//! table of what a neighbour's keys cost. Nothing is carried out here.
+//! table of what a neighbour's keys cost, `rpki` compares sources of RPKI data. Nothing is carried out here.
 
 mod keys;
+mod rpki;
 
 use std::sync::Arc;
 
@@ -43,6 +44,12 @@ pub enum Change {
     Decision,
     /// `[router] owned`: what may be originated by command.
     Owned,
+    /// `[rpki]`: where validated payloads come from; what differs, in words.
+    Rpki(Vec<String>),
+    /// `[alert]`: how alerts live.
+    Alert,
+    /// `[watch]` or `[detect]`: what is watched.
+    Detect,
     /// `[log] level`.
     LogLevel(tracing::Level),
     /// A section, or keys of it, that only takes effect when the daemon is started again.
@@ -99,6 +106,21 @@ impl Change {
                 let says = "changed (owned), holds for what is originated from now on".into();
                 view("changed", "[router]".into(), vec!["owned".into()], Cost::Nothing, says)
             }
+            Self::Rpki(differences) => {
+                let says = format!(
+                    "changed ({}), routes whose state changes are judged again, no session resets",
+                    differences.join("; ")
+                );
+                view("changed", "[rpki]".into(), differences.clone(), Cost::Reevaluates, says)
+            }
+            Self::Detect => {
+                let says = "changed, all there is is looked at anew".into();
+                view("changed", "[watch] or [detect]".into(), vec![], Cost::Nothing, says)
+            }
+            Self::Alert => {
+                let says = "changed, holds for alerts from now on".into();
+                view("changed", "[alert]".into(), vec![], Cost::Nothing, says)
+            }
             Self::LogLevel(level) => {
                 let level = level.as_str().to_lowercase();
                 view("changed", "[log]".into(), vec!["level".into()], Cost::Nothing, format!("level is {level} now"))
@@ -153,7 +175,9 @@ fn sections(old: &Config, new: &Config) -> Vec<Change> {
         neighbors: _,
         groups: _, // what they say is in the neighbours
         rpki,
-        watch_prefixes,
+        detect,
+        alert,
+        sinks,
     } = old;
     let mut changes = Vec::new();
     let mut restart = |section, differs: bool, keys| {
@@ -168,13 +192,23 @@ fn sections(old: &Config, new: &Config) -> Vec<Change> {
     restart("[state]", *state != new.state, vec![]);
     restart("[rib]", *rib != new.rib, vec![]);
     restart("[log]", log.format != new.log.format, vec!["format"]);
-    restart("[rpki]", *rpki != new.rpki, vec![]);
-    restart("[[watch.prefix]]", *watch_prefixes != new.watch_prefixes, vec![]);
+    restart("[rpki]", rpki.hold_import != new.rpki.hold_import, vec!["hold_import"]);
+    restart("[[sink]]", *sinks != new.sinks, vec![]);
+    if *detect != new.detect {
+        changes.push(Change::Detect);
+    }
+    let sources = rpki::compare(rpki, &new.rpki);
+    if !sources.is_empty() {
+        changes.push(Change::Rpki(sources));
+    }
     if *decision != new.decision {
         changes.push(Change::Decision);
     }
     if router.owned != new.router.owned {
         changes.push(Change::Owned);
+    }
+    if *alert != new.alert {
+        changes.push(Change::Alert);
     }
     if log.level != new.log.level {
         changes.push(Change::LogLevel(new.log.level));

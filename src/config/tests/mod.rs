@@ -37,9 +37,14 @@ fn headlines(result: Result<Config, ConfigError>) -> Vec<String> {
 
 #[test]
 fn every_example_is_a_configuration() {
-    for (file, neighbors) in
-        [("minimal.toml", 1), ("speaker.toml", 2), ("monitor.toml", 3), ("route-server.toml", 3), ("policy.toml", 1)]
-    {
+    for (file, neighbors) in [
+        ("minimal.toml", 1),
+        ("speaker.toml", 2),
+        ("monitor.toml", 3),
+        ("route-server.toml", 3),
+        ("policy.toml", 1),
+        ("alerts.toml", 1),
+    ] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(file);
         match Config::load(&path) {
             Ok(config) => assert_eq!(config.neighbors.len(), neighbors, "{file}"),
@@ -91,7 +96,7 @@ upstreams = [64496, 64497]
     assert_eq!(neighbor.remote_asn, RemoteAsn::Exact(Asn(64496)));
     assert_eq!(neighbor.families, [Family::IPV4_UNICAST, Family::IPV6_UNICAST]);
     assert_eq!(neighbor.local_role, Some(Role::Customer));
-    assert_eq!(config.watch_prefixes[0].upstreams, Some(vec![Asn(64496), Asn(64497)]));
+    assert_eq!(config.detect.prefixes[0].upstreams, Some(vec![Asn(64496), Asn(64497)]));
     assert_eq!(config.inactive(), ["[[watch.prefix]] is checked but not active in this build: no alerts are raised",]);
 }
 
@@ -421,5 +426,8 @@ fn what_may_be_originated_is_nothing_a_list_or_anything() {
     }
 }
 
+mod alert;
 mod groups;
 mod reload;
+mod rpki;
+mod sinks;

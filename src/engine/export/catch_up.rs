@@ -53,9 +53,7 @@ impl Engine {
         }
         self.deliver_all(now, group, family, &[place.slot], &mut stream, out);
         self.stream = stream;
-        for id in gone {
-            self.free_if_unheld(group, place.table, family, id);
-        }
+        self.free_unheld(group, place.table, family, gone);
         if over {
             self.end_of_rib(now, group, place.table, out);
         }

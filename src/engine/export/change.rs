@@ -1,15 +1,18 @@
 //! One prefix of one update group: what was it told, what is it to be told, and what is the difference?
 
 use crate::{
-    rib::{PrefixId, Sent, SentPath},
+    rib::{PrefixId, Sent, SentPath, SetId},
     types::{PathId, Timestamp},
 };
 
-use super::super::{
-    Action, Engine,
-    sessions::Slot,
-    stream::{Audience, Line, Stream},
-    update_group::{Group, PATH_ID},
+use super::{
+    super::{
+        Action, Engine,
+        sessions::Slot,
+        stream::{Audience, Line, Stream},
+        update_group::{Group, PATH_ID},
+    },
+    choose::{Choice, Chosen},
 };
 
 /// Where a change stands: a prefix in one of the group's tables.
@@ -35,60 +38,84 @@ impl Engine {
             return self.change_paths(now, group, spot, stream, out);
         }
         let Spot { table, id } = spot;
-        let route = (id, PATH_ID);
-        let (family, old, old_second, past) = (of.family, of.out.sent(id), of.second(id), of.out.is_past(id));
+        let (family, old, old_alone, past) = (of.family, of.out.sent(id), of.alone(id), of.out.is_past(id));
         let chosen = self.choose(now, group, spot, stream, out);
-        let (new, new_second) = (chosen.first.map(|(sent, _)| sent), chosen.second.map(|(sent, _)| sent));
-        let unchanged = old == new && old_second == new_second && !past;
+        let new = chosen.first.map(|(sent, _)| sent);
+        let alone: Vec<(Slot, Sent)> = chosen.alone.iter().map(|(to, (sent, _))| (*to, *sent)).collect();
+        let unchanged = old == new && old_alone == alone && !past;
         if unchanged && (new.is_none() || family.is_plain_prefix()) {
             return new.is_some();
         }
-        let same = |one: Option<Sent>, other: Option<(Sent, u32)>, stream: &mut Stream| match (one, other) {
+        let before = Heard { row: old, alone: &old_alone };
+        self.tell(group, spot, &before, &chosen, stream);
+        self.remember(group, spot, PATH_ID, &before, stream);
+        for sent in new.into_iter().chain(alone.iter().map(|(_, sent)| *sent)) {
+            self.rib.attrs.retain(sent.set, 1);
+        }
+        if let Some(of) = group.tables.get_mut(table) {
+            let source = |row: Option<Sent>| row.map(|row| row.source);
+            let gone = of.set_alone(id, (source(old), source(new)), &alone).into_iter().map(|(_, sent)| sent);
+            gone.chain(of.set_sent(id, new)).for_each(|sent| self.rib.attrs.release(sent.set));
+        }
+        new.is_some()
+    }
+
+    /// Adds the difference between what members were told of one route and what they are to be told to the stream.
+    fn tell(&self, group: &Group, spot: Spot, old: &Heard<'_>, new: &Chosen, stream: &mut Stream) {
+        let Some(family) = group.tables.get(spot.table).map(|of| of.family) else { return };
+        let route = (spot.id, PATH_ID);
+        let line = |sent: Sent| Line { route, source: sent.source, received: 0 };
+        let same = |one: Option<Sent>, other: Option<Choice>, stream: &mut Stream| match (one, other) {
             (Some(old), Some((new, set))) => {
                 family.is_plain_prefix() && self.was_told(group, spot, PATH_ID, old, (new, set), stream)
             }
             (None, None) => true,
             _ => false,
         };
-        let same_first = same(old, chosen.first, stream);
-        // The source of the new row is told the second one; before it was told the old row, or its own second.
-        let to_second = new.map(|new| new.source).filter(|source| group.has(*source));
-        let told_before = if old.map(|old| old.source) == to_second { old_second } else { old };
-        let same_second = same(told_before, chosen.second, stream);
-        self.remember(group, spot, PATH_ID, old.map(|old| (old, old_second)), stream);
-        for sent in [new, new_second].into_iter().flatten() {
-            self.rib.attrs.retain(sent.set, 1);
-        }
-        if let Some(of) = group.tables.get_mut(table) {
-            let second = new.zip(new_second).map(|(new, second)| (new.source, second));
-            let before = [of.set_second(id, old.map(|old| old.source), second), of.set_sent(id, new)];
-            before.into_iter().flatten().for_each(|sent| self.rib.attrs.release(sent.set));
-        }
-        let line = |sent: Sent| Line { route, source: sent.source, received: 0 };
-        match (chosen.first, old) {
-            (None, Some(old)) => {
-                stream.withdraw(Audience::Except(old.source), route);
-                if old_second.is_some() {
-                    stream.withdraw(Audience::Only(old.source), route);
+        let source = new.first.map(|(sent, _)| sent.source);
+        let odd = |row: Option<Slot>, slot: Slot| row != Some(slot);
+        if old.alone.iter().any(|(to, _)| odd(old.row.map(|row| row.source), *to))
+            || new.alone.iter().any(|(to, _)| odd(source, *to))
+        {
+            // Not only the source of the row has something else: each member hears its own difference.
+            for member in &group.members {
+                let (before, after) = (old.by(member.slot), new.by(member.slot));
+                let audience = Audience::Only(member.slot);
+                match after {
+                    _ if same(before, after, stream) => {}
+                    Some((sent, set)) => stream.announce(audience, line(sent), set),
+                    None => stream.withdraw(audience, route),
                 }
             }
-            (Some((new, set)), before) => {
-                if !same_first {
-                    stream.announce(Audience::Except(new.source), line(new), set);
-                } else if let Some(old) = before.filter(|old| old.source != new.source && group.has(old.source)) {
+            return;
+        }
+        // The source of the new row is told a second one; before it was told the old row, or its own second.
+        let to_second = source.filter(|source| group.has(*source));
+        let second = to_second.and_then(|to| new.by(to));
+        let same_second = to_second.is_none_or(|to| same(old.by(to), second, stream));
+        match (new.first, old.row) {
+            (None, Some(row)) => {
+                stream.withdraw(Audience::Except(row.source), route);
+                if old.by(row.source).is_some() {
+                    stream.withdraw(Audience::Only(row.source), route);
+                }
+            }
+            (Some((first, set)), before) => {
+                if !same(before, new.first, stream) {
+                    stream.announce(Audience::Except(first.source), line(first), set);
+                } else if let Some(row) = before.filter(|row| row.source != first.source && group.has(row.source)) {
                     // The others have these octets; only the former source was never told them.
-                    stream.announce(Audience::Only(old.source), line(new), set);
+                    stream.announce(Audience::Only(row.source), line(first), set);
                 }
             }
             (None, None) => {}
         }
         if let Some(to) = to_second.filter(|_| !same_second) {
-            match chosen.second {
+            match second {
                 Some((second, set)) => stream.announce(Audience::Only(to), line(second), set),
                 None => stream.withdraw(Audience::Only(to), route),
             }
         }
-        new.is_some()
     }
 
     /// The same where several paths per prefix are sent.
@@ -120,7 +147,7 @@ impl Engine {
             told.push((path_id, many.sent(id, path_id), row, set));
         }
         for (path_id, old) in gone {
-            self.remember(group, spot, path_id, Some((old.sent, None)), stream);
+            self.remember(group, spot, path_id, &Heard { row: Some(old.sent), alone: &[] }, stream);
             if let Some(before) = group.tables.get_mut(table).and_then(|of| of.set_path((id, path_id), None)) {
                 self.rib.attrs.release(before.sent.set);
             }
@@ -134,7 +161,7 @@ impl Engine {
             }
             let same = family.is_plain_prefix()
                 && old.is_some_and(|old| self.was_told(group, spot, path_id, old.sent, (new.sent, set), stream));
-            self.remember(group, spot, path_id, old.map(|old| (old.sent, None)), stream);
+            self.remember(group, spot, path_id, &Heard { row: old.map(|old| old.sent), alone: &[] }, stream);
             self.rib.attrs.retain(new.sent.set, 1);
             if let Some(before) = group.tables.get_mut(table).and_then(|of| of.set_path((id, path_id), Some(new))) {
                 self.rib.attrs.release(before.sent.set);
@@ -146,28 +173,39 @@ impl Engine {
         any
     }
 
-    /// Keeps for members that lag what they were told of a route until now: a row, and what its source has instead.
-    fn remember(
-        &mut self,
-        group: &mut Group,
-        spot: Spot,
-        path_id: PathId,
-        old: Option<(Sent, Option<Sent>)>,
-        stream: &mut Stream,
-    ) {
+    /// Keeps for members that lag what they were told of a route until now.
+    fn remember(&mut self, group: &mut Group, spot: Spot, path_id: PathId, old: &Heard<'_>, stream: &mut Stream) {
         if !group.lags() {
             return;
         }
         let route = (spot.id, path_id);
-        let (row, second) = (old.map(|(row, _)| row), old.and_then(|(_, second)| second));
-        let [first_octets, second_octets] = [row, second].map(|sent| {
-            let before = self.octets_of(group, spot.table, route, sent?, stream)?;
-            Some(self.rib.attrs.intern(stream.told(before)))
-        });
-        let heard = |slot: Slot| if row.is_some_and(|row| row.source == slot) { second_octets } else { first_octets };
+        let rows: Vec<Sent> = old.row.into_iter().chain(old.alone.iter().map(|(_, sent)| *sent)).collect();
+        let mut octets: Vec<(Sent, Option<SetId>)> = Vec::with_capacity(rows.len());
+        for sent in rows {
+            let before = self.octets_of(group, spot.table, route, sent, stream);
+            octets.push((sent, before.map(|before| self.rib.attrs.intern(stream.told(before)))));
+        }
+        let heard = |slot: Slot| {
+            let row = old.by(slot)?;
+            octets.iter().find(|(sent, _)| *sent == row).and_then(|(_, octets)| *octets)
+        };
         group.remember(spot.table, route, heard, &mut self.rib.attrs);
-        for octets in [first_octets, second_octets].into_iter().flatten() {
+        for octets in octets.into_iter().filter_map(|(_, octets)| octets) {
             self.rib.attrs.release(octets);
         }
+    }
+}
+
+/// What members have of a route: the row, which its source does not have, and what single ones have instead.
+struct Heard<'a> {
+    row: Option<Sent>,
+    alone: &'a [(Slot, Sent)],
+}
+
+impl Heard<'_> {
+    /// What one member has.
+    fn by(&self, slot: Slot) -> Option<Sent> {
+        let alone = self.alone.iter().find(|(to, _)| *to == slot).map(|(_, sent)| *sent);
+        alone.or(self.row.filter(|row| row.source != slot))
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! - Most groups: the best path of the Loc-RIB, or nothing where rules or policy hold it back (RFC 4271 §9.2).
 //! - Clients of a route server (RFC 7947 §2.3): the best of the paths that the export policy lets pass, so that a policy
-//!   which rejects the best path hides no other; and who sent that one is told the best of the others. (MEDs count among
-//!   all of them: what a member sent may remove a path of the same neighbouring AS for that member, too.)
+//!   which rejects the best path hides no other; and for each client without its own paths, so that those are no
+//!   candidates there, neither as the best one nor by their MED.
 //! - With ADD-PATH (RFC 7911): all paths, the best few, or the best one of each neighbouring AS, of those that pass. What
 //!   a member sent itself is among those counted and is not sent back to it.
 //! - A group with `default_originate` is told of our default route, whatever the tables hold and policy says.
@@ -15,21 +15,35 @@ use crate::{
 };
 
 use super::{
-    super::{Action, AddPathSelect, Engine, LOCAL, stream::Stream, transform::Withheld, update_group::Group},
+    super::{
+        Action, AddPathSelect, Engine, LOCAL, sessions::Slot, stream::Stream, transform::Withheld, update_group::Group,
+    },
     change::Spot,
-    told::{is_default, row_of},
+    told::is_default,
 };
 
 /// A row, and the number of its prepared set.
 pub(super) type Choice = (Sent, u32);
 
 /// What a group is to be told of a prefix.
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 pub(super) struct Chosen {
     /// For everybody but the session it comes from.
     pub(super) first: Option<Choice>,
-    /// For that session.
-    pub(super) second: Option<Choice>,
+    /// For single members instead, in order of their slots; only where there is a first one.
+    pub(super) alone: Vec<(Slot, Choice)>,
+}
+
+impl Chosen {
+    fn one(first: Option<Choice>) -> Self {
+        Self { first, alone: Vec::new() }
+    }
+
+    /// For one member.
+    pub(super) fn by(&self, slot: Slot) -> Option<Choice> {
+        let alone = self.alone.iter().find(|(to, _)| *to == slot).map(|(_, choice)| *choice);
+        alone.or(self.first.filter(|(sent, _)| sent.source != slot))
+    }
 }
 
 impl Engine {
@@ -45,7 +59,7 @@ impl Engine {
     ) -> Chosen {
         let Some(family) = group.tables.get(spot.table).map(|of| of.family) else { return Chosen::default() };
         if let Some(ours) = self.choose_default(group, family, spot, stream) {
-            return Chosen { first: Some(ours), second: None };
+            return Chosen::one(Some(ours));
         }
         self.cleanse_stale(now, family, spot);
         if group.key.rules.transparent {
@@ -54,7 +68,7 @@ impl Engine {
         let best = self.rib.tables.get(family).and_then(|table| table.best_path(spot.id).copied());
         let Some(path) = best.filter(|path| group.has_audience(path.session)) else { return Chosen::default() };
         let first = self.prepare_path(group, family, spot, &path, stream);
-        Chosen { first: self.or_withhold(first, group, family, out), second: None }
+        Chosen::one(self.or_withhold(first, group, family, out))
     }
 
     fn choose_for_clients(
@@ -67,12 +81,23 @@ impl Engine {
     ) -> Chosen {
         let mut passing = self.passing(group, family, spot, stream, out);
         passing.retain(|(path, _)| group.has_audience(path.session));
-        let Some((_, first)) = self.take_best(&mut passing) else { return Chosen::default() };
-        if !group.has(first.0.source) {
-            return Chosen { first: Some(first), second: None };
+        let those: Vec<Path> = passing.iter().map(|(path, _)| *path).collect();
+        let decision = self.decision();
+        let Some(best) = decision.select(&those) else { return Chosen::default() };
+        let choice = |at: usize| passing.get(at).map(|(_, choice)| *choice);
+        let mut alone = Vec::new();
+        for (at, path) in those.iter().enumerate() {
+            let slot = path.session;
+            let seen = those.iter().take(at).any(|before| before.session == slot);
+            if !seen
+                && let Some(other) = decision.select_without(&those, best, slot).filter(|other| *other != best)
+                && group.has(slot)
+            {
+                alone.extend(choice(other).map(|choice| (slot, choice)));
+            }
         }
-        passing.retain(|(path, _)| path.session != first.0.source);
-        Chosen { first: Some(first), second: self.take_best(&mut passing).map(|(_, second)| second) }
+        alone.sort_unstable_by_key(|(slot, _)| *slot);
+        Chosen { first: choice(best), alone }
     }
 
     /// The paths that the group is to be told about.
@@ -89,9 +114,16 @@ impl Engine {
             return vec![(SentPath { sent, received: 0 }, set)];
         }
         self.cleanse_stale(now, family, spot);
-        let mut passing = self.passing(group, family, spot, stream, out);
+        let passing = self.passing(group, family, spot, stream, out);
+        let mut chosen = self.select(group.key.add_path_select, passing);
+        chosen.retain(|(row, _)| group.has_audience(row.sent.source));
+        chosen
+    }
+
+    /// Of paths that pass, those that are sent with ADD-PATH.
+    pub(super) fn select(&self, select: AddPathSelect, mut passing: Vec<(Path, Choice)>) -> Vec<(SentPath, u32)> {
         let row = |(path, (sent, set)): (Path, Choice)| (SentPath { sent, received: path.path_id }, set);
-        let mut chosen: Vec<(SentPath, u32)> = match group.key.add_path_select {
+        match select {
             AddPathSelect::All => passing.into_iter().map(row).collect(),
             AddPathSelect::Best(n) => (0..n).map_while(|_| self.take_best(&mut passing)).map(row).collect(),
             AddPathSelect::PerNeighborAs => {
@@ -103,9 +135,7 @@ impl Engine {
                 }
                 chosen
             }
-        };
-        chosen.retain(|(row, _)| group.has_audience(row.sent.source));
-        chosen
+        }
     }
 
     /// The eligible paths that rules and policy let pass, with what would be told.
@@ -132,7 +162,7 @@ impl Engine {
 
     /// Takes the best of these paths out: decided among them alone, so that a MED of one that is not there counts for
     /// nothing.
-    fn take_best(&self, paths: &mut Vec<(Path, Choice)>) -> Option<(Path, Choice)> {
+    pub(super) fn take_best(&self, paths: &mut Vec<(Path, Choice)>) -> Option<(Path, Choice)> {
         if paths.len() < 2 {
             return paths.pop();
         }
@@ -173,7 +203,7 @@ impl Engine {
     }
 
     /// The row and the prepared set of a path.
-    fn prepare_path(
+    pub(super) fn prepare_path(
         &self,
         group: &Group,
         family: Family,
@@ -182,10 +212,12 @@ impl Engine {
         stream: &mut Stream,
     ) -> Result<Choice, Withheld> {
         let Some(table) = self.rib.tables.get(family) else { return Err(Withheld::Policy) };
-        let row = row_of(path, &self.rib.attrs, &group.key);
         let nlri = table.nlri(spot.id);
+        let row = self.row_of(path, (family, nlri), &group.key);
         let learned = self.learned(&group.key, family, row, nlri);
-        let set = stream.prepared.prepare(self.preparing(family, &group.key), row.set, learned, nlri)?;
+        let done = stream.prepared.prepare(self.preparing(family, &group.key), row.set, learned, nlri);
+        let (row, done) = self.settle_validity(group, (family, nlri), (row, done), stream);
+        let set = done?;
         let labels = table.labels(spot.id, path.session, path.path_id).len();
         let fits = stream.prepared.fits(set, nlri, labels, &group.key);
         if fits { Ok((row, set)) } else { Err(Withheld::TooLong) }

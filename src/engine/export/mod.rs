@@ -19,8 +19,10 @@
 mod catch_up;
 mod change;
 mod choose;
+mod foretell;
 mod regroup;
 mod told;
+mod validity;
 
 use std::time::Duration;
 
@@ -173,9 +175,7 @@ impl Engine {
         }
         self.deliver_all(now, group, family, &listeners, &mut stream, out);
         self.stream = stream;
-        for id in gone {
-            self.free_if_unheld(group, table, family, id);
-        }
+        self.free_unheld(group, table, family, gone);
         let done = group.tables.get(table).is_none_or(|of| of.fill.is_none());
         if done {
             self.end_of_rib(now, group, table, out);
@@ -269,25 +269,23 @@ impl Engine {
         out.push(Action::Send { peer: session.peer, messages, count });
     }
 
-    /// Frees an id that nothing is left of, during an export: the lent group is asked itself.
-    fn free_if_unheld(&mut self, group: &Group, table: usize, family: Family, id: PrefixId) {
-        if group.holds(table, id) || self.groups.others_hold(family, id) {
-            return;
-        }
+    /// Frees ids that nothing is left of, during an export: the lent group is asked itself.
+    fn free_unheld(&mut self, group: &Group, table: usize, family: Family, mut ids: Vec<PrefixId>) {
+        ids.retain(|id| !group.holds(table, *id) && !self.groups.others_hold(family, *id));
+        // A page may name an id twice, as a dirty one and on the walk; it is freed once.
+        ids.sort_unstable();
+        ids.dedup();
         if let Some(table) = self.rib.tables.get_mut(family) {
-            table.free_if_empty(id);
+            table.free_all_if_empty(&ids);
         }
     }
 
     /// Closes the books of groups that nobody is a member of any more; true when there may be more to do.
     fn close_groups(&mut self, budget: usize) -> bool {
         let Some((family, ids)) = self.groups.close_some(budget.max(1), &mut self.rib.attrs) else { return false };
-        for id in ids {
-            if !self.groups.hold(family, id)
-                && let Some(table) = self.rib.tables.get_mut(family)
-            {
-                table.free_if_empty(id);
-            }
+        let unheld: Vec<PrefixId> = ids.into_iter().filter(|id| !self.groups.hold(family, *id)).collect();
+        if let Some(table) = self.rib.tables.get_mut(family) {
+            table.free_all_if_empty(&unheld);
         }
         true
     }

@@ -1,7 +1,7 @@
 //! What a row of an Adj-RIB-Out stands for: the octets that were told, worked out again by the key that held then.
 
 use crate::{
-    rib::{AttrStore, NlriRef, Path, PathFlags, Sent, SetId, Source},
+    rib::{NlriRef, Sent, SetId, Source},
     types::{Family, PathId, RouterId},
     wire::bgp::attribute::AttrSet,
 };
@@ -119,14 +119,6 @@ impl Engine {
     pub(super) fn preparing<'a>(&'a self, family: Family, key: &'a GroupKey) -> Preparing<'a> {
         Preparing { attrs: &self.rib.attrs, sessions: &self.sessions, family, key }
     }
-}
-
-/// The row that stands for a path in an Adj-RIB-Out: with the set that import made of what was received, since two that
-/// end up the same are no news.
-pub(super) fn row_of(path: &Path, attrs: &AttrStore, key: &GroupKey) -> Sent {
-    let llgr_stale = path.flags.has(PathFlags::LLGR_STALE);
-    let (origin, as_path) = if key.export.looks_at_validation { path.flags.validity() } else { (0, 0) };
-    Sent { set: attrs.effective(path.set), source: path.session, llgr_stale, validity: origin | as_path << 2 }
 }
 
 /// Whether a prefix is the default route.

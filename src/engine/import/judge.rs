@@ -3,14 +3,14 @@
 //! the policy's questions about itself only.
 
 use crate::{
-    policy::{Evaluator, PerPrefix, Route, Trace, Verdict},
+    policy::{Evaluator, PathCounts, PerPrefix, Route, Trace, Verdict},
     rib::{AttrStore, Path, PathFlags, SetFacts, SetId},
     types::{Family, Prefix},
     wire::bgp::attribute::{AttrSet, AttrSetBuilder},
 };
 
 use super::{
-    rules::{Findings, ImportRules},
+    rules::{Findings, ImportRules, Unusable},
     validity::{Validator, Validity},
 };
 
@@ -32,6 +32,8 @@ pub struct Judge {
     evaluator: Evaluator,
     /// What RPKI says of paths.
     pub validator: Validator,
+    /// Nothing is usable yet: import waits for RPKI data.
+    pub held: bool,
     received: Option<SetId>,
     findings: Findings,
     /// The set before policy, where the rules change it.
@@ -54,16 +56,20 @@ impl Judge {
     pub fn begin(&mut self, rules: &ImportRules, family: Family, attrs: &mut AttrStore, received: SetId) {
         self.end(attrs);
         self.received = Some(received);
-        self.validator.begin(&rules.sender, family, attrs, received);
         let set = attrs.get(received);
+        self.validator.begin(&rules.sender, family, set, attrs.facts(received));
         self.findings = rules.look(set, family);
+        if self.held {
+            self.findings.unusable = self.findings.unusable.or(Some(Unusable::AwaitsRpki));
+        }
         let changed = self.findings.change();
         if changed {
             rules.adapt(set, &self.findings, &mut self.writer.builder, &mut self.adapted);
         }
-        if rules.passes_all || rules.passes_none {
+        if rules.passes_all || rules.passes_none || self.held {
             let base = changed.then_some(AttrSet::new(&self.adapted));
-            let judged = self.writer.file(rules, self.findings, attrs, received, (rules.passes_all, base, None));
+            let judged =
+                self.writer.file(rules, self.findings, attrs, received, (rules.passes_all || self.held, base, None));
             self.outcomes.push(Some(judged));
             self.settled = Some(judged);
             return;
@@ -76,6 +82,11 @@ impl Judge {
         if self.evaluator.settled() {
             self.settled = Some(self.ask(rules, attrs, received, PerPrefix::default()));
         }
+    }
+
+    /// The validation state without a meaning that the set carries (RFC 8097 §2).
+    pub fn erroneous_state(&self) -> Option<u8> {
+        self.findings.erroneous_state
     }
 
     /// What becomes of the path of `prefix` (`None`: a family without plain prefixes). Gives no reference.
@@ -94,6 +105,11 @@ impl Judge {
             (None, None) => panic!("a judge is asked between `begin` and `end`"),
         };
         Judged { flags: judged.flags.with(validity.marks()), ..judged }
+    }
+
+    /// What AS-path expressions cost.
+    pub fn path_counts(&self) -> PathCounts {
+        self.evaluator.path_counts()
     }
 
     /// Lets the sets go.

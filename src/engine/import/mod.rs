@@ -14,21 +14,24 @@
 //! 3. Next hops are not resolved: there is no other routing table here to ask, every next hop counts as reachable (the
 //!    view of a collector).
 
+mod ahead;
 mod judge;
 mod rejudge;
 mod rules;
 mod validity;
 
 use crate::{
-    rib::{NlriRef, Path, PathFlags, Rib, paths::SESSION_PATHS_MAX},
+    policy::PolicyChain,
+    rib::{NlriRef, Path, PathFlags, PrefixId, Rib, paths::SESSION_PATHS_MAX},
     types::{Family, PathId, PeerId, Prefix, Timestamp},
     wire::bgp::batch::{ItemKind, UpdateBatch, UpdateItem},
 };
 
 pub use self::{
+    ahead::{Ahead, TOGETHER},
     judge::{Judge, Judged, story, trace},
     rules::{ImportRules, Unusable},
-    validity::{Sender, Validity},
+    validity::{Sender, Validator, Validity},
 };
 
 use super::{
@@ -62,7 +65,7 @@ impl Engine {
                 return false;
             }
             if progress.item >= warm {
-                warm = self.warm_up(slot, batch, progress.item);
+                warm = self.warm_up(slot, batch, *progress);
             }
             let handled = self.import_item(now, slot, &item, progress.routes, left, out);
             if handled < left {
@@ -79,25 +82,35 @@ impl Engine {
 
     /// Asks the memory for what the next routes will need, over as many items as hold [`TOGETHER`] of them: most
     /// items have a few. The number of the first item that was not covered.
-    fn warm_up(&self, slot: Slot, batch: &UpdateBatch, from: usize) -> usize {
+    fn warm_up(&mut self, slot: Slot, batch: &UpdateBatch, progress: BatchProgress) -> usize {
+        let BatchProgress { item: from, routes: done } = progress;
+        self.ahead.clear();
         let Some(first) = batch.get(from) else { return from };
         let Some(table) = self.rib.tables.get(first.family) else { return from + 1 };
         let (mut nlri, mut prefixes) = (NOTHING, [Prefix::v4(0, 0); TOGETHER]);
         let (mut count, mut at) = (0, from);
+        let mut announced = false;
+        let mut announces = false;
         while let Some(item) = batch.get(at).filter(|item| item.family == first.family) {
-            for (_, prefix) in item.prefixes() {
+            for (_, prefix) in item.prefixes().skip(if at == from { done } else { 0 }) {
                 let (Some(place), Some(asked)) = (nlri.get_mut(count), prefixes.get_mut(count)) else { break };
                 (*place, *asked) = (NlriRef::Prefix(prefix), prefix);
                 count += 1;
             }
+            // Both in one stretch: what is looked up ahead must come in the order in which it is asked for.
+            announces = item.kind == ItemKind::Announce && (announces || at == from);
             at += 1;
+            announced |= item.kind == ItemKind::Announce;
             if count == TOGETHER {
                 break;
             }
         }
+        if announces {
+            self.judge.validator.look_ahead(prefixes.get(..count).unwrap_or_default());
+        }
         if count > 1 {
-            table.warm(nlri.get(..count).unwrap_or_default());
-            if let Some(session) = self.sessions.get(slot) {
+            table.warm(nlri.get(..count).unwrap_or_default(), self.ahead.fill(count));
+            if let Some(session) = self.sessions.get(slot).filter(|_| announced) {
                 session.import.chain.warm(prefixes.get(..count).unwrap_or_default());
             }
         }
@@ -151,32 +164,37 @@ impl Engine {
         let (mut desk, judge) = self.desk_and_judge(item.family, now);
         let received = desk.attrs.intern(item.attrs);
         judge.begin(&rules, item.family, desk.attrs, received);
+        let erroneous_state = judge.erroneous_state();
         let mut outcomes = Vec::new();
         let mut dropped = false;
-        let handled = desk.each_route(item, skip, budget, |desk, nlri, path_id, labels| {
-            let mut judged = judge.path(&rules, desk.attrs, prefix_of(nlri));
-            if validates {
-                judged = desk.validate_flow(slot, nlri, received, judged);
-            }
-            desk.attrs.retain(judged.set, 1);
-            let flags = judged.flags.with(marks);
-            let path = Path { set: judged.set, received_secs: now.secs(), path_id, session: slot, flags };
-            match desk.announce(nlri, path, labels) {
-                Filed::Done if validates => desk.watch_flow(nlri),
-                Filed::Done => {}
-                Filed::NoSuchNlri => desk.attrs.release(judged.set),
-                Filed::Full => {
-                    desk.attrs.release(judged.set);
-                    dropped = true;
+        let handled =
+            desk.each_route(item, (skip, budget), Some(&rules.chain), |desk, nlri, known, path_id, labels| {
+                let mut judged = judge.path(&rules, desk.attrs, prefix_of(nlri));
+                if validates {
+                    judged = desk.validate_flow(slot, nlri, received, judged);
                 }
-            }
-            if limited && let Some(session) = desk.sessions.get_mut(slot) {
-                outcomes.extend(max_prefix::check(session, item.family));
-            }
-            !matches!(outcomes.last(), Some(Outcome::Exceeded { .. }))
-        });
+                desk.attrs.retain(judged.set, 1);
+                let flags = judged.flags.with(marks);
+                let path = Path { set: judged.set, received_secs: now.secs(), path_id, session: slot, flags };
+                match desk.announce(nlri, known, path, labels) {
+                    Filed::Done if validates => desk.watch_flow(nlri),
+                    Filed::Done => {}
+                    Filed::NoSuchNlri => desk.attrs.release(judged.set),
+                    Filed::Full => {
+                        desk.attrs.release(judged.set);
+                        dropped = true;
+                    }
+                }
+                if limited && let Some(session) = desk.sessions.get_mut(slot) {
+                    outcomes.extend(max_prefix::check(session, item.family));
+                }
+                !matches!(outcomes.last(), Some(Outcome::Exceeded { .. }))
+            });
         judge.end(desk.attrs);
         self.close_flows(&opened);
+        if let Some(value) = erroneous_state {
+            self.say_erroneous_state(slot, value, out);
+        }
         if dropped {
             self.say_dropped(slot, item.family, out);
         }
@@ -184,6 +202,15 @@ impl Engine {
             self.act_on_limit(slot, outcome, out);
         }
         handled
+    }
+
+    /// A validation state without a meaning was discarded, which is to be logged (RFC 8097 §2): one line per session.
+    #[cold]
+    fn say_erroneous_state(&mut self, slot: Slot, value: u8, out: &mut Vec<Action>) {
+        let Some(session) = self.sessions.get_mut(slot).filter(|session| !session.warned_state) else { return };
+        session.warned_state = true;
+        let text = format!("validation state {value} is discarded, it has no meaning (RFC 8097 §2); more are not told");
+        out.push(Action::Warn { peer: session.peer, text });
     }
 
     /// Paths were dropped, since a prefix has all the paths it may have: one line per session.
@@ -204,8 +231,8 @@ impl Engine {
         skip: usize,
         budget: usize,
     ) -> usize {
-        self.desk(item.family, now).each_route(item, skip, budget, |desk, nlri, path_id, _| {
-            desk.withdraw(nlri, slot, path_id);
+        self.desk(item.family, now).each_route(item, (skip, budget), None, |desk, nlri, known, path_id, _| {
+            desk.withdraw(nlri, known, slot, path_id);
             true
         })
     }
@@ -245,6 +272,7 @@ impl Engine {
             flows: &mut self.flows,
             watched: &mut self.watched,
             best_path: self.settings.best_path,
+            ahead: &mut self.ahead,
             now,
         };
         (desk, &mut self.judge)
@@ -260,21 +288,21 @@ pub fn prefix_of(nlri: NlriRef<'_>) -> Option<Prefix> {
 }
 
 impl Desk<'_> {
-    /// Calls `each` with up to `budget` routes of an item behind the first `skip`, until it answers false; how many
-    /// there were.
+    /// Calls `each` with up to `budget` routes of an item behind the first `skip` and with what warming up said of them,
+    /// until it answers false; how many there were. `chain` is the policy that will be asked about them.
     #[inline]
     fn each_route(
         &mut self,
         item: &UpdateItem<'_>,
-        skip: usize,
-        budget: usize,
-        mut each: impl FnMut(&mut Self, NlriRef<'_>, PathId, &[u8]) -> bool,
+        (skip, budget): (usize, usize),
+        chain: Option<&PolicyChain>,
+        mut each: impl FnMut(&mut Self, NlriRef<'_>, Option<PrefixId>, PathId, &[u8]) -> bool,
     ) -> usize {
         let mut handled = 0;
         if !item.family.is_plain_prefix() {
             for (path_id, key, labels) in item.opaque().skip(skip).take(budget) {
                 handled += 1;
-                if !each(self, NlriRef::Opaque(key), path_id, labels) {
+                if !each(self, NlriRef::Opaque(key), None, path_id, labels) {
                     break;
                 }
             }
@@ -283,30 +311,33 @@ impl Desk<'_> {
         let mut routes = item.prefixes().skip(skip).take(budget);
         loop {
             let mut together = [(0, Prefix::v4(0, 0)); TOGETHER];
-            let mut count = 0;
-            for (place, route) in together.iter_mut().zip(&mut routes) {
+            let (warm, mut count) = (self.ahead.left(), 0);
+            let size = if warm > 0 { warm } else { TOGETHER };
+            for (place, route) in together.iter_mut().zip(routes.by_ref().take(size)) {
                 *place = route;
                 count += 1;
             }
             // The first ones were warmed up with their neighbours in the batch.
-            if handled > 0 && count > 1 {
-                let nlri = together.map(|(_, prefix)| NlriRef::Prefix(prefix));
-                self.table.warm(nlri.get(..count).unwrap_or_default());
+            if warm == 0 && count > 1 {
+                let prefixes = together.map(|(_, prefix)| prefix);
+                let nlri = prefixes.map(NlriRef::Prefix);
+                self.table.warm(nlri.get(..count).unwrap_or_default(), self.ahead.fill(count));
+                if let Some(chain) = chain {
+                    chain.warm(prefixes.get(..count).unwrap_or_default());
+                }
             }
             for (path_id, prefix) in together.into_iter().take(count) {
                 handled += 1;
-                if !each(self, NlriRef::Prefix(prefix), path_id, &[]) {
+                let known = self.ahead.take_next();
+                if !each(self, NlriRef::Prefix(prefix), known, path_id, &[]) {
                     return handled;
                 }
             }
-            if count < TOGETHER {
+            if count < size {
                 return handled;
             }
         }
     }
 }
-
-/// Routes whose places in the tables are asked of the memory at the same time (see `Table::warm`).
-const TOGETHER: usize = 16;
 
 const NOTHING: [NlriRef<'static>; TOGETHER] = [NlriRef::Opaque(&[]); TOGETHER];

@@ -58,16 +58,20 @@ impl Engine {
     /// RPKI says something else now: what it can change is judged again, by policies that look at it too, without asking
     /// any neighbour (RFC 9324).
     pub(in crate::engine) fn take_rpki(&mut self, now: Timestamp, update: validation::Update) {
-        let before = std::mem::replace(&mut self.judge.validator.rpki, update.snapshot);
+        let before = self.judge.validator.take(update.snapshot);
         self.watched.note(|| Observation::Rpki { before });
         let slots: Vec<Slot> = self.sessions.live().map(|(slot, _)| slot).collect();
         match update.changed.and_then(|changed| self.affected(&changed)) {
             Some(affected) => {
                 for (family, ids) in affected {
                     self.rejudge(now, family, &slots, &ids);
+                    self.groups.mark_revalidated(family, &ids);
                 }
             }
-            None => slots.iter().for_each(|slot| self.background.add(Job::Rejudge(*slot))),
+            None => {
+                slots.iter().for_each(|slot| self.background.add(Job::Rejudge(*slot)));
+                self.groups.walk_revalidated();
+            }
         }
         self.revalidate_locals(now);
     }
@@ -94,12 +98,13 @@ impl Engine {
     fn revalidate_locals(&mut self, now: Timestamp) {
         for (family, nlri) in self.locals.clone() {
             let Nlri::Prefix(prefix) = nlri else { continue };
-            let own = self.settings.asn;
+            let own = self.settings.asn_outside();
             let (mut desk, judge) = self.desk_and_judge(family, now);
             let Some(id) = desk.table.find(NlriRef::Prefix(prefix)) else { continue };
             let Some(at) = desk.table.find_path(id, LOCAL, 0) else { continue };
             let Some(set) = desk.table.paths(id).get(at).map(|path| path.set) else { continue };
-            judge.validator.begin(&Sender { own, role: None }, family, desk.attrs, set);
+            let (received, facts) = (desk.attrs.get(set), desk.attrs.facts(set));
+            judge.validator.begin(&Sender::ourselves(own), family, received, facts);
             let flags = judge.validator.of(Some(prefix)).marks();
             desk.rejudge(id, (LOCAL, 0), Judged { set, flags });
         }

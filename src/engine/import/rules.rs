@@ -11,7 +11,8 @@
 //! 6. RFC 7311 §3.3: on a session without AIGP the attribute is ignored and dropped. Sessions inside the AS have it.
 //! 7. RFC 8326 §4.1: a route with GRACEFUL_SHUTDOWN from EBGP gets a low LOCAL_PREF, 0 recommended.
 //! 8. RFC 8212 §3: without an import policy EBGP routes are not eligible.
-//! 9. RFC 7999, RFC 8642: BLACKHOLE and the other well-known communities ask nothing of import by themselves.
+//! 9. RFC 8097 §2: a validation state from EBGP is dropped, unless it is wanted; one without a meaning always is.
+//! 10. RFC 7999, RFC 8642: BLACKHOLE and the other well-known communities ask nothing of import by themselves.
 //!
 //! # What we do
 //! 1. The AS may occur `allow_own_as` times: a site of a split AS hears the others. An AS that the neighbour knows us
@@ -19,7 +20,7 @@
 //! 2. to 6. The same. We know our own addresses only as ends of sessions, so 4 is about the session's own end; where
 //!    both ends are one address nobody can tell, and nothing is done.
 //! 7. Always, and after policy: a policy that removes the community switches it off.
-//! 8. In the policy chain. 9. Nothing.
+//! 8. In the policy chain. 9. The same. 10. Nothing.
 //!
 //! A local AS is put in front of paths from an EBGP neighbour unless `no_prepend` says otherwise, as other routers do, so
 //! that those behind us see the AS that the neighbour peers with.
@@ -34,7 +35,8 @@ use crate::{
     wire::bgp::{
         as_path::AsPath,
         attribute::{AttrSet, AttrSetBuilder, NextHop, code},
-        community::Community,
+        community::{Community, ExtCommunity},
+        validation_state::{Stated, is_state, stated_in},
     },
 };
 
@@ -69,6 +71,8 @@ pub enum Unusable {
     FlowFirstAs = 10,
     /// A more specific unicast route comes from another neighbouring AS (RFC 8955 §6 c).
     FlowMoreSpecific = 11,
+    /// It waits for RPKI data (`engine::hold`).
+    AwaitsRpki = 12,
 }
 
 impl Unusable {
@@ -81,6 +85,7 @@ impl Unusable {
             4 => "own member AS or confederation in AS_PATH (RFC 5065 §4)",
             5 => "NEXT_HOP is our own address (RFC 4271 §6.3)",
             6 => "route leak: OTC says that it was for customers only (RFC 9234 §5)",
+            12 => "waits for the first data of RPKI sources (hold_import)",
             detail => Self::why_no_flow(detail).unwrap_or("not usable"),
         }
     }
@@ -149,12 +154,16 @@ pub struct Findings {
     /// A local AS is to be put in front.
     prepend: Option<Asn>,
     drop_aigp: bool,
+    /// The validation state that it carries is to be dropped (RFC 8097 §2).
+    drop_state: bool,
+    /// That state has no meaning.
+    pub erroneous_state: Option<u8>,
 }
 
 impl Findings {
     /// Whether the set is another one before policy sees it.
     pub fn change(&self) -> bool {
-        self.otc.is_some() || self.prepend.is_some() || self.drop_aigp
+        self.otc.is_some() || self.prepend.is_some() || self.drop_aigp || self.drop_state
     }
 
     /// What changes before policy sees the set, in words.
@@ -162,7 +171,11 @@ impl Findings {
         let otc = self.otc.map(|asn| format!("OTC {asn} is added (RFC 9234 §5)"));
         let prepend = self.prepend.map(|asn| format!("our local AS {asn} is put in front"));
         let aigp = self.drop_aigp.then(|| "AIGP is dropped, it is not enabled here (RFC 7311 §3.3)".to_owned());
-        [otc, prepend, aigp].into_iter().flatten().collect()
+        let state = self.drop_state.then(|| match self.erroneous_state {
+            Some(value) => format!("validation state {value} is dropped, it has no meaning (RFC 8097 §2)"),
+            None => "the validation state is dropped, it is not accepted here (RFC 8097 §2)".to_owned(),
+        });
+        [otc, prepend, aigp, state].into_iter().flatten().collect()
     }
 }
 
@@ -210,8 +223,9 @@ impl ImportRules {
             own_address: (negotiated.remote.ip().to_canonical() != local).then_some(local),
             remote_role,
             sender: Sender {
-                own: engine.asn,
+                own: engine.asn_outside(),
                 role: remote_role.filter(|_| external).map(|role| (negotiated.peer_asn, role)),
+                states: options.accept_validation_state,
             },
             prepend: settings.local_as.filter(|local| external && !local.no_prepend).map(|local| local.asn),
             takes_aigp: !external || settings.export_options.aigp,
@@ -244,6 +258,9 @@ impl ImportRules {
                     reason(Unusable::ClusterListed);
                 }
                 code::OTC => otc = set.otc(),
+                code::EXT_COMMUNITIES => {
+                    (findings.drop_state, findings.erroneous_state) = self.look_at_state(value);
+                }
                 code::AIGP => findings.drop_aigp = !self.takes_aigp,
                 _ => {}
             }
@@ -275,8 +292,24 @@ impl ImportRules {
         if findings.drop_aigp {
             builder.remove(code::AIGP);
         }
+        if findings.drop_state {
+            let others: Vec<ExtCommunity> =
+                set.ext_communities().filter(|community| !is_state(&community.0.to_be_bytes())).collect();
+            builder.ext_communities(&others);
+        }
         out.clear();
         builder.write_to(out);
+    }
+
+    /// Whether the state among these communities is dropped, and its value where that has no meaning to somebody who
+    /// wanted to know (RFC 8097 §2). Where states are not accepted inside the AS, they pass as they are: others may want them.
+    fn look_at_state(&self, communities: &[u8]) -> (bool, Option<u8>) {
+        let (value, dropped) = match stated_in(communities) {
+            Stated::Nothing => return (false, None),
+            Stated::Value(_) => (None, !self.sender.states && self.source == Source::External),
+            Stated::Erroneous(value) => (Some(value), self.sender.states || self.source == Source::External),
+        };
+        (dropped, value.filter(|_| self.sender.states))
     }
 
     /// Whether a set that policy accepted asks for graceful shutdown (RFC 8326 §4.1).

@@ -9,15 +9,23 @@
 //! 3. ASPA verification asks for the relation to the neighbour: the configured role. Without one, and on IBGP, a path is
 //!    not checked.
 //!
+//! 4. RFC 8097 §2: a neighbour of our AS may say which state it found; that counts where there is none by local data.
+//!
 //! # What we do
-//! The same. The path is verified once per attribute set, the origin once per prefix.
+//! The same. The path is verified once per attribute set, the origin once per prefix. As soon as we have RPKI data of our
+//! own, what a neighbour says of a state is not looked at, NotFound included: two views of one route would be mixed.
+//! Inside a confederation our AS is the one that others see, since ROAs name it and no member.
 
 use std::sync::Arc;
 
 use crate::{
-    rib::{AttrStore, PathFlags, SetFacts, SetId},
+    rib::{PathFlags, SetFacts},
     types::{Asn, Family, Prefix, Role},
-    validation::{OriginState, PathState, Snapshot, aspa::Direction},
+    validation::{OriginState, PathState, Snapshot, aspa::Direction, rov::Near},
+    wire::bgp::{
+        attribute::AttrSet,
+        validation_state::{Stated, stated},
+    },
 };
 
 /// States of a path, or what of them is known before its prefix.
@@ -49,6 +57,15 @@ pub struct Sender {
     pub own: Asn,
     /// Its AS, and what it is to us, where both are known and it is in another AS.
     pub role: Option<(Asn, Role)>,
+    /// What it says of the validation state is believed (RFC 8097).
+    pub states: bool,
+}
+
+impl Sender {
+    /// Ourselves, in this AS.
+    pub fn ourselves(own: Asn) -> Self {
+        Self { own, role: None, states: false }
+    }
 }
 
 /// Judges the routes of one set after the other by the snapshot in force.
@@ -56,38 +73,84 @@ pub struct Sender {
 pub struct Validator {
     /// What RPKI says.
     pub rpki: Arc<Snapshot>,
+    /// What was found out about the next prefixes before their turn, and which of them is next.
+    ahead: Vec<(Prefix, Near)>,
+    next: usize,
     origin: Option<Asn>,
     applies: bool,
+    /// What the neighbour said of the state, where nothing else is known.
+    stated: OriginState,
     path: PathState,
 }
 
 impl Validator {
-    /// Turns to a set as received from `sender`.
+    /// One that judges by `rpki`.
+    pub fn new(rpki: Arc<Snapshot>) -> Self {
+        Self { rpki, ..Self::default() }
+    }
+
+    /// From now on these data are in force; those that were.
+    pub fn take(&mut self, rpki: Arc<Snapshot>) -> Arc<Snapshot> {
+        self.ahead.clear();
+        std::mem::replace(&mut self.rpki, rpki)
+    }
+
+    /// Looks up the prefixes whose turn is next, all at once: one after the other each would wait for the memory.
+    pub fn look_ahead(&mut self, prefixes: &[Prefix]) {
+        self.ahead.clear();
+        self.next = 0;
+        if self.rpki.loaded {
+            self.ahead.extend(prefixes.iter().map(|prefix| (*prefix, self.rpki.vrps.near(*prefix))));
+        }
+    }
+
+    /// Turns to a set with its facts, as received from `sender`.
     #[inline]
-    pub fn begin(&mut self, sender: &Sender, family: Family, attrs: &AttrStore, received: SetId) {
-        self.applies = self.rpki.loaded && (family == Family::IPV4_UNICAST || family == Family::IPV6_UNICAST);
+    pub fn begin(&mut self, sender: &Sender, family: Family, received: AttrSet<'_>, facts: &SetFacts) {
+        let is_unicast = family == Family::IPV4_UNICAST || family == Family::IPV6_UNICAST;
+        self.applies = self.rpki.loaded && is_unicast;
         self.path = PathState::NotChecked;
+        self.stated = OriginState::NotChecked;
         if !self.applies {
+            if sender.states && is_unicast {
+                self.stated = state_of(stated(received));
+            }
             return;
         }
-        self.origin = origin(attrs.facts(received), sender.own);
+        self.origin = origin(facts, sender.own);
         if let Some((asn, role)) = sender.role.filter(|_| !self.rpki.aspas.is_empty()) {
             // Our role is the counterpart of the neighbour's (RFC 9234 §4.1); a route server is not in the path.
             let first = (role != Role::RouteServer).then_some(asn);
-            let path = attrs.get(received).as_path();
-            self.path = self.rpki.aspas.verify(path, first, Direction::of(role.counterpart())).0;
+            self.path = self.rpki.aspas.verify(received.as_path(), first, Direction::of(role.counterpart())).0;
         }
     }
 
     /// The states of the path of `prefix`.
     #[inline]
-    pub fn of(&self, prefix: Option<Prefix>) -> Validity {
+    pub fn of(&mut self, prefix: Option<Prefix>) -> Validity {
         match prefix {
             Some(prefix) if self.applies => {
-                Validity { origin: self.rpki.origin_state(prefix, self.origin), path: self.path }
+                let near = match self.ahead.get(self.next) {
+                    Some((ahead, near)) if *ahead == prefix => {
+                        self.next += 1;
+                        *near
+                    }
+                    _ => self.rpki.vrps.near(prefix),
+                };
+                Validity { origin: self.rpki.vrps.state_near(prefix, near, self.origin), path: self.path }
             }
-            _ => Validity::default(),
+            _ => Validity { origin: self.stated, path: PathState::NotChecked },
         }
+    }
+}
+
+/// The state that a community stands for (RFC 8097 §2).
+fn state_of(stated: Stated) -> OriginState {
+    match stated {
+        Stated::Value(0) => OriginState::Valid,
+        Stated::Value(1) => OriginState::NotFound,
+        Stated::Value(_) => OriginState::Invalid,
+        Stated::Nothing | Stated::Erroneous(_) => OriginState::NotChecked,
     }
 }
 

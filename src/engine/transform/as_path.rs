@@ -11,7 +11,7 @@
 use crate::{
     types::Asn,
     wire::bgp::{
-        as_path::AsPath,
+        as_path::{AsPath, SegmentKind},
         attribute::{code, flag},
     },
 };
@@ -42,6 +42,31 @@ pub(super) fn put_path(path: &[u8], rules: &ExportRules, out: &mut Vec<u8>) {
                 false => put_prepended(&path, AS_SEQUENCE, rules.local_asn, out),
             }
         }
+    }
+}
+
+/// The origin (RFC 6811 §2) of a path as a group with these rules is sent it, before policy has a say (RFC 8893 §3):
+/// `None` where it ends in an AS_SET. `own` is our AS as others see it.
+pub(super) fn origin_as_sent(path: &[u8], rules: &ExportRules, own: Asn) -> Option<Asn> {
+    if rules.to != Relation::External {
+        return origin_of(path, own);
+    }
+    let first = match rules.transparent {
+        true => own,
+        false => rules.behind.unwrap_or(rules.local_asn),
+    };
+    match goes_as_it_is(path, rules) {
+        true => origin_of(path, first),
+        false => origin_of(&rewritten(path, rules), first),
+    }
+}
+
+/// The origin of a path; `own` where it is empty or leads through our confederation only.
+pub(super) fn origin_of(path: &[u8], own: Asn) -> Option<Asn> {
+    match AsPath::new(path).segments().last() {
+        Some(last) if last.kind == SegmentKind::Sequence => last.asns().next_back(),
+        Some(last) if !last.kind.is_confed() => None,
+        _ => Some(own),
     }
 }
 

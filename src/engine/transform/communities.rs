@@ -13,9 +13,11 @@
 
 use crate::{
     rib::Source,
+    validation::OriginState,
     wire::bgp::{
         attribute::{AttrSet, code, flag},
         community::Community,
+        validation_state,
     },
 };
 
@@ -70,4 +72,33 @@ pub(super) fn put_transitive(flags: u8, code: u8, value: &[u8], size: usize, out
     for community in value.chunks_exact(size).filter(transitive) {
         out.extend_from_slice(community);
     }
+}
+
+/// The validation state that a route is to carry, as its value on the wire (RFC 8097 §2). `None`: none is known, or the
+/// group is not told; what others said is then passed on inside the AS.
+pub(super) fn validation_state(learned: Learned, rules: &ExportRules) -> Option<u8> {
+    if !rules.validation_state {
+        return None;
+    }
+    match OriginState::from_code(learned.validity) {
+        OriginState::Valid => Some(0),
+        OriginState::NotFound => Some(1),
+        OriginState::Invalid => Some(2),
+        OriginState::NotChecked => None,
+    }
+}
+
+/// Appends EXTENDED COMMUNITIES with one validation state, behind those that may pass.
+pub(super) fn put_with_state(before: &[u8], state: Option<u8>, rules: &ExportRules, out: &mut Vec<u8>) {
+    let external = rules.to == Relation::External;
+    let passes = |community: &&[u8]| {
+        let transitive = community.first().is_some_and(|kind| kind & 0x40 == 0);
+        !validation_state::is_state(community) && (transitive || !external)
+    };
+    let others = || before.chunks_exact(8).filter(passes);
+    let state = state.map(validation_state::encode);
+    let len = others().count() * 8 + state.map_or(0, |state| state.len());
+    put_header(flag::OPTIONAL | flag::TRANSITIVE, code::EXT_COMMUNITIES, len, out);
+    others().for_each(|community| out.extend_from_slice(community));
+    state.into_iter().for_each(|state| out.extend_from_slice(&state));
 }

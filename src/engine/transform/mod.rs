@@ -18,6 +18,7 @@
 //! | ORIGINATOR_ID, CLUSTER_LIST | removed | removed | written when reflecting, else kept out | RFC 4456 §8 |
 //! | AIGP | where enabled | kept | kept | RFC 7311 §3.3 |
 //! | extended communities | transitive ones | all | all | RFC 4360 §6 |
+//! | validation state | added or replaced where enabled | likewise | likewise | RFC 8097 §2 |
 //! | OTC | added towards customers, peers and clients | kept | kept | RFC 9234 §5 |
 //! | unknown, transitive | Partial is set | Partial is set | Partial is set | RFC 4271 §5 |
 //! | unknown, not transitive | removed | removed | removed | RFC 4271 §5 |
@@ -105,6 +106,8 @@ pub struct ExportRules {
     pub aigp: bool,
     /// They know long-lived stale routes (RFC 9494 §4.3).
     pub long_lived: bool,
+    /// Routes carry their validation state (RFC 8097 §2).
+    pub validation_state: bool,
 }
 
 impl ExportRules {
@@ -193,6 +196,17 @@ pub fn withheld(set: AttrSet<'_>, family: Family, learned: Learned, rules: &Expo
     Ok(())
 }
 
+/// The origin (RFC 6811 §2) of a set as a group with these rules is sent it, where policy does not change its path
+/// (RFC 8893 §3); `None`: it has none. `own` is our AS as others see it.
+pub fn origin_as_sent(set: AttrSet<'_>, rules: &ExportRules, own: Asn) -> Option<Asn> {
+    as_path::origin_as_sent(set.get(code::AS_PATH).unwrap_or_default(), rules, own)
+}
+
+/// The origin of a set that was written for a group.
+pub fn origin_sent(set: AttrSet<'_>, own: Asn) -> Option<Asn> {
+    as_path::origin_of(set.get(code::AS_PATH).unwrap_or_default(), own)
+}
+
 /// A route as policy leaves it, on its way out.
 #[derive(Clone, Copy, Debug)]
 pub struct Outbound<'a> {
@@ -237,6 +251,7 @@ pub fn transform(
     let reflected = matches!(rules.to, Relation::Internal { .. }) && learned.source == Source::Internal;
     let in_next_hop = next_hop.is_some_and(|next_hop| next_hop::code(next_hop, family) == code::NEXT_HOP);
     let add_otc = otc_applies(family, rules) && leads_down(rules.role) && route.set.get(code::OTC).is_none();
+    let state = communities::validation_state(learned, rules);
     // What is written anew, ascending by code.
     let own = [
         (code::AS_PATH, true),
@@ -246,10 +261,11 @@ pub fn transform(
         (code::ORIGINATOR_ID, reflected),
         (code::CLUSTER_LIST, reflected),
         (code::MP_REACH, next_hop.is_some() && !in_next_hop),
+        (code::EXT_COMMUNITIES, state.is_some()),
         (code::OTC, add_otc),
     ];
     let mut own = own.into_iter().filter(|(_, due)| *due).map(|(code, _)| code).peekable();
-    let write = Write { route, family, learned, rules, next_hop };
+    let write = Write { route, family, learned, rules, next_hop, state };
     for (flags, code, value) in route.set.iter() {
         while let Some(mine) = own.next_if(|mine| *mine < code) {
             write.own(mine, out);
@@ -286,6 +302,8 @@ struct Write<'a> {
     learned: Learned,
     rules: &'a ExportRules,
     next_hop: Option<IpAddr>,
+    /// The value of the validation state community.
+    state: Option<u8>,
 }
 
 impl Write<'_> {
@@ -308,6 +326,10 @@ impl Write<'_> {
                 put_header(flag::OPTIONAL, code::CLUSTER_LIST, before.len() + 4, out);
                 out.extend_from_slice(&self.rules.cluster_id.0.to_be_bytes());
                 out.extend_from_slice(before);
+            }
+            code::EXT_COMMUNITIES => {
+                let before = set.get(code::EXT_COMMUNITIES).unwrap_or_default();
+                communities::put_with_state(before, self.state, self.rules, out);
             }
             code::OTC => {
                 let flags = flag::OPTIONAL | flag::TRANSITIVE;

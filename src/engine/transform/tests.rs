@@ -32,6 +32,7 @@ fn rules(to: Relation) -> ExportRules {
         role: None,
         graceful_shutdown: false,
         aigp: false,
+        validation_state: false,
         long_lived: false,
     }
 }

@@ -60,10 +60,15 @@ impl GroupKey {
         self.export.rejects && self.default_originate.is_empty()
     }
 
+    /// Whether what validation says of a route decides over what is sent: policy asks for it, or it is told.
+    pub fn looks_at_validation(&self) -> bool {
+        self.export.looks_at_validation || self.rules.validation_state
+    }
+
     /// Whether what is sent may change although the best path of the Loc-RIB does not: it may be another path, or
     /// policy asks what validation says of it.
     pub fn looks_at_all_paths(&self, family: Family) -> bool {
-        self.export.looks_at_validation || self.rules.transparent || self.add_path.contains(&family)
+        self.looks_at_validation() || self.rules.transparent || self.add_path.contains(&family)
     }
 }
 
@@ -82,6 +87,8 @@ pub struct ExportPolicy {
     pub looks_at_source: bool,
     /// They ask what validation says.
     pub looks_at_validation: bool,
+    /// They can make another AS the origin.
+    pub changes_as_path: bool,
 }
 
 impl ExportPolicy {
@@ -106,6 +113,7 @@ impl ExportPolicy {
             unchanged: chain.accepts_everything_unchanged(),
             looks_at_source: chain.looks_at_source(),
             looks_at_validation: chain.looks_at_validation(),
+            changes_as_path: chain.changes_as_path(),
             context,
             chain,
         }
@@ -167,6 +175,7 @@ fn rules(session: &Session, settings: &EngineSettings) -> ExportRules {
         graceful_shutdown: options.graceful_shutdown,
         aigp: options.aigp,
         long_lived: knows_long_lived(session),
+        validation_state: options.send_validation_state,
     }
 }
 

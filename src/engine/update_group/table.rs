@@ -1,8 +1,8 @@
 //! The books of one update group in one family: what was told, to how many, and what is to be looked at.
 //!
 //! There are two kinds of books. Most groups are told one path per prefix: a row of `AdjRibOut`, which everybody has but
-//! the session that the path came from. That session may have been told another one instead (`seconds`, for clients of a
-//! route server). With ADD-PATH there are several rows per prefix (`AdjRibOutMany`), each for everybody but its source;
+//! the session that the path came from. That session may have been told another one instead, and so may others whose own
+//! path counts for everybody but them (`alone`, for clients of a route server). With ADD-PATH there are several rows per prefix (`AdjRibOutMany`), each for everybody but its source;
 //! `out` then holds the dirty marks only.
 
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ use super::{super::sessions::Slot, PATH_ID, RouteId};
 struct Rows {
     /// Those for everybody but it, since its path is what they tell.
     left_out: u64,
-    /// Those for it alone.
+    /// Those of them instead of which it has another one.
     alone: u64,
     /// All that name it as a source.
     source: u64,
@@ -32,8 +32,8 @@ pub struct GroupTable {
     pub family: Family,
     /// What was last told, and what is dirty.
     pub out: AdjRibOut,
-    /// What the source of a row was told instead of it; only where there is such a row.
-    seconds: BTreeMap<PrefixId, Sent>,
+    /// What single members were told instead of the row; only where there is a row.
+    alone: BTreeMap<(PrefixId, Slot), Sent>,
     /// What was last told where several paths per prefix are sent.
     many: Option<AdjRibOutMany>,
     /// Whether changes of paths that are not best concern this table.
@@ -59,7 +59,7 @@ impl GroupTable {
         Self {
             family,
             out: AdjRibOut::new(),
-            seconds: BTreeMap::new(),
+            alone: BTreeMap::new(),
             many: add_path.then(AdjRibOutMany::default),
             looks_at_all_paths: false,
             by_slot: Vec::new(),
@@ -80,7 +80,7 @@ impl GroupTable {
             next = self.out.scan(from, 1 << 16, &mut rows);
             rows.drain(..).for_each(|(_, sent)| attrs.retain(sent.set, 1));
         }
-        self.seconds.values().for_each(|sent| attrs.retain(sent.set, 1));
+        self.alone.values().for_each(|sent| attrs.retain(sent.set, 1));
         if let Some(many) = &self.many {
             let mut rows = Vec::new();
             many.scan(0, u32::MAX, &mut rows);
@@ -88,7 +88,7 @@ impl GroupTable {
         }
         Self {
             out: self.out.clone(),
-            seconds: self.seconds.clone(),
+            alone: self.alone.clone(),
             many: self.many.clone(),
             by_slot: self.by_slot.clone(),
             held: self.held.clone(),
@@ -118,22 +118,31 @@ impl GroupTable {
         before
     }
 
-    /// What the source of the row of `id` was told instead.
-    pub fn second(&self, id: PrefixId) -> Option<Sent> {
-        if self.seconds.is_empty() { None } else { self.seconds.get(&id).copied() }
+    /// What single members were told of `id` instead of the row, by member.
+    pub fn alone(&self, id: PrefixId) -> Vec<(Slot, Sent)> {
+        if self.alone.is_empty() {
+            return Vec::new();
+        }
+        self.alone.range((id, 0)..=(id, Slot::MAX)).map(|((_, to), sent)| (*to, *sent)).collect()
     }
 
-    /// Notes what `to` alone, the source of the row, is told now; as `set_sent`. `before` is the source of the row when
-    /// the one before was told.
-    pub fn set_second(&mut self, id: PrefixId, before: Option<Slot>, sent: Option<(Slot, Sent)>) -> Option<Sent> {
-        let old = if self.seconds.is_empty() { None } else { self.seconds.remove(&id) };
-        if let (Some(old), Some(to)) = (old, before) {
-            self.rows_mut(to).alone -= 1;
-            self.rows_mut(old.source).source -= 1;
+    /// Notes what single members are told now instead of the row; as `set_sent`. The sources are those of the row that
+    /// was told before and of the one that is told now.
+    pub fn set_alone(
+        &mut self,
+        id: PrefixId,
+        (before, now): (Option<Slot>, Option<Slot>),
+        rows: &[(Slot, Sent)],
+    ) -> Vec<(Slot, Sent)> {
+        let old = self.alone(id);
+        for (to, sent) in &old {
+            self.alone.remove(&(id, *to));
+            self.rows_mut(*to).alone -= u64::from(before == Some(*to));
+            self.rows_mut(sent.source).source -= 1;
         }
-        if let Some((to, sent)) = sent {
-            self.seconds.insert(id, sent);
-            self.rows_mut(to).alone += 1;
+        for (to, sent) in rows {
+            self.alone.insert((id, *to), *sent);
+            self.rows_mut(*to).alone += u64::from(now == Some(*to));
             self.rows_mut(sent.source).source += 1;
         }
         old
@@ -189,7 +198,8 @@ impl GroupTable {
             return many.sent(id, path_id).filter(|row| row.sent.source != slot);
         }
         let row = self.out.sent(id)?;
-        let sent = if row.source == slot { self.second(id) } else { Some(row) };
+        let alone = if self.alone.is_empty() { None } else { self.alone.get(&(id, slot)).copied() };
+        let sent = alone.or(Some(row).filter(|row| row.source != slot));
         sent.map(|sent| SentPath { sent, received: 0 })
     }
 
@@ -301,9 +311,8 @@ impl GroupTable {
             let mut rows = Vec::new();
             let next = self.out.scan(self.clear, count, &mut rows);
             for (id, sent) in rows {
-                if let Some(second) = self.set_second(id, Some(sent.source), None) {
-                    attrs.release(second.set);
-                }
+                let alone = self.set_alone(id, (Some(sent.source), None), &[]);
+                alone.into_iter().for_each(|(_, sent)| attrs.release(sent.set));
                 self.set_sent(id, None);
                 attrs.release(sent.set);
                 ids.push(id);

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{Reporter, Rpki, SourceSettings};
+use super::{Reporter, Rpki, force};
 use crate::validation::{Snapshot, json};
 
 /// How often files are looked at.
@@ -22,30 +22,32 @@ struct Version {
     len: u64,
 }
 
+/// Reads a file as `parse` does; what is wrong is told with its name.
+pub(super) fn read_with<T>(path: &Path, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    parse(&text).map_err(|why| format!("{}: {why}", path.display()))
+}
+
 fn version(path: &Path) -> Option<Version> {
     let facts = std::fs::metadata(path).ok()?;
     Some(Version { modified: facts.modified().ok(), len: facts.len() })
 }
 
 /// Keeps one export in force.
-pub(super) async fn run(reporter: Reporter, path: PathBuf, settings: SourceSettings) {
+pub(super) async fn run(reporter: Reporter, path: PathBuf) {
     let mut seen = None;
-    let expire = settings.expire.unwrap_or(EXPIRE);
     loop {
         let now = version(&path);
         if now.is_none() || now != seen {
             let read_path = path.clone();
-            let read = tokio::task::spawn_blocking(move || {
-                let text = std::fs::read_to_string(&read_path)
-                    .map_err(|error| format!("{} cannot be read: {error}", read_path.display()))?;
-                json::parse(&text).map_err(|why| format!("{}: {why}", read_path.display()))
-            });
+            let read = tokio::task::spawn_blocking(move || read_with(&read_path, json::parse_with_anchors));
             match read.await {
-                Ok(Ok(set)) => {
+                Ok(Ok((set, anchors))) => {
+                    let expire = reporter.expire_after().unwrap_or(EXPIRE);
                     let snapshot = Arc::new(Snapshot::of(reporter.id, &set));
                     // An export's age is that of its last writing, not of our reading.
                     let age = now.and_then(|version| version.modified?.elapsed().ok()).unwrap_or_default();
-                    reporter.synced(&snapshot, expire.saturating_sub(age), |_| {});
+                    reporter.synced(&snapshot, expire.saturating_sub(age), |view| view.anchors = anchors);
                 }
                 Ok(Err(why)) => reporter.failed(why),
                 Err(_) => return, // the runtime is going down
@@ -53,7 +55,7 @@ pub(super) async fn run(reporter: Reporter, path: PathBuf, settings: SourceSetti
             seen = now;
         }
         reporter.expire();
-        tokio::time::sleep(settings.refresh.unwrap_or(LOOK)).await;
+        tokio::time::sleep(reporter.refresh().unwrap_or(LOOK)).await;
     }
 }
 
@@ -65,7 +67,10 @@ pub(super) async fn watch_slurm(rpki: Rpki, path: PathBuf) {
         let now = version(&path);
         if now != seen {
             seen = now;
-            rpki.read_slurm(&path);
+            let read = force::read(&path);
+            let mut state = rpki.lock();
+            state.take_exceptions(&path, read, rpki.now());
+            rpki.put_in_force(&mut state);
         }
     }
 }

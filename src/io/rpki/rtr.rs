@@ -26,7 +26,10 @@ use rpki::rtr::{
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 
-use super::{Reporter, SourceSettings};
+use super::{
+    Reporter, Tls,
+    line::{Line, Seen},
+};
 use crate::{
     io::sockopt,
     types::{Asn, Prefix},
@@ -53,10 +56,18 @@ struct Shared {
     timing: Mutex<Timing>,
 }
 
+/// Where the cache is, and what it takes to be let in.
+pub(super) struct Place {
+    /// Host and port.
+    pub(super) address: String,
+    /// TCP-MD5 key.
+    pub(super) password: Option<Vec<u8>>,
+    pub(super) tls: Option<Tls>,
+}
+
 /// The end of the client that gets the data.
 struct Target {
     reporter: Reporter,
-    settings: SourceSettings,
     shared: Arc<Shared>,
 }
 
@@ -69,7 +80,7 @@ struct Update {
 }
 
 /// Keeps one cache in force for as long as the runtime lives.
-pub(super) async fn run(reporter: Reporter, address: String, password: Option<Vec<u8>>, settings: SourceSettings) {
+pub(super) async fn run(reporter: Reporter, place: Place) {
     let shared = Arc::new(Shared {
         held: Mutex::new(None),
         fault: Mutex::new(None),
@@ -80,8 +91,8 @@ pub(super) async fn run(reporter: Reporter, address: String, password: Option<Ve
     let mut wait = FIRST_RETRY;
     loop {
         let before = reporter.expires_at();
-        let ended = match connect(&address, password.as_deref()).await {
-            Ok(stream) => talk(&reporter, &settings, &shared, stream, &mut session).await,
+        let ended = match connect(&place).await {
+            Ok(line) => talk(&reporter, &shared, &place, line, &mut session).await,
             Err(why) => why,
         };
         if reporter.expires_at() != before {
@@ -114,34 +125,39 @@ async fn pause(reporter: &Reporter, shared: &Shared, session: &mut Option<State>
 /// Speaks with a cache until something goes wrong; what it was, in words.
 async fn talk(
     reporter: &Reporter,
-    settings: &SourceSettings,
     shared: &Arc<Shared>,
-    stream: TcpStream,
+    place: &Place,
+    line: Line,
     session: &mut Option<State>,
 ) -> String {
-    let target = Target { reporter: reporter.clone(), settings: settings.clone(), shared: Arc::clone(shared) };
-    let mut client = Client::new(stream, target, *session);
+    let target = Target { reporter: reporter.clone(), shared: Arc::clone(shared) };
+    let seen = line.seen();
+    let mut client = Client::new(line, target, *session);
     loop {
         shared.progress.store(0, Ordering::Relaxed);
         *lock(&shared.fault) = None;
         let step = tokio::select! {
             step = client.step() => step,
-            () = stalled(reporter, shared) => {
-                *session = client.state();
-                return "it stopped in the middle of its data".to_owned();
+            why = stalled(reporter, shared) => {
+                // What it sends next would be changes to data that are not there any more.
+                *session = client.state().filter(|_| lock(&shared.held).is_some());
+                return why.to_owned();
             }
+            // The library begins its next step with the query when it is not let wait.
+            () = idle(&seen, reporter.ask_every()) => continue,
         };
         match step {
             Ok(()) => {
                 *session = client.state();
                 let (id, serial) = session.map_or((0, 0), |state| (state.session(), u32::from(state.serial())));
-                reporter.note_session(id, serial);
+                reporter.note_session(id, serial, seen.version());
             }
             Err(error) => {
                 // A session whose update was refused must begin anew, or the same update would come again.
                 let fault = lock(&shared.fault).take();
                 *session = if fault.is_some() { None } else { client.state().filter(|_| lock(&shared.held).is_some()) };
-                return fault.unwrap_or_else(|| explain(&error));
+                let refused = || place.tls.as_ref()?.refused(&error, &place.address);
+                return fault.or_else(refused).unwrap_or_else(|| explain(&error));
             }
         }
     }
@@ -156,32 +172,47 @@ fn explain(error: &std::io::Error) -> String {
     }
 }
 
-/// Ends when an update makes no progress for a while, and drops what expires meanwhile.
-async fn stalled(reporter: &Reporter, shared: &Shared) {
+/// Ends after `refresh` without a single octet on the connection: the cache has nothing to say and is to be asked. Never
+/// ends where the cache's own interval counts, or once there was anything: half a PDU must not be lost.
+async fn idle(seen: &Seen, refresh: Option<Duration>) {
+    let before = seen.octets();
+    if let Some(refresh) = refresh {
+        tokio::time::sleep(refresh).await;
+    }
+    if refresh.is_none() || before == 0 || seen.octets() != before {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Ends when an update makes no progress for a while, or when the data expire; which, in words.
+async fn stalled(reporter: &Reporter, shared: &Shared) -> &'static str {
     let mut last = 0;
     let mut since = reporter.now();
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
         if reporter.expire() {
             *lock(&shared.held) = None;
+            return "it did not confirm its data in time";
         }
         let progress = shared.progress.load(Ordering::Relaxed);
         if progress == 0 || progress != last {
             (last, since) = (progress, reporter.now());
         } else if reporter.now().since(since) >= STALL {
-            return;
+            return "it stopped in the middle of its data";
         }
     }
 }
 
-async fn connect(address: &str, password: Option<&[u8]>) -> Result<TcpStream, String> {
+async fn connect(place: &Place) -> Result<Line, String> {
+    let Place { address, password, tls } = place;
     let attempt = async {
         let found = lookup_host(address).await.map_err(|error| format!("{address} is not known: {error}"))?;
         let mut why = format!("{address} has no address");
         for remote in found {
-            match connect_to(remote, password).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => why = format!("cannot connect to {remote}: {error}"),
+            match (connect_to(remote, password.as_deref()).await, tls) {
+                (Ok(stream), None) => return Ok(Line::plain(stream)),
+                (Ok(stream), Some(tls)) => return tls.connect(stream, address).await.map(Line::tls),
+                (Err(error), _) => why = format!("cannot connect to {remote}: {error}"),
             }
         }
         Err(why)
@@ -229,6 +260,11 @@ impl PayloadTarget for Target {
             *lock(&self.shared.fault) = Some(format!("its update was refused: {what}"));
             error
         };
+        // What was there expired meanwhile: a change of it alone would be half a table.
+        if !update.reset && lock(&self.shared.held).is_none() {
+            let what = "what it changes has expired, so everything is asked for anew".to_owned();
+            return Err(refuse((PayloadError::Corrupt, what)));
+        }
         let unchanged = update.vrps.is_empty() && update.aspas.is_empty() && held.loaded && !update.reset;
         let snapshot = if unchanged {
             held
@@ -239,7 +275,7 @@ impl PayloadTarget for Target {
         };
         *lock(&self.shared.held) = Some(Arc::clone(&snapshot));
         *lock(&self.shared.timing) = timing;
-        let expire = self.settings.expire.unwrap_or(Duration::from_secs(timing.expire.into()));
+        let expire = self.reporter.expire_after().unwrap_or(Duration::from_secs(timing.expire.into()));
         self.reporter.synced(&snapshot, expire, |_| {});
         Ok(())
     }

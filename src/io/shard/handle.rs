@@ -17,7 +17,7 @@ use crate::{
     engine::Owned,
     policy::Library,
     rib::Knobs,
-    types::{PeerId, Timestamp},
+    types::{PeerId, Prefix, Timestamp},
     validation::Update,
     view::{Answer, Delivery, EventBatch, EventSource, Query, Refusal, Summary, observed::Observer},
     wire::bgp::batch::UpdateBatch,
@@ -75,6 +75,12 @@ impl ShardHandle {
         let _ = self.calls.send(Call::Decision(knobs));
     }
 
+    /// The subnets that our interfaces are on, from now on.
+    pub fn set_connected(&self, subnets: Vec<Prefix>) {
+        // An engine that is gone has nothing to choose.
+        let _ = self.calls.send(Call::Connected(subnets));
+    }
+
     /// What may be originated by command from now on; routes of our own that are there stay.
     pub fn set_owned(&self, owned: Owned) {
         // An engine that is gone originates nothing.
@@ -87,10 +93,28 @@ impl ShardHandle {
         let _ = self.calls.send(Call::Rpki(Box::new(update)));
     }
 
+    /// Import waits for these sources of RPKI data, no longer than `until`; to be told before any session is up.
+    pub fn hold_import(&self, sources: Vec<String>, until: Timestamp) {
+        // An engine that is gone imports nothing.
+        let _ = self.calls.send(Call::HoldImport { sources, until });
+    }
+
+    /// A source of RPKI data has answered for the first time, or is not asked any more.
+    pub fn source_answered(&self, name: String) {
+        // An engine that is gone waits for nothing.
+        let _ = self.calls.send(Call::SourceAnswered(name));
+    }
+
     /// Puts another observer in the place of the one before; it is shown all there is first.
     pub fn set_observer(&self, observer: Box<dyn Observer>) {
         // An engine that is gone changes nothing.
         let _ = self.calls.send(Call::Observer(observer));
+    }
+
+    /// Nobody watches any more.
+    pub fn watch_no_more(&self) {
+        // An engine that is gone is not watched.
+        let _ = self.calls.send(Call::WatchNoMore);
     }
 
     /// Whether somebody watches every change: false without an observer, and after a fault of one.

@@ -43,7 +43,7 @@ use crate::{
     policy::Library,
     rib::Knobs,
     session::negotiate::Negotiated,
-    types::{PeerId, Timestamp},
+    types::{PeerId, Prefix, Timestamp},
     validation::Update,
     view::{Answer, EventBatch, PrefixMatch, Query, Refusal, Summary, observed::Observer},
     wire::bgp::{RouteRefresh, batch::UpdateBatch, notification::Notification},
@@ -130,9 +130,13 @@ enum Call {
     Restarted { expected: Vec<IpAddr>, until: Timestamp },
     Policies(Arc<Library>),
     Decision(Knobs),
+    Connected(Vec<Prefix>),
     Rpki(Box<Update>),
+    HoldImport { sources: Vec<String>, until: Timestamp },
+    SourceAnswered(String),
     Owned(Owned),
     Observer(Box<dyn Observer>),
+    WatchNoMore,
     Stop,
 }
 
@@ -296,6 +300,11 @@ impl Shard {
                 self.changed = true;
                 self.tell_engine(Input::Rpki(update));
             }
+            Call::HoldImport { sources, until } => self.tell_engine(Input::HoldImport { sources, until }),
+            Call::SourceAnswered(name) => {
+                self.changed = true;
+                self.tell_engine(Input::SourceAnswered(name));
+            }
             Call::Owned(owned) => self.tell_engine(Input::Owned(owned)),
             Call::Policies(library) => {
                 self.changed = true;
@@ -306,6 +315,14 @@ impl Shard {
                 self.tell_engine(Input::Decision(knobs));
             }
             Call::Observer(observer) => self.set_observer(observer),
+            Call::Connected(subnets) => {
+                self.changed = true;
+                self.tell_engine(Input::Connected(subnets));
+            }
+            Call::WatchNoMore => {
+                self.observer = None;
+                self.engine.watch_no_more();
+            }
             Call::Stop => self.stopping = true,
         }
     }

@@ -77,7 +77,22 @@ impl AsPathSet {
 
     /// Whether an expression finds something in the path.
     pub fn matches(&self, path: AsPath<'_>) -> bool {
-        self.fast.matches(path) || self.automaton.as_ref().is_some_and(|automaton| automaton.matches(path))
+        self.has_form_of(path) || self.is_found_by_automaton(path)
+    }
+
+    /// Whether an expression of an anchored form finds something in the path.
+    pub fn has_form_of(&self, path: AsPath<'_>) -> bool {
+        self.fast.matches(path)
+    }
+
+    /// Whether there are expressions of other forms.
+    pub fn has_automaton(&self) -> bool {
+        self.automaton.is_some()
+    }
+
+    /// Whether an expression of another form finds something in the path.
+    pub fn is_found_by_automaton(&self, path: AsPath<'_>) -> bool {
+        self.automaton.as_ref().is_some_and(|automaton| automaton.matches(path))
     }
 
     /// Whether there is no expression.

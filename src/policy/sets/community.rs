@@ -4,7 +4,7 @@ use crate::{
     policy::community::{AnyCommunity, CommunityPattern},
     wire::bgp::{
         attribute::AttrSet,
-        community::{Community, ExtCommunity, LargeCommunity},
+        community::{Community, ExtCommunity, Ipv6ExtCommunity, LargeCommunity},
     },
 };
 
@@ -14,6 +14,7 @@ pub struct CommunitySet {
     standard: Vec<Community>,
     large: Vec<LargeCommunity>,
     extended: Vec<ExtCommunity>,
+    ipv6_extended: Vec<Ipv6ExtCommunity>,
     /// Those that name more than one community.
     patterns: Vec<CommunityPattern>,
 }
@@ -27,6 +28,7 @@ impl CommunitySet {
                 Some(AnyCommunity::Standard(community)) => set.standard.push(community),
                 Some(AnyCommunity::Large(community)) => set.large.push(community),
                 Some(AnyCommunity::Extended(community)) => set.extended.push(community),
+                Some(AnyCommunity::Ipv6Extended(community)) => set.ipv6_extended.push(community),
                 None => set.patterns.push(member),
             }
         }
@@ -40,6 +42,7 @@ impl CommunitySet {
             union.standard.extend_from_slice(&set.standard);
             union.large.extend_from_slice(&set.large);
             union.extended.extend_from_slice(&set.extended);
+            union.ipv6_extended.extend_from_slice(&set.ipv6_extended);
             union.patterns.extend_from_slice(&set.patterns);
         }
         union.sorted()
@@ -52,6 +55,8 @@ impl CommunitySet {
         self.large.dedup();
         self.extended.sort_unstable();
         self.extended.dedup();
+        self.ipv6_extended.sort_unstable();
+        self.ipv6_extended.dedup();
         self.patterns.sort_unstable();
         self.patterns.dedup();
         self
@@ -59,7 +64,8 @@ impl CommunitySet {
 
     /// Whether no community is in it.
     pub fn is_empty(&self) -> bool {
-        self.standard.is_empty() && self.large.is_empty() && self.extended.is_empty() && self.patterns.is_empty()
+        let extended = self.extended.is_empty() && self.ipv6_extended.is_empty();
+        self.standard.is_empty() && self.large.is_empty() && extended && self.patterns.is_empty()
     }
 
     /// Whether a standard community is in it.
@@ -80,11 +86,18 @@ impl CommunitySet {
             || self.patterns.iter().any(|pattern| pattern.fits_extended(community))
     }
 
+    /// Whether an extended community of an IPv6 address is in it.
+    pub fn contains_ipv6_extended(&self, community: Ipv6ExtCommunity) -> bool {
+        self.ipv6_extended.binary_search(&community).is_ok()
+            || self.patterns.iter().any(|pattern| pattern.fits_ipv6_extended(community))
+    }
+
     /// Whether the route has a community of this set.
     pub fn any_of(&self, attrs: AttrSet<'_>) -> bool {
         attrs.communities().any(|community| self.contains_standard(community))
             || attrs.large_communities().any(|community| self.contains_large(community))
             || attrs.ext_communities().any(|community| self.contains_extended(community))
+            || attrs.ipv6_ext_communities().any(|community| self.contains_ipv6_extended(community))
     }
 
     /// Whether for each member of this set the route has a community that fits it.
@@ -92,10 +105,12 @@ impl CommunitySet {
         self.standard.iter().all(|member| attrs.communities().any(|community| community == *member))
             && self.large.iter().all(|member| attrs.large_communities().any(|community| community == *member))
             && self.extended.iter().all(|member| attrs.ext_communities().any(|community| community == *member))
+            && self.ipv6_extended.iter().all(|member| attrs.ipv6_ext_communities().any(|other| other == *member))
             && self.patterns.iter().all(|pattern| {
                 attrs.communities().any(|community| pattern.fits_standard(community))
                     || attrs.large_communities().any(|community| pattern.fits_large(community))
                     || attrs.ext_communities().any(|community| pattern.fits_extended(community))
+                    || attrs.ipv6_ext_communities().any(|community| pattern.fits_ipv6_extended(community))
             })
     }
 }

@@ -10,10 +10,20 @@
 //! 3. A question is a predecessor search for the interval and a look at one bit. What a search costs is cache misses, so
 //!    an interval holds all that is asked of it, and in front of many intervals stands a directory of equal parts of the
 //!    addresses, each with some eight intervals.
+//! 4. For IPv4 prefixes of up to 24 bits, nearly all there are, a set of many intervals has its answers ready: one bit
+//!    for each of the 2^25 possible prefixes, 4 MiB. Such a question is one read, and reads for several prefixes do not
+//!    wait for each other.
+//!
+//! A set takes 8 octets per IPv4 interval and 32 per IPv6 interval, of which there are at most twice the members, a
+//! directory of at most 4 MiB, and from 2^17 IPv4 intervals on the 4 MiB of answers.
 //!
 //! `benches/run prefix-set` shows what a set of 1,000,000 prefixes costs at start and on ingest, beside BIRD.
 
-use std::{hash::Hash, net::IpAddr, ops::Range};
+use std::{
+    hash::{Hash, Hasher},
+    net::IpAddr,
+    ops::Range,
+};
 
 use rustc_hash::FxHashMap;
 
@@ -46,6 +56,7 @@ impl Lengths {
 pub struct PrefixSet {
     v4: Intervals<u32>,
     v6: Intervals<u128>,
+    answers: Answers,
 }
 
 impl PrefixSet {
@@ -58,14 +69,19 @@ impl PrefixSet {
                 Prefix::V6 { addr, len } => v6.push((addr, len, member.min_len, member.max_len)),
             }
         }
-        Self { v4: Intervals::new(v4), v6: Intervals::new(v6) }
+        let v4 = Intervals::new(v4);
+        let answers = if v4.intervals.len() >= ANSWERS_FROM { Answers::new(&v4) } else { Answers::default() };
+        Self { v4, v6: Intervals::new(v6), answers }
     }
 
     /// Whether a member holds `prefix`.
     #[inline]
     pub fn contains(&self, prefix: Prefix) -> bool {
         match prefix {
-            Prefix::V4 { addr, len } => self.v4.lengths_at(addr).is_some_and(|lengths| lengths.contains(len)),
+            Prefix::V4 { addr, len } => match self.answers.to(addr, len) {
+                Some(held) => held,
+                None => self.v4.lengths_at(addr).is_some_and(|lengths| lengths.contains(len)),
+            },
             Prefix::V6 { addr, len } => self.v6.lengths_at(addr).is_some_and(|lengths| lengths.contains(len)),
         }
     }
@@ -96,7 +112,79 @@ impl PrefixSet {
 
     /// Octets allocated.
     pub fn allocated_octets(&self) -> usize {
-        self.v4.allocated_octets() + self.v6.allocated_octets()
+        self.v4.allocated_octets() + self.v6.allocated_octets() + size_of_val(&*self.answers.words)
+    }
+}
+
+/// Whether each IPv4 prefix of up to [`ANSWERS_BITS`] bits is held, or nothing for a set of few intervals.
+///
+/// Prefixes are numbered as nodes of a binary tree are, from 1: the number of a prefix are its bits behind a one.
+#[derive(Clone, Default)]
+struct Answers {
+    words: Box<[u64]>,
+}
+
+/// Intervals that are worth answers: 1 MiB of them, more than the cache next to a core holds beside the tables.
+const ANSWERS_FROM: usize = 1 << 17;
+/// Longest prefixes that have an answer. Longer ones are rare, since hardly anybody takes them.
+const ANSWERS_BITS: u8 = 24;
+
+impl Answers {
+    fn new(v4: &Intervals<u32>) -> Self {
+        let mut words = vec![0u64; (2 << ANSWERS_BITS) / 64].into_boxed_slice();
+        let end = 1u64 << 32;
+        let ends = v4.intervals.iter().skip(1).map(|next| u64::from(next.from)).chain([end]);
+        for (interval, end) in v4.intervals.iter().zip(ends) {
+            let Some(lengths) = v4.lengths.get(interval.held as usize) else { continue };
+            for len in (0..=ANSWERS_BITS).filter(|len| lengths.contains(*len)) {
+                // Prefixes whose first address is in the interval.
+                let number = |address: u64| (1usize << len) + address.div_ceil(1 << (32 - len)) as usize;
+                fill(&mut words, number(interval.from.into())..number(end));
+            }
+        }
+        Self { words }
+    }
+
+    /// The answer to a prefix; `None`: it has to be looked for.
+    #[inline]
+    fn to(&self, address: u32, len: u8) -> Option<bool> {
+        if len > ANSWERS_BITS {
+            return None;
+        }
+        let number = 1usize << len | (u64::from(address) >> (32 - len)) as usize;
+        self.words.get(number / 64).map(|word| word >> (number % 64) & 1 == 1)
+    }
+}
+
+/// Sets bits, a word at a time.
+fn fill(words: &mut [u64], bits: Range<usize>) {
+    let mut at = bits.start;
+    while at < bits.end {
+        let behind = bits.end.min((at / 64 + 1) * 64);
+        let ones = u64::MAX >> (64 - (behind - at));
+        if let Some(word) = words.get_mut(at / 64) {
+            *word |= ones << (at % 64);
+        }
+        at = behind;
+    }
+}
+
+/// Answers follow from intervals, which are compared and hashed themselves.
+impl PartialEq for Answers {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Answers {}
+
+impl Hash for Answers {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+
+impl std::fmt::Debug for Answers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} words", self.words.len())
     }
 }
 
@@ -314,9 +402,15 @@ mod tests {
                 Prefix::V4 { addr, .. } => Prefix::v4(addr, len),
                 Prefix::V6 { addr, .. } => Prefix::v6(addr, len),
             }));
+            // Such sets are too small to have answers.
+            let answers = Answers::new(&compiled.v4);
             for prefix in asked.iter().map(|member| member.prefix).chain(near) {
                 let held = set.iter().any(|member| member.contains(&prefix));
                 prop_assert_eq!(compiled.contains(prefix), held, "{} in {:?}", prefix, set);
+                if let Prefix::V4 { addr, len } = prefix {
+                    let answer = answers.to(addr, len);
+                    prop_assert_eq!(answer, (len <= ANSWERS_BITS).then_some(held), "{} in {:?}", prefix, set);
+                }
                 let covered = set.iter().any(|member| member.prefix.contains(prefix.addr()));
                 prop_assert_eq!(compiled.covers(prefix.addr()), covered, "{} covered by {:?}", prefix, set);
             }
@@ -336,6 +430,48 @@ mod tests {
                 PrefixRange { prefix, min_len: prefix.len(), max_len: prefix.len() + (i % 3) as u8 }
             })
             .collect()
+    }
+
+    #[test]
+    fn a_set_with_answers_says_of_every_prefix_what_its_intervals_say() {
+        // Every length from 8 to 32 and ranges across the longest one that has an answer.
+        let members: Vec<PrefixRange> = (0..150_000u32)
+            .map(|i| {
+                let prefix = Prefix::v4(i.wrapping_mul(0x9e37_79b9), 8 + (i % 25) as u8);
+                let min_len = prefix.len() + (i % 2) as u8 * u8::from(prefix.len() < 32);
+                PrefixRange { prefix, min_len, max_len: (min_len + (i % 4) as u8).min(32) }
+            })
+            .collect();
+        let mut set = PrefixSet::new(&members);
+        assert!(!set.answers.words.is_empty(), "large enough for answers: {} intervals", set.v4.intervals.len());
+        let most = (4 << 20) + 64 * set.v4.intervals.len();
+        assert!(set.allocated_octets() < most, "{} octets", set.allocated_octets());
+        let longer = |prefix: Prefix, len: u8| match prefix {
+            Prefix::V4 { addr, .. } => Prefix::v4(addr, len),
+            Prefix::V6 { .. } => prefix,
+        };
+        let asked: Vec<Prefix> = (0..400_000u32)
+            .map(|i| Prefix::v4(i.wrapping_mul(0x85eb_ca6b), (i % 33) as u8))
+            .chain(members.iter().map(|member| member.prefix))
+            .chain(members.iter().map(|member| longer(member.prefix, member.max_len)))
+            .collect();
+        let with: Vec<bool> = asked.iter().map(|prefix| set.contains(*prefix)).collect();
+        set.answers = Answers::default();
+        let without: Vec<bool> = asked.iter().map(|prefix| set.contains(*prefix)).collect();
+        assert!(with == without && with.contains(&true) && with.contains(&false));
+    }
+
+    #[test]
+    fn answers_reach_from_the_first_prefix_to_the_last() {
+        let all = PrefixRange { prefix: Prefix::v4(0, 0), min_len: 0, max_len: 32 };
+        let last = PrefixRange::exact(Prefix::v4(0xffff_ff00, 24));
+        for (member, first_held) in [(all, true), (last, false)] {
+            let answers = Answers::new(&PrefixSet::new(&[member]).v4);
+            assert_eq!(answers.to(0xffff_ff00, 24), Some(true));
+            assert_eq!([answers.to(0, 0), answers.to(0, 1), answers.to(0, 24)], [Some(first_held); 3]);
+            assert_eq!([answers.to(0x8000_0000, 1), answers.to(0xffff_fe00, 24)], [Some(first_held); 2]);
+            assert_eq!(answers.to(0, 25), None);
+        }
     }
 
     #[test]

@@ -39,13 +39,15 @@ fn imported(actions: Vec<Do>, before: &AttrSetBuilder) -> AttrSetBuilder {
     done(Direction::Import, actions, before).0
 }
 
-/// The three lists of communities as text.
+/// The four lists of communities as text.
 fn listed(set: &AttrSetBuilder) -> String {
     let octets = set.finish();
     let set = AttrSet::new(&octets);
     let standard = set.communities().map(|community| community.to_string());
     let large = set.large_communities().map(|community| community.to_string());
-    standard.chain(large).chain(set.ext_communities().map(|c| c.to_string())).collect::<Vec<_>>().join(" ")
+    let extended = set.ext_communities().map(|c| c.to_string());
+    let ipv6 = set.ipv6_ext_communities().map(|c| c.to_string());
+    standard.chain(large).chain(extended).chain(ipv6).collect::<Vec<_>>().join(" ")
 }
 
 fn tagged(texts: &[&str]) -> AttrSetBuilder {
@@ -84,6 +86,43 @@ fn communities_are_added_once_removed_by_pattern_and_replaced_by_kind() {
     let long: Vec<String> = (0..100).map(|i| format!("64500:{i}")).collect();
     let long: Vec<&str> = long.iter().map(String::as_str).collect();
     assert_eq!(listed(&tagged(&long)), long.join(" "), "above 255 octets the length has two");
+}
+
+#[test]
+fn extended_communities_of_an_ipv6_address_are_matched_added_and_removed() {
+    // RFC 5701: attribute 25, optional and transitive.
+    let (a, b, c) = ("rt:[2001:db8::1]:1", "rt:[2001:db8::1]:2", "soo:[2001:db8::2]:1");
+    let before = tagged(&["64500:1", "rt:64500:1", a, c]);
+    let octets = before.finish();
+    let head = AttrSet::new(&octets).iter().find(|(_, code, _)| *code == code::IPV6_EXT_COMMUNITIES);
+    assert_eq!(head.map(|(flags, _, value)| (flags, value.len())), Some((flag::OPTIONAL | flag::TRANSITIVE, 40)));
+    let rows: &[(Do, String)] = &[
+        (Do::AddCommunities(communities(&[b, a])), format!("64500:1 rt:64500:1 {a} {c} {b}")),
+        (Do::SetCommunities(communities(&[b])), format!("64500:1 rt:64500:1 {b}")),
+        (Do::RemoveCommunities(patterns(&["rt:*", "rt:[*]:*"])), format!("64500:1 {c}")),
+        (Do::RemoveCommunities(patterns(&[a])), format!("64500:1 rt:64500:1 {c}")),
+        (Do::RemoveCommunities(patterns(&["ext6:*"])), "64500:1 rt:64500:1".to_owned()),
+    ];
+    for (action, expected) in rows {
+        assert_eq!(listed(&imported(vec![action.clone()], &before)), *expected, "{action:?}");
+    }
+    let gone = imported(vec![Do::RemoveCommunities(patterns(&["ext6:*"]))], &before);
+    assert_eq!(gone.get(code::IPV6_EXT_COMMUNITIES), None, "no empty list");
+    // (test, whether it holds)
+    let asked: &[(TestDefinition, bool)] = &[
+        (TestDefinition::CommunityAny(patterns(&[b, "soo:[*]:1"])), true),
+        (TestDefinition::CommunityAny(patterns(&[b])), false),
+        (TestDefinition::CommunityAll(patterns(&[a, "rt:64500:*", "soo:[2001:db8::2]:*"])), true),
+        (TestDefinition::CommunityAll(patterns(&[a, b])), false),
+        (TestDefinition::CommunityNone(patterns(&["rt:[2001:db8::2]:*", b])), true),
+        (TestDefinition::CommunityNone(patterns(&["ext6:*"])), false),
+    ];
+    for (test, holds) in asked {
+        let library = library(vec![policy("p", vec![statement([is(test.clone())], [], Some(Ruling::Accept))])]);
+        let chain = chain(&library, &["p"], PeerKind::External);
+        let trace = ask(&chain, &context(Direction::Import), &octets, &prefix("192.0.2.0/24"));
+        assert_eq!(trace.accepted, *holds, "{test:?}");
+    }
 }
 
 #[test]

@@ -339,3 +339,43 @@ fn a_tree_that_grows_without_end_is_cut_back_and_numbers_stay() {
         }
     }
 }
+
+#[test]
+fn routes_that_pass_a_filter_of_prefixes_one_after_the_other_keep_their_own_attributes() {
+    let listed = |texts: &[&str]| {
+        let ranges = texts.iter().map(|text| SetOr::Inline(text.parse::<PrefixRange>().unwrap()));
+        is(TestDefinition::Prefix(ranges.collect()))
+    };
+    let shared = policy(
+        "shared",
+        vec![
+            statement([listed(&["192.0.2.128/25"])], [], Some(Ruling::Reject)),
+            statement([listed(&["192.0.2.0/24 le 25", "203.0.113.0/24"])], [], Some(Ruling::Accept)),
+        ],
+    );
+    let marking = statement(
+        [listed(&["203.0.113.0/24"])],
+        [ActionDefinition::AddCommunities(vec![AnyCommunity::Standard(Community(64500 << 16 | 1))])],
+        Some(Ruling::Accept),
+    );
+    let library = library(vec![shared, policy("marking", vec![marking])]);
+    let filter = chain(&library, &["shared"], PeerKind::External);
+    let changing = chain(&library, &["marking"], PeerKind::External);
+    let (context, from) = (context(Direction::Import), neighbor());
+    let mut evaluator = Evaluator::new();
+    // The second time round the evaluator comes from another chain, and goes back to a tree that must be grown anew.
+    for (chain, path) in [(&filter, 1), (&filter, 2), (&changing, 3), (&changing, 4), (&filter, 5), (&filter, 6)] {
+        let octets =
+            Model { path: vec![path], communities: vec![path], med: None, local_pref: None, weight: None }.octets();
+        let set = AttrSet::new(&octets);
+        let facts = SetFacts::of(set);
+        let route =
+            Route { family: Family::IPV4_UNICAST, set, facts: &facts, source: Source::External, from: Some(&from) };
+        evaluator.begin(chain, &context, &route);
+        assert!(!evaluator.settled());
+        for asked in ["192.0.2.128/25", "192.0.2.0/25", "192.0.2.0/24", "203.0.113.0/24", "198.51.100.0/24"] {
+            let asked = prefix(asked);
+            agrees(evaluator.verdict(&asked), &chain.trace(&context, &route, &asked), set);
+        }
+    }
+}

@@ -161,7 +161,7 @@ impl Decision<'_> {
     /// and one of a family without next hops (flowspec) need none.
     #[inline]
     pub fn is_reachable(&self, path: &Path) -> bool {
-        !self.knobs.next_hops.is_strict()
+        !self.knobs.next_hops.is_checked()
             || self.session(path.session).source == Source::Local
             || self.next_hop(path).is_none_or(|next_hop| self.knobs.next_hops.reachable(next_hop.global))
     }

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, ops::Bound};
 
 use proptest::prelude::*;
 
-use super::{FEW, Key, NO_NODE, NODE_KEYS, Node, PrefixMap};
+use super::{
+    FEW, Key, NO_NODE, PrefixMap, WARM,
+    node::{NODE_KEYS, Node},
+};
 use crate::rib::address::Address;
 
 impl<A: Address> PrefixMap<A> {
@@ -144,6 +147,30 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn taking_out_several_keys_at_once_is_taking_out_one_after_the_other(
+        ops in ops(key4()),
+        gone in prop::collection::vec(prop::collection::vec(any::<prop::sample::Index>(), 1..=WARM), 1..60),
+        absent in key4(),
+    ) {
+        let (mut map, mut model) = play(ops);
+        for some in gone {
+            let there: Vec<Key<u32>> = model.keys().copied().collect();
+            let mut keys: Vec<_> = some.iter().filter(|_| !there.is_empty()).map(|at| *at.get(&there)).collect();
+            keys.push(absent);
+            keys.truncate(WARM);
+            let mut removed = Vec::new();
+            map.remove_each(&keys, |value| removed.push(value));
+            let expected: Vec<u32> = keys.iter().filter_map(|key| model.remove(key)).collect();
+            prop_assert_eq!(removed, expected);
+            agree(&map, &model, &keys);
+        }
+    }
+}
+
 /// A sequence that visits every number below 2^32 once: looks random, needs no seed.
 fn scattered(n: u32) -> u32 {
     n.wrapping_mul(0x9e37_79b1)
@@ -163,9 +190,12 @@ fn a_tree_of_three_levels_grows_and_shrinks_to_nothing_in_any_order() {
             // The removal order: by the rank of another sequence over the same numbers.
             let mut order: Vec<u32> = (0..COUNT).collect();
             order.sort_by_key(|&n| remove(n));
-            for (step, &n) in order.iter().enumerate() {
-                assert_eq!(map.remove(key(n)), Some(n));
-                if step % 4999 == 0 {
+            for (step, some) in order.chunks(WARM).enumerate() {
+                let keys: Vec<_> = some.iter().map(|&n| key(n)).collect();
+                let mut removed = Vec::new();
+                map.remove_each(&keys, |value| removed.push(value));
+                assert_eq!(removed, some);
+                if step % 499 == 0 {
                     map.check();
                 }
             }

@@ -168,10 +168,49 @@ fn warming_changes_nothing_whether_prefixes_are_there_or_not() {
     let known = NlriRef::Prefix(Prefix::v4(0xc000_0200, 24));
     let id = table.find_or_insert(known).expect("of this family");
     table.upsert(id, Path::default()).expect("room");
-    table.warm(&[known, NlriRef::Prefix(Prefix::v4(0, 0)), NlriRef::Prefix(Prefix::v6(0, 0)), NlriRef::Opaque(&[9])]);
-    Table::new(Family::VPNV4, 1).warm(&[NlriRef::Opaque(&[9])]);
+    let mut ids = [None; 4];
+    let others = [NlriRef::Prefix(Prefix::v4(0, 0)), NlriRef::Prefix(Prefix::v6(0, 0)), NlriRef::Opaque(&[9])];
+    table.warm(&[&[known][..], &others].concat(), &mut ids);
+    assert_eq!(ids, [Some(id), None, None, None]);
+    Table::new(Family::VPNV4, 1).warm(&[NlriRef::Opaque(&[9])], &mut ids[..1]);
+    assert_eq!(ids[0], None);
     assert_eq!(table.counts(), Counts { prefixes: 1, paths: 1, best: 0 });
     assert_eq!(table.after(None).count(), 1);
+}
+
+#[test]
+fn an_id_that_was_known_is_believed_only_while_it_is_that_of_the_prefix() {
+    let mut table = Table::new(Family::IPV4_UNICAST, 1);
+    let [one, other] = [0xc000_0200, 0xc633_6400].map(|addr| NlriRef::Prefix(Prefix::v4(addr, 24)));
+    let id = table.find_or_insert(one).expect("of this family");
+    assert_eq!(table.find_known(one, Some(id)), None, "an id without paths may be anybody's soon");
+    table.upsert(id, Path::default()).expect("room");
+    assert_eq!(table.find_known(one, Some(id)), Some(id));
+    assert_eq!([table.find_known(one, None), table.find_known(other, Some(id))], [None, None]);
+    table.remove(id, 0, 0);
+    table.free_all_if_empty(&[id]);
+    assert_eq!(table.find_known(one, Some(id)), None);
+    assert_eq!(table.find_or_insert(other), Some(id), "the number is used again");
+    table.upsert(id, Path::default()).expect("room");
+    assert_eq!(table.find_known(one, Some(id)), None);
+    assert_eq!(table.find(one), None);
+}
+
+#[test]
+fn of_many_ids_those_without_paths_are_freed() {
+    for family in [Family::IPV4_UNICAST, Family::VPNV4] {
+        let mut table = Table::new(family, 1);
+        let plain = family.is_plain_prefix();
+        let one = |n: u32| if plain { Nlri::Prefix(Prefix::v4(n << 24, 8)) } else { Nlri::Opaque(vec![n as u8]) };
+        let nlri: Vec<Nlri> = (0..40).map(one).collect();
+        let ids: Vec<PrefixId> = nlri.iter().filter_map(|nlri| table.find_or_insert(nlri.as_ref())).collect();
+        for id in ids.iter().step_by(3) {
+            table.upsert(*id, Path::default()).expect("room");
+        }
+        table.free_all_if_empty(&ids);
+        let left: Vec<PrefixId> = nlri.iter().filter_map(|nlri| table.find(nlri.as_ref())).collect();
+        assert_eq!(left, ids.iter().copied().step_by(3).collect::<Vec<_>>());
+    }
 }
 
 /// A distinct prefix for each `n` below 2^24, in no order.

@@ -16,6 +16,7 @@ mod refresh;
 mod tests;
 pub mod text;
 pub mod update;
+pub mod validation_state;
 
 pub use refresh::{RefreshSubtype, RouteRefresh};
 

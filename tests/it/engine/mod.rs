@@ -9,6 +9,7 @@ mod events;
 mod export;
 mod families;
 mod flowspec;
+mod hold;
 mod import;
 mod queries;
 mod restart;

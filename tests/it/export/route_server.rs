@@ -67,6 +67,62 @@ fn who_sent_the_best_path_is_told_the_second_best() {
 }
 
 #[test]
+fn a_member_s_own_path_removes_no_other_by_its_med_for_that_member() {
+    // RFC 7947 §2.3: what a client is told is chosen among the paths that it may be told. `a` and `b` are two routers of
+    // one AS: the lower MED of a's path removes b's for everybody but `a`.
+    let mut lab = Lab::new();
+    let (b, c) = (lab.peer(client(64496)), lab.peer(client(64497)));
+    let (a, d) = (lab.peer(client(64496)), lab.peer(client(64498)));
+    let late = lab.peer(client(64499));
+    let told = |lab: &mut Lab| {
+        lab.settle();
+        let heard = |who| lab.told_as_path(who, NET).unwrap_or_else(|| "-".to_owned());
+        [b, c, a, d, late].map(heard)
+    };
+    let (of_a, of_b, of_c) = ("64496 64500", "64496 64501", "64497 64500");
+    lab.announces(b, NET, path(of_b).med(20));
+    lab.announces(c, NET, path(of_c));
+    assert_eq!(told(&mut lab), [of_c, of_b, of_b, of_b, of_b], "the lower router id wins");
+    lab.announces(a, NET, path(of_a).med(10));
+    // Everybody: b's is removed, and c's has the lower router id. Without a's, b's is left; without c's, a's is best.
+    assert_eq!(told(&mut lab), [of_c, of_a, of_b, of_c, of_c]);
+    let counts = lab.summary().neighbors;
+    assert!(counts.iter().all(|(_, families)| families[0].advertised == 1), "{counts:?}");
+    // The exception changes alone, then goes; nobody else hears of it.
+    let before = [c, d].map(|who| lab.heard(who).messages);
+    lab.announces(b, NET, path("64496 64502").med(20));
+    assert_eq!(told(&mut lab), [of_c, of_a, "64496 64502", of_c, of_c]);
+    lab.announces(b, NET, path("64496 64502 64501").med(20));
+    assert_eq!(told(&mut lab), [of_c, of_a, of_c, of_c, of_c], "longer than c's");
+    assert_eq!([c, d].map(|who| lab.heard(who).messages), before);
+    lab.announces(b, NET, path(of_b).med(20));
+    assert_eq!(told(&mut lab), [of_c, of_a, of_b, of_c, of_c]);
+    // The first row changes for all others; a newcomer gets what the others have.
+    lab.announces(c, NET, path("64497 64503"));
+    assert_eq!(told(&mut lab), ["64497 64503", of_a, of_b, "64497 64503", "64497 64503"]);
+    let newcomer = lab.peer(client(64500));
+    lab.settle();
+    assert_eq!(lab.told_as_path(newcomer, NET).as_deref(), Some("64497 64503"));
+    lab.down(c);
+    let [b_hears, _, a_hears, d_hears, late_hears] = told(&mut lab);
+    assert_eq!([b_hears, a_hears, d_hears, late_hears], [of_a, of_b, of_a, of_a]);
+    for who in [b, a, d, late, newcomer] {
+        assert_eq!(lab.heard(who).repeated, 0, "{who}");
+    }
+    lab.withdraws(a, NET);
+    let [b_hears, _, a_hears, d_hears, late_hears] = told(&mut lab);
+    assert_eq!([b_hears.as_str(), &a_hears, &d_hears, &late_hears], ["-", of_b, of_b, of_b]);
+    for who in [b, a, d, late, newcomer] {
+        assert!(lab.heard(who).unfounded.is_empty(), "{who}");
+    }
+    for who in [b, a, d, late, newcomer] {
+        lab.down(who);
+    }
+    lab.settle();
+    assert_eq!(lab.summary().attribute_sets, 0, "nothing is left of anything");
+}
+
+#[test]
 fn a_policy_against_the_best_path_hides_no_other() {
     let mut lab = Lab::new();
     lab.handle(Input::Policies(library(

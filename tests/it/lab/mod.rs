@@ -16,7 +16,10 @@ use ribwatch::{
     engine::{Action, BatchProgress, Confederation, Engine, EngineSettings, Input, PeerSettings, SEND_QUEUE_HIGH},
     session::negotiate::Negotiated,
     types::{Asn, Family, FamilySet, PathId, PeerId, Prefix, RouterId, Timestamp},
-    view::{Answer, EventBatch, LocalRoute, PrefixMatch, Query, Refusal, RoutePage, RouteQuery, Summary, Table},
+    view::{
+        Answer, EventBatch, LocalRoute, PrefixMatch, Query, Refusal, RoutePage, RouteQuery, Summary, Table,
+        observed::Observer,
+    },
     wire::bgp::{
         RefreshSubtype, RouteRefresh,
         attribute::AttrSet,
@@ -60,6 +63,7 @@ pub struct Lab {
     pub events: Vec<Arc<EventBatch>>,
     neighbors: Vec<Neighbor>,
     actions: Vec<Action>,
+    observer: Option<Box<dyn Observer>>,
 }
 
 impl Lab {
@@ -94,7 +98,14 @@ impl Lab {
             events: Vec::new(),
             neighbors: Vec::new(),
             actions: Vec::new(),
+            observer: None,
         }
+    }
+
+    /// Somebody watches every change from now on.
+    pub fn watched_by(&mut self, observer: Box<dyn Observer>) {
+        self.engine.watch();
+        self.observer = Some(observer);
     }
 
     /// Adds a neighbour and brings its session up.
@@ -377,6 +388,11 @@ impl Lab {
                 Action::Warn { peer, text } => self.warnings.push((peer, text)),
                 Action::Note(text) => self.notes.push(text),
             }
+        }
+        if let Some(observer) = &mut self.observer
+            && (self.engine.has_observations() || observer.next_deadline().is_some_and(|due| due <= self.now))
+        {
+            self.engine.observe(self.now, observer.as_mut());
         }
     }
 

@@ -10,6 +10,7 @@ use ribwatch::{
     engine::{AddPathSelect, ExportOptions, MaxPrefix, NextHopRule, PeerSettings},
     session::negotiate::Negotiated,
     types::{Asn, Family, PeerKind, Role, RouterId},
+    view::observed::VantageClass,
 };
 
 use super::OUR_AS;
@@ -79,6 +80,18 @@ impl Spec {
 
     pub fn export(mut self, names: &[&str]) -> Self {
         self.settings.export = names.iter().map(|name| Arc::from(*name)).collect();
+        self
+    }
+
+    /// Its name in messages.
+    pub fn called(mut self, name: &str) -> Self {
+        self.settings.name = name.into();
+        self
+    }
+
+    /// Whose view its routes are.
+    pub fn vantage(mut self, class: VantageClass) -> Self {
+        self.settings.vantage = class;
         self
     }
 

@@ -42,6 +42,38 @@ fn a_changed_route_stands_as_received_in_adj_rib_in_and_as_changed_everywhere_el
 }
 
 #[test]
+fn sets_that_share_a_path_share_what_expressions_say_of_it() {
+    // Ten sets that differ in MED and communities only, each with prefixes of its own; then another path, then the first
+    // one from another neighbour with the same policy, and the policy's second expression.
+    let mut lab = Lab::new();
+    let reject = |name: &str, path: &str| {
+        policy(name, &[&format!("match = {{ as_path = \"{path}\" }}, verdict = \"reject\""), "verdict = \"accept\""])
+    };
+    load(&mut lab, &(reject("via", "_6449[67]_.*_64500_") + &reject("set", "[{]64500")));
+    let a = lab.peer(external(64496).import(&["via"]));
+    let judged = |lab: &mut Lab| (lab.summary().paths_judged, lab.summary().paths_shared);
+    let prefixes = many(40);
+    for (at, prefixes) in prefixes.chunks(4).enumerate() {
+        let set = path("64496 64499 64500").med(at as u32).community(Community(64500 << 16 | at as u32));
+        lab.announces_paths(a, prefixes, &set);
+    }
+    assert_eq!(judged(&mut lab), (1, 9));
+    let counts = lab.summary().neighbors[0].1[0];
+    assert_eq!((counts.received, counts.accepted), (40, 0), "and the verdict is the same for all of them");
+    lab.announces(a, PREFIX, path("64496 64501"));
+    assert_eq!(judged(&mut lab), (2, 9));
+    // Not the same path, although the same ASes.
+    lab.announces(a, PREFIX, path("64496 64499 64500 64500"));
+    assert_eq!(judged(&mut lab), (3, 9));
+    let b = lab.peer(external(64497).import(&["via"]));
+    lab.announces(b, PREFIX, path("64496 64499 64500").med(1));
+    assert_eq!(judged(&mut lab), (3, 10));
+    let c = lab.peer(external(64498).import(&["set"]));
+    lab.announces(c, PREFIX, path("64496 64499 64500"));
+    assert_eq!(judged(&mut lab), (4, 10), "another expression is another question");
+}
+
+#[test]
 fn the_statement_that_rejected_a_route_is_named() {
     let mut lab = Lab::new();
     load(&mut lab, &customer_in());

@@ -59,6 +59,8 @@ fn neighbours() -> Vec<Spec> {
         external(64510).options(|options| options.route_server_client = true),
         external(64511).options(|options| options.route_server_client = true),
         external(64513).options(|options| options.route_server_client = true),
+        // A second router of a client's AS: the MED of one removes the path of the other, but not for itself.
+        external(64511).options(|options| options.route_server_client = true),
     ]
 }
 

@@ -14,7 +14,7 @@ use crate::{
 const NEXT_HOPS: [(u8, u32, bool); 3] = [(0, 0, true), (1, 5, true), (2, 5, false)];
 
 fn routes(knobs: &Knobs) -> Routes<'static> {
-    Routes { strict: knobs.next_hops.is_strict(), rows: if knobs.next_hops.has_costs() { &NEXT_HOPS } else { &[] } }
+    Routes { strict: knobs.next_hops.is_checked(), rows: if knobs.next_hops.has_costs() { &NEXT_HOPS } else { &[] } }
 }
 
 fn next_hops(check: NextHopCheck) -> NextHops {

@@ -10,7 +10,7 @@ use crate::{
     types::{Asn, Family, RouterId},
     wire::bgp::{
         as_path::{self, AsPath},
-        community::{Community, ExtCommunity, LargeCommunity},
+        community::{Community, ExtCommunity, Ipv6ExtCommunity, LargeCommunity},
     },
 };
 
@@ -149,6 +149,11 @@ impl AttrSetBuilder {
     /// EXTENDED COMMUNITIES.
     pub fn ext_communities(&mut self, communities: &[ExtCommunity]) -> &mut Self {
         self.list(code::EXT_COMMUNITIES, communities.iter().map(|community| community.0.to_be_bytes()))
+    }
+
+    /// IPV6 EXTENDED COMMUNITIES (RFC 5701).
+    pub fn ipv6_ext_communities(&mut self, communities: &[Ipv6ExtCommunity]) -> &mut Self {
+        self.list(code::IPV6_EXT_COMMUNITIES, communities.iter().map(|community| community.0))
     }
 
     /// LARGE_COMMUNITY.

@@ -1,24 +1,32 @@
 //! RTR caches that do as they are told: recorded streams, downgrade, increments, resets, and everything that a cache
 //! can do wrong. What is in force must never be half an update.
 
+mod differences;
+mod reload;
+mod tls;
+
 use std::{
     net::SocketAddr,
-    sync::{Arc, mpsc},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     time::Duration,
 };
 
 use ribwatch::{
     io::{
         clock::Clock,
-        rpki::{Place, Rpki, RpkiSettings, SourceSettings},
+        rpki::{News, Place, Rpki, RpkiSettings, SourceSettings, Tls},
     },
     types::{Asn, Prefix},
-    validation::{OriginState, Snapshot, Update},
+    validation::{Aspa, OriginState, Snapshot},
     view::rpki::SourceState,
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpListener,
 };
 
 use crate::corpus;
@@ -37,36 +45,37 @@ enum Step {
 /// A cache that speaks `version` and goes through its steps, one per query, over as many connections as it takes.
 async fn cache(listener: TcpListener, version: u8, steps: Vec<Step>) {
     let mut steps = steps.into_iter();
-    let mut held = Vec::new(); // connections stay open, or their end would be a fault
-    while let Ok((mut stream, _)) = listener.accept().await {
-        while let Some((asked, kind)) = query(&mut stream).await {
-            if asked > version {
-                let _ = stream.write_all(&pdu(version, 10, 4, &[0, 0, 0, 0, 0, 0, 0, 0])).await;
-                continue;
-            }
-            match steps.next() {
-                Some(Step::Answer(expected, octets)) => {
-                    assert_eq!(kind, expected, "the type of the query");
-                    if stream.write_all(&octets).await.is_err() {
-                        break;
-                    }
-                }
-                Some(Step::Break(octets)) => {
-                    let _ = stream.write_all(&octets).await;
-                    break;
-                }
-                None => {
-                    held.push(stream);
-                    std::future::pending::<()>().await;
+    while let Ok((stream, _)) = listener.accept().await {
+        serve(stream, version, &mut steps).await;
+    }
+}
+
+/// The same over one connection; returns when it is over. A connection stays open when there are no more steps, or its
+/// end would be a fault.
+async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, version: u8, steps: &mut impl Iterator<Item = Step>) {
+    while let Some((asked, kind)) = query(&mut stream).await {
+        if asked > version {
+            let _ = stream.write_all(&pdu(version, 10, 4, &[0, 0, 0, 0, 0, 0, 0, 0])).await;
+            continue;
+        }
+        match steps.next() {
+            Some(Step::Answer(expected, octets)) => {
+                assert_eq!(kind, expected, "the type of the query");
+                if stream.write_all(&octets).await.is_err() {
                     return;
                 }
             }
+            Some(Step::Break(octets)) => {
+                let _ = stream.write_all(&octets).await;
+                return;
+            }
+            None => std::future::pending().await,
         }
     }
 }
 
 /// The version and type of the next query; `None` at the end of the connection. Error Reports are passed over.
-async fn query(stream: &mut TcpStream) -> Option<(u8, u8)> {
+async fn query(stream: &mut (impl AsyncRead + Unpin)) -> Option<(u8, u8)> {
     loop {
         let mut header = [0; 8];
         stream.read_exact(&mut header).await.ok()?;
@@ -111,6 +120,17 @@ fn join(parts: &[Vec<u8>]) -> Vec<u8> {
     parts.concat()
 }
 
+/// A cache at an address, with the intervals that it says.
+fn source(name: &str, address: String, tls: Option<Tls>) -> SourceSettings {
+    SourceSettings {
+        name: name.to_owned(),
+        place: Place::Rtr { address, password: None, tls },
+        preference: 1,
+        refresh: None,
+        expire: None,
+    }
+}
+
 /// Sources against scripted caches.
 struct Station {
     rpki: Rpki,
@@ -125,17 +145,19 @@ impl Station {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
             let address: SocketAddr = listener.local_addr().expect("an address");
             tokio::spawn(cache(listener, version, steps));
-            sources.push(SourceSettings {
-                name: format!("cache-{}", sources.len()),
-                place: Place::Rtr { address: address.to_string(), password: None },
-                preference: 1,
-                refresh: None,
-                expire: None,
-            });
+            sources.push(source(&format!("cache-{}", sources.len()), address.to_string(), None));
         }
+        Self::with(sources)
+    }
+
+    fn with(sources: Vec<SourceSettings>) -> Self {
         let (told, snapshots) = mpsc::channel();
-        let publish = Box::new(move |update: Update| _ = told.send(update.snapshot));
-        let settings = RpkiSettings { sources, slurm: None };
+        let publish = Box::new(move |news: News| {
+            if let News::InForce(update) = news {
+                let _ = told.send(update.snapshot);
+            }
+        });
+        let settings = RpkiSettings { sources, ..RpkiSettings::default() };
         Self { rpki: Rpki::start(&settings, Clock::start(), publish), snapshots }
     }
 
@@ -239,6 +261,24 @@ fn a_cache_that_breaks_off_is_asked_again_and_what_is_too_old_is_dropped() {
 }
 
 #[test]
+fn a_change_of_data_that_expired_is_never_taken_for_the_whole() {
+    let (old, new) = (vrp(true, "192.0.2.0/24", 24, 64500), vrp(true, "198.51.100.0/24", 24, 64501));
+    // Refresh 3 s, retry 1 s, expire 1 s: the data go while the connection stays (RFC 8210 §6).
+    let numbers = [1u32, 3, 1, 1].map(u32::to_be_bytes).concat();
+    let first = join(&[begin(7), old.clone(), pdu(1, 7, 7, &numbers)]);
+    let change = join(&[begin(7), new.clone(), end(7, 2, 600)]);
+    let whole = join(&[begin(7), old, new, end(7, 2, 600)]);
+    in_runtime(async {
+        let steps = vec![Step::Answer(2, first), Step::Answer(1, change), Step::Answer(2, whole)];
+        let station = Station::start(vec![(1, steps)]).await;
+        station.wait("expiry", |rpki| rpki.view().sources[0].state == SourceState::Expired).await;
+        station.wait("everything, asked for anew", |rpki| rpki.view().vrps.0 == 2).await;
+        let counts: Vec<usize> = station.snapshots.try_iter().map(|snapshot| snapshot.vrps.counts().0).collect();
+        assert_eq!(counts, [1, 0, 2], "never the change alone");
+    });
+}
+
+#[test]
 fn two_caches_that_disagree_are_a_union_and_each_vrp_names_its_sources() {
     let with = |prefix| join(&[begin(7), vrp(true, prefix, 24, 64500), end(7, 1, 600)]);
     in_runtime(async {
@@ -280,5 +320,45 @@ fn an_aspa_of_version_2_replaces_the_customers_earlier_one() {
         station.wait("the second ASPA", |rpki| rpki.view().sources[0].serial == Some(2)).await;
         let snapshot = station.rpki.snapshot();
         assert_eq!(snapshot.aspas.providers(Asn(64500)).map(|(list, _)| list.to_vec()), Some(vec![Asn(64503)]));
+    });
+}
+
+#[test]
+fn the_version_that_the_cache_speaks_is_shown() {
+    in_runtime(async {
+        let first = join(&[begin(7), vrp(true, "192.0.2.0/24", 24, 64500), end(7, 1, 600)]);
+        let station = Station::start(vec![(1, vec![Step::Answer(2, first)])]).await;
+        station.wait("the version after the downgrade", |rpki| rpki.view().sources[0].version == Some(1)).await;
+    });
+}
+
+#[test]
+fn the_refresh_of_the_configuration_holds_where_the_caches_own_is_longer() {
+    in_runtime(async {
+        // RFC 8210 §6: a refresh of an hour, so that only our own brings the second query.
+        let numbers = [1u32, 3600, 600, 7200].into_iter().flat_map(u32::to_be_bytes).collect::<Vec<_>>();
+        let first = join(&[begin(7), vrp(true, "192.0.2.0/24", 24, 64500), pdu(1, 7, 7, &numbers)]);
+        let second = join(&[begin(7), vrp(true, "198.51.100.0/24", 24, 64501), end(7, 2, 600)]);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address").to_string();
+        tokio::spawn(cache(listener, 1, vec![Step::Answer(2, first), Step::Answer(1, second)]));
+        let refresh = Some(Duration::from_millis(10));
+        let station = Station::with(vec![SourceSettings { refresh, ..source("cache", address, None) }]);
+        station.wait("the second answer", |rpki| rpki.view().vrps.0 == 2).await;
+    });
+}
+
+#[test]
+fn data_that_expire_under_a_living_connection_are_asked_for_as_a_whole() {
+    in_runtime(async {
+        // A cache that promises one second and means to speak in an hour (against RFC 8210 §6).
+        let numbers = [1u32, 3600, 600, 1].into_iter().flat_map(u32::to_be_bytes).collect::<Vec<_>>();
+        let first = join(&[begin(7), vrp(true, "192.0.2.0/24", 24, 64500), pdu(1, 7, 7, &numbers)]);
+        let second = join(&[begin(7), vrp(true, "198.51.100.0/24", 24, 64501), end(7, 2, 600)]);
+        // A serial query would bring changes to data that are gone.
+        let station = Station::start(vec![(1, vec![Step::Answer(2, first), Step::Answer(2, second)])]).await;
+        station.wait("the second set", |rpki| rpki.view().sources[0].serial == Some(2)).await;
+        let told: Vec<usize> = station.snapshots.try_iter().map(|snapshot| snapshot.vrps.counts().0).collect();
+        assert_eq!(told, [1, 0, 1], "there, expired, and there as a whole");
     });
 }

@@ -1,0 +1,127 @@
+//! Who watches what, and who hears of it: detectors on the engine's thread, a look at our own feeds now and then, and the way
+//! from the desk to the sinks.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use tokio::runtime::Runtime;
+
+use super::{alerts::Alerts, sinks::Sinks};
+use crate::{
+    alert::Delivery,
+    detect::{self, Detect, Finding, Fingerprint, Hold, Kind, News, Report, Severity},
+    io::{clock::Clock, rpki::Rpki, shard::ShardHandle},
+    view::{
+        observed::Observer,
+        rpki::{SourceState, SourceView},
+    },
+};
+
+/// How often our own feeds are looked at.
+const INTERVAL: Duration = Duration::from_secs(2);
+/// How long a source may fail before it is an alert: most failures are over with the next try.
+const CACHE_HOLD: Duration = Duration::from_secs(60);
+
+/// All detectors, reporting to the desk; `None` when they are turned off.
+pub(super) fn detect(settings: &detect::Settings, alerts: &Alerts) -> Option<Box<dyn Observer>> {
+    let report = alerts.reporter();
+    settings.enabled.then(|| Box::new(Detect::new(settings.clone(), Box::new(report))) as _)
+}
+
+/// Goes over to other settings: all there is is looked at anew, without asking any neighbour.
+pub(super) fn change(settings: &detect::Settings, alerts: &Alerts, shard: &ShardHandle, clock: Clock) {
+    match detect(settings, alerts) {
+        Some(observer) => shard.set_observer(observer),
+        None => {
+            shard.watch_no_more();
+            // What nobody looks for any more is no alert any more.
+            alerts.reporter()(vec![Report { at: clock.now(), news: News::Settled }]);
+        }
+    }
+}
+
+/// Hands every change of an alert to the sinks, from where they were when we ended.
+pub(super) fn tell_sinks(alerts: &Alerts, sinks: Arc<Sinks>, runtime: &Runtime) {
+    let mut changes = alerts.subscribe_from(sinks.resume_after().unwrap_or_else(|| alerts.seq()));
+    runtime.spawn(async move {
+        while let Some(delivery) = changes.next().await {
+            match delivery {
+                Delivery::Change(change) => sinks.tell(&change),
+                Delivery::Gap { missed, next } => {
+                    tracing::warn!(
+                        "alerts: changes {missed} to {next} are not kept any more, and sinks were not told of them"
+                    );
+                }
+            }
+        }
+    });
+}
+
+/// Looks at what feeds us: sources of RPKI data, and detection itself.
+pub(super) fn watch_feeds(rpki: Rpki, shard: ShardHandle, alerts: &Alerts, clock: Clock, runtime: &Runtime) {
+    let report = alerts.reporter();
+    let watched = shard.is_watched();
+    runtime.spawn(async move {
+        let mut beat = tokio::time::interval(INTERVAL);
+        let mut standing: BTreeMap<Fingerprint, Finding> = BTreeMap::new();
+        loop {
+            beat.tick().await;
+            let view = rpki.view();
+            let mut found: Vec<Finding> =
+                view.sources.iter().filter_map(|source| sick(source, view.sources.len())).collect();
+            if watched && !shard.is_watched() {
+                found.push(blind());
+            }
+            let found: BTreeMap<Fingerprint, Finding> = found.into_iter().map(|f| (f.key.clone(), f)).collect();
+            let mut news = Vec::new();
+            for (key, finding) in &found {
+                if standing.get(key) != Some(finding) {
+                    news.push(News::Stands(Box::new(finding.clone())));
+                }
+            }
+            for key in standing.keys().filter(|key| !found.contains_key(*key)) {
+                news.push(News::Cleared { key: key.clone(), how: "it works again".to_owned() });
+            }
+            standing = found;
+            if !news.is_empty() {
+                let at = clock.now();
+                report(news.into_iter().map(|news| Report { at, news }).collect());
+            }
+        }
+    });
+}
+
+/// What is wrong with a source of RPKI data.
+fn sick(source: &SourceView, sources: usize) -> Option<Finding> {
+    let (severity, what) = match source.state {
+        SourceState::Synced | SourceState::Starting if source.last_error.is_none() => return None,
+        SourceState::Synced => return None,
+        SourceState::Starting => (Severity::Warning, "has given no data yet"),
+        SourceState::Failing => (Severity::Warning, "fails; its last data stay in force until they expire"),
+        SourceState::Expired if sources == 1 => {
+            (Severity::Critical, "expired: its data are dropped, and there is no other")
+        }
+        SourceState::Expired => (Severity::Warning, "expired: its data are dropped"),
+    };
+    let name = &source.name;
+    let because = source.last_error.as_deref().unwrap_or("it does not answer");
+    let key = Fingerprint::new(Kind::RpkiCache, format!("cache {name}"));
+    let mut finding = Finding::new(
+        key,
+        severity,
+        format!("RPKI source {name} {what}"),
+        format!("the RPKI source {name} at {} {what}: {because}", source.place),
+    )
+    .evidence("state", source.state.name())
+    .evidence("place", source.place.clone())
+    .evidence("error", because)
+    .term("rpki_source", 2);
+    finding.hold = Hold { open: CACHE_HOLD, ..Hold::default() };
+    Some(finding)
+}
+
+/// Nobody watches any more.
+fn blind() -> Finding {
+    let key = Fingerprint::new(Kind::Session, "detection");
+    let why = "the detectors ended by a fault of ribwatch and nothing is watched: restart it, and report the log";
+    Finding::new(key, Severity::Critical, "detection does not work", why).term("blind", 10)
+}

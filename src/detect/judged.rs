@@ -1,0 +1,358 @@
+//! AS paths, judged once per attribute set and session, and the causes they lead to. A leaker with ten thousand prefixes is
+//! one cause with ten thousand members: members come with the paths that show the fault and go with them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use rustc_hash::FxBuildHasher;
+
+use super::{
+    Board, Finding, Fingerprint,
+    paths::{Fault, PathRules, PathSeen, Verdict},
+    scene::is_enough,
+    settings::Settings,
+    watch::Watch,
+};
+use crate::{
+    rib::{PathFlags, SessionSlot, SetId},
+    types::{Asn, Prefix, Timestamp},
+    view::observed::{Observed, PathChange, VantageClass},
+};
+
+/// Longest time for which a growing cause is not told of again.
+const GROWTH_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What is kept of a set that was judged: most are clean, and then this is all.
+#[derive(Clone, Copy, Debug, Default)]
+struct Entry {
+    /// Slot of the session it was judged for, plus one; 0: not judged.
+    judged_for: u32,
+    /// The RPKI code of the path it was judged with.
+    aspa: u8,
+    faulty: bool,
+    /// Its prefixes must be looked at one by one.
+    by_prefix: bool,
+}
+
+type SetKey = (SetId, SessionSlot, u8);
+type CauseId = u32;
+
+/// Something wrong that paths show, with the prefixes whose paths show it now.
+#[derive(Debug)]
+struct Cause {
+    finding: Finding,
+    vantages_min: Option<usize>,
+    members: BTreeMap<Prefix, u32>,
+    views: BTreeMap<(SessionSlot, Asn), (VantageClass, Arc<str>, u64)>,
+    told_at: Option<Timestamp>,
+    told_members: u64,
+}
+
+/// All sets that were judged, and all causes.
+#[derive(Debug)]
+pub struct Judged {
+    rules: PathRules,
+    entries: Vec<Entry>,
+    faulty: HashMap<SetKey, Box<[CauseId]>, FxBuildHasher>,
+    causes: Vec<Option<Cause>>,
+    by_key: BTreeMap<Fingerprint, CauseId>,
+    free: Vec<CauseId>,
+    dirty: BTreeSet<CauseId>,
+    due: Option<Timestamp>,
+}
+
+impl Judged {
+    /// Nothing was judged yet.
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            rules: PathRules::new(settings),
+            entries: Vec::new(),
+            faulty: HashMap::default(),
+            causes: Vec::new(),
+            by_key: BTreeMap::new(),
+            free: Vec::new(),
+            dirty: BTreeSet::new(),
+            due: None,
+        }
+    }
+
+    /// Handles that mean others now, or nothing.
+    pub fn forget_sets(&mut self, freed: &[SetId]) {
+        for set in freed {
+            let Some(entry) = self.entries.get_mut(set.index() as usize) else { continue };
+            if entry.judged_for != 0 {
+                *entry = Entry::default();
+                if !self.faulty.is_empty() {
+                    self.forget_faults(*set);
+                }
+            }
+        }
+    }
+
+    #[cold]
+    fn forget_faults(&mut self, set: SetId) {
+        self.faulty.retain(|(of, ..), _| *of != set);
+    }
+
+    /// A slot means another session now; it has no paths.
+    pub fn forget_session(&mut self, session: SessionSlot) {
+        let mark = u32::from(session) + 1;
+        self.entries.iter_mut().filter(|entry| entry.judged_for == mark).for_each(|entry| *entry = Entry::default());
+        self.faulty.retain(|(_, of, _), _| *of != session);
+    }
+
+    /// Takes a change of a path.
+    #[inline]
+    pub fn change(&mut self, seen: &Observed<'_>, watch: &Watch, change: &PathChange) {
+        let parts = |(set, flags): (SetId, PathFlags)| (seen.rib.attrs.received(set), flags.validity().1);
+        let (before, after) = (change.before.map(parts), change.after.map(parts));
+        if before == after {
+            return;
+        }
+        let looks = self.rules.looks_at(change.prefix);
+        if let Some((set, aspa)) = before {
+            let entry = self.entries.get(set.index() as usize).copied().unwrap_or_default();
+            let same = entry.judged_for == u32::from(change.session) + 1 && entry.aspa == aspa;
+            if !same || entry.faulty || entry.by_prefix || looks {
+                self.leave(seen, watch, change, (set, aspa));
+            }
+        }
+        if let Some((set, aspa)) = after {
+            let entry = self.entry(seen, watch, (set, change.session, aspa));
+            if entry.faulty || entry.by_prefix || looks {
+                self.join(seen, watch, change, (set, aspa), entry);
+            }
+        }
+    }
+
+    /// What is known of a set that a session sent, judged if need be.
+    #[inline]
+    fn entry(&mut self, seen: &Observed<'_>, watch: &Watch, key: SetKey) -> Entry {
+        let (set, session, aspa) = key;
+        let at = set.index() as usize;
+        if let Some(entry) = self.entries.get(at)
+            && entry.judged_for == u32::from(session) + 1
+            && entry.aspa == aspa
+        {
+            return *entry;
+        }
+        self.judge(seen, watch, key)
+    }
+
+    fn judge(&mut self, seen: &Observed<'_>, watch: &Watch, key: SetKey) -> Entry {
+        let (set, session, aspa) = key;
+        let mut verdict = Verdict::default();
+        if let Some(path) = PathSeen::new(seen, watch, set, session, aspa) {
+            self.rules.judge(&path, &mut verdict);
+        }
+        let entry = Entry {
+            judged_for: u32::from(session) + 1,
+            aspa,
+            faulty: !verdict.faults.is_empty(),
+            by_prefix: verdict.by_prefix,
+        };
+        if entry.faulty && !self.faulty.contains_key(&key) {
+            let causes: Vec<CauseId> = verdict.faults.into_iter().map(|fault| self.cause(fault)).collect();
+            self.faulty.insert(key, causes.into());
+        }
+        let at = set.index() as usize;
+        if at >= self.entries.len() {
+            self.entries.resize((at + 1).next_power_of_two(), Entry::default());
+        }
+        self.entries[at] = entry;
+        entry
+    }
+
+    #[cold]
+    fn join(
+        &mut self,
+        seen: &Observed<'_>,
+        watch: &Watch,
+        change: &PathChange,
+        (set, aspa): (SetId, u8),
+        entry: Entry,
+    ) {
+        let mut causes = self.causes_of((set, change.session, aspa));
+        if entry.by_prefix || self.rules.looks_at(change.prefix) {
+            let faults = self.prefix_faults(seen, watch, change, (set, aspa));
+            causes.extend(faults.into_iter().map(|fault| self.cause(fault)));
+        }
+        let Some(view) = view(seen, change.session, set) else { return };
+        for id in causes {
+            let Some(cause) = self.causes.get_mut(id as usize).and_then(Option::as_mut) else { continue };
+            *cause.members.entry(change.prefix).or_default() += 1;
+            let ((session, asn), class, name) = view.clone();
+            cause.views.entry((session, asn)).or_insert((class, name, 0)).2 += 1;
+            self.dirty.insert(id);
+        }
+    }
+
+    #[cold]
+    fn leave(&mut self, seen: &Observed<'_>, watch: &Watch, change: &PathChange, (set, aspa): (SetId, u8)) {
+        let mut causes = self.causes_of((set, change.session, aspa));
+        let by_prefix = self.prefix_faults(seen, watch, change, (set, aspa));
+        causes.extend(by_prefix.into_iter().filter_map(|fault| self.by_key.get(&fault.finding.key).copied()));
+        let Some(((session, asn), ..)) = view(seen, change.session, set) else { return };
+        for id in causes {
+            let Some(cause) = self.causes.get_mut(id as usize).and_then(Option::as_mut) else { continue };
+            if let Some(count) = cause.members.get_mut(&change.prefix) {
+                *count -= 1;
+                if *count == 0 {
+                    cause.members.remove(&change.prefix);
+                }
+            }
+            if let Some((.., count)) = cause.views.get_mut(&(session, asn)) {
+                *count -= 1;
+                if *count == 0 {
+                    cause.views.remove(&(session, asn));
+                }
+            }
+            self.dirty.insert(id);
+        }
+    }
+
+    fn causes_of(&self, key: SetKey) -> Vec<CauseId> {
+        self.faulty.get(&key).map(|causes| causes.to_vec()).unwrap_or_default()
+    }
+
+    fn prefix_faults(
+        &self,
+        seen: &Observed<'_>,
+        watch: &Watch,
+        change: &PathChange,
+        (set, aspa): (SetId, u8),
+    ) -> Vec<Fault> {
+        let mut verdict = Verdict::default();
+        if let Some(path) = PathSeen::new(seen, watch, set, change.session, aspa) {
+            self.rules.judge_prefix(&path, change.prefix, &mut verdict);
+        }
+        verdict.faults
+    }
+
+    /// The cause that a fault belongs to, a new one if need be.
+    fn cause(&mut self, fault: Fault) -> CauseId {
+        if let Some(id) = self.by_key.get(&fault.finding.key) {
+            if let Some(Some(cause)) = self.causes.get_mut(*id as usize)
+                && cause.finding.severity < fault.finding.severity
+            {
+                cause.finding = fault.finding;
+            }
+            return *id;
+        }
+        let key = fault.finding.key.clone();
+        let cause = Cause {
+            finding: fault.finding,
+            vantages_min: fault.vantages_min,
+            members: BTreeMap::new(),
+            views: BTreeMap::new(),
+            told_at: None,
+            told_members: 0,
+        };
+        let id = match self.free.pop() {
+            Some(id) => id,
+            None => {
+                self.causes.push(None);
+                (self.causes.len() - 1) as CauseId
+            }
+        };
+        self.causes[id as usize] = Some(cause);
+        self.by_key.insert(key, id);
+        id
+    }
+
+    /// Tells what changed about causes, at most once per interval of those that only grow or shrink.
+    pub fn settle(&mut self, now: Timestamp, settings: &Settings, board: &mut Board) {
+        if self.dirty.is_empty() {
+            return;
+        }
+        let mut waiting = BTreeSet::new();
+        let mut due = None;
+        for id in std::mem::take(&mut self.dirty) {
+            let Some(Some(cause)) = self.causes.get_mut(id as usize) else { continue };
+            let stands = cause.is_shown(settings);
+            match (cause.told_at, stands) {
+                (None, false) => {}
+                (Some(_), false) => {
+                    let how = match cause.members.is_empty() {
+                        true => "no path shows it any more",
+                        false => "too few neighbors show it still",
+                    };
+                    board.clear(now, &cause.finding.key, how.to_owned());
+                    (cause.told_at, cause.told_members) = (None, 0);
+                }
+                (Some(told), true) if now < told + GROWTH_INTERVAL => {
+                    let next = told + GROWTH_INTERVAL;
+                    due = Some(due.map_or(next, |due: Timestamp| due.min(next)));
+                    waiting.insert(id);
+                }
+                (_, true) => {
+                    board.stand(now, cause.told());
+                    (cause.told_at, cause.told_members) = (Some(now), cause.members.len() as u64);
+                }
+            }
+        }
+        (self.dirty, self.due) = (waiting, due);
+        self.drop_empty();
+    }
+
+    /// Causes without paths go when no set leads to them.
+    fn drop_empty(&mut self) {
+        let empty = |cause: &Option<Cause>| cause.as_ref().is_some_and(|c| c.members.is_empty() && c.told_at.is_none());
+        if self.causes.len() < 1024 || self.causes.iter().filter(|cause| empty(cause)).count() < self.causes.len() / 2 {
+            return;
+        }
+        let used: BTreeSet<CauseId> = self.faulty.values().flat_map(|causes| causes.iter().copied()).collect();
+        for id in 0..self.causes.len() as CauseId {
+            let place = &mut self.causes[id as usize];
+            if empty(place) && !used.contains(&id) {
+                if let Some(cause) = place.take() {
+                    self.by_key.remove(&cause.finding.key);
+                }
+                self.free.push(id);
+            }
+        }
+    }
+
+    /// When `settle` has something to say.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.due
+    }
+}
+
+impl Cause {
+    fn is_shown(&self, settings: &Settings) -> bool {
+        let views = self.views.iter().map(|((_, asn), (class, ..))| (*class, *asn));
+        if self.members.is_empty() {
+            return false;
+        }
+        match self.vantages_min {
+            Some(least) => views.map(|(_, asn)| asn).collect::<BTreeSet<_>>().len() >= least,
+            None => is_enough(&settings.vantages_min, views),
+        }
+    }
+
+    /// The finding as it stands now.
+    fn told(&self) -> Finding {
+        let mut finding = self.finding.clone();
+        let names: BTreeSet<&Arc<str>> = self.views.values().map(|(_, name, _)| name).collect();
+        finding.neighbors = names.into_iter().cloned().collect();
+        finding.member_count = self.members.len() as u64;
+        finding.members = self.members.keys().take(Finding::MEMBERS_MAX).map(ToString::to_string).collect();
+        if let (None, 1, Some(only)) = (finding.prefix, self.members.len(), self.members.keys().next()) {
+            finding.prefix = Some(*only);
+        }
+        finding
+    }
+}
+
+type View = ((SessionSlot, Asn), VantageClass, Arc<str>);
+
+/// From where a path is seen.
+fn view(seen: &Observed<'_>, session: SessionSlot, set: SetId) -> Option<View> {
+    let vantage = seen.vantage(session)?;
+    let first = seen.rib.attrs.facts(set).neighbor_asn().filter(|_| !vantage.internal);
+    Some(((session, first.unwrap_or(vantage.asn)), vantage.class, Arc::clone(&vantage.name)))
+}

@@ -1,0 +1,124 @@
+//! The AS next to the origin of a watched prefix is not one of those that its rule names (`upstreams`): a path whose origin
+//! was forged ends so, and a new or leaking upstream looks the same.
+//!
+//! # False positives
+//! A new upstream that nobody declared: the finding says which one, and `ribwatch baseline` adds it. Pairs are judged per
+//! rule and not crosswise, so an upstream of one prefix is not one of all. Where our own AS or a neighbour's session
+//! with the origin itself shows the route, there is no AS next to the origin to judge.
+
+use std::collections::BTreeMap;
+
+use super::SceneRule;
+use crate::{
+    detect::{
+        Finding, Fingerprint, Kind, Severity,
+        scene::{Scene, Seen, as_evidence, names},
+        settings::WatchPrefix,
+        watch::Relation,
+    },
+    types::Asn,
+    validation::aspa::Hop,
+    view::observed::VantageClass,
+};
+
+/// Settings.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// Whether it is looked for.
+    pub enabled: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
+/// The detector.
+#[derive(Debug)]
+pub struct FirstHop;
+
+impl FirstHop {
+    /// As the settings say.
+    pub fn new(settings: &Settings) -> Option<Self> {
+        settings.enabled.then_some(Self)
+    }
+}
+
+impl SceneRule for FirstHop {
+    fn examine(&mut self, scene: &Scene<'_>, out: &mut Vec<Finding>) {
+        let rule = match scene.relation {
+            Relation::Same => scene.rule(),
+            Relation::MoreSpecific => scene.watch.parent(scene.prefix).filter(|rule| rule.more_specifics),
+            Relation::Covering => None,
+        };
+        let Some(rule) = rule.filter(|rule| rule.looks_for(Kind::FirstHop)) else { return };
+        let Some(upstreams) = &rule.upstreams else { return };
+        let mut wrong: BTreeMap<(Asn, Asn), Vec<&Seen<'_>>> = BTreeMap::new();
+        for seen in &scene.seen {
+            let Some((hop, origin)) = next_to_origin(seen) else { continue };
+            if rule.origins.contains(&origin) && !upstreams.contains(&hop) && !rule.origins.contains(&hop) {
+                wrong.entry((hop, origin)).or_default().push(seen);
+            }
+        }
+        let shown = wrong.iter().filter(|(_, paths)| scene.enough(paths));
+        out.extend(shown.map(|((hop, origin), paths)| finding(scene, rule, (*hop, *origin), paths)));
+    }
+}
+
+/// The AS next to the origin, and the origin; prepends are one AS.
+pub fn next_to_origin(seen: &Seen<'_>) -> Option<(Asn, Asn)> {
+    let origin = seen.facts.origin_asn()?;
+    let mut hop = None;
+    for asn in seen.path().asns() {
+        if asn != origin {
+            hop = Some(asn);
+        }
+    }
+    hop.map(|hop| (hop, origin))
+}
+
+fn finding(scene: &Scene<'_>, rule: &WatchPrefix, (hop, origin): (Asn, Asn), paths: &[&Seen<'_>]) -> Finding {
+    let prefix = scene.prefix;
+    let upstreams = rule.upstreams.as_deref().unwrap_or_default();
+    let declared = upstreams.iter().map(|asn| format!("AS{asn}")).collect::<Vec<_>>().join(", ");
+    let attested = scene.observed.rpki.aspas.hop(origin, hop);
+    let says = match attested {
+        Hop::Provider => format!("; AS{origin} attests AS{hop} as a provider (ASPA), so it may only be undeclared"),
+        Hop::NotProvider => format!("; AS{origin} attests its providers, and AS{hop} is none of them (ASPA)"),
+        Hop::NoAttestation => String::new(),
+    };
+    let why = format!(
+        "{prefix} is declared to leave AS{origin} through {declared}, and {} neighbors have it through AS{hop}{says}",
+        names(paths).len()
+    );
+    let key = Fingerprint::new(Kind::FirstHop, format!("{prefix} AS{hop} AS{origin}"));
+    let mut finding = Finding::new(key, Severity::Warning, format!("{prefix} reaches us through AS{hop}"), why)
+        .about(prefix)
+        .asns("origin", [origin])
+        .asns("observed", [hop])
+        .asns("expected", upstreams.iter().copied())
+        .evidence("rule", rule.prefix.to_string())
+        .evidence("paths", as_evidence(paths))
+        .evidence("paths_total", paths.len())
+        .term("undeclared_upstream", 2);
+    if paths.iter().any(|seen| seen.vantage.class == VantageClass::Own) {
+        finding = finding.term("own_session", 1);
+    }
+    finding = match attested {
+        Hop::NotProvider => finding.term("aspa_not_provider", 4),
+        Hop::Provider => finding.term("aspa_provider", -3),
+        Hop::NoAttestation => finding,
+    };
+    if scene.relation == Relation::MoreSpecific {
+        finding = finding.term("more_specific_wins", 1);
+    }
+    finding.severity = match finding.total() {
+        ..=0 => Severity::Info,
+        1..=4 => Severity::Warning,
+        5.. => Severity::Critical,
+    };
+    finding.severity = finding.severity.min(rule.severity_max.unwrap_or(Severity::Critical));
+    finding.neighbors = names(paths);
+    finding
+}

@@ -1,0 +1,11 @@
+//! Detection, told as stories: neighbours announce and withdraw, and what stands is seen at each step. Time is virtual.
+
+mod numbers;
+mod origin;
+mod otc;
+mod paths;
+mod rpki;
+mod scenes;
+mod sessions;
+mod tower;
+mod visibility;

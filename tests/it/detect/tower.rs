@@ -1,0 +1,105 @@
+//! A watchtower over the laboratory: all detectors watch, and what they report is kept as it stands.
+
+use std::{
+    collections::BTreeMap,
+    ops::{Deref, DerefMut},
+    sync::{Arc, Mutex},
+};
+
+use ribwatch::{
+    detect::{Detect, Finding, Fingerprint, Kind, News, Report, Settings, WatchPrefix},
+    types::{Asn, Prefix},
+};
+
+use crate::lab::{Lab, OUR_AS};
+
+/// The laboratory, watched.
+pub struct Tower {
+    pub lab: Lab,
+    reports: Arc<Mutex<Vec<Report>>>,
+    standing: BTreeMap<Fingerprint, Finding>,
+    /// What ended findings, in order.
+    pub ended: Vec<(Fingerprint, String)>,
+    /// How often each finding was raised.
+    pub raised: BTreeMap<Fingerprint, usize>,
+    pub settled: bool,
+}
+
+impl Deref for Tower {
+    type Target = Lab;
+    fn deref(&self) -> &Lab {
+        &self.lab
+    }
+}
+
+impl DerefMut for Tower {
+    fn deref_mut(&mut self) -> &mut Lab {
+        &mut self.lab
+    }
+}
+
+/// Settings that watch these prefixes with these origins. Numbers for documentation are not told of: the stories use them.
+pub fn watching(rules: &[(&str, &[u32])]) -> Settings {
+    let mut settings = Settings::new(Asn(OUR_AS));
+    settings.prefixes = rules.iter().map(|(prefix, origins)| rule(prefix, origins)).collect();
+    settings.paths.bogon.enabled = false;
+    settings
+}
+
+/// A rule.
+pub fn rule(prefix: &str, origins: &[u32]) -> WatchPrefix {
+    let prefix: Prefix = prefix.parse().expect("a prefix");
+    WatchPrefix::new(prefix, origins.iter().map(|asn| Asn(*asn)).collect())
+}
+
+impl Tower {
+    pub fn new(settings: Settings) -> Self {
+        Self::over(Lab::new(), settings)
+    }
+
+    pub fn over(mut lab: Lab, settings: Settings) -> Self {
+        let reports = Arc::<Mutex<Vec<Report>>>::default();
+        let into = Arc::clone(&reports);
+        let reporter = Box::new(move |news: Vec<Report>| into.lock().expect("not poisoned").extend(news));
+        lab.watched_by(Box::new(Detect::new(settings, reporter)));
+        Self { lab, reports, standing: BTreeMap::new(), ended: Vec::new(), raised: BTreeMap::new(), settled: false }
+    }
+
+    /// Takes what was reported since.
+    pub fn look(&mut self) -> &BTreeMap<Fingerprint, Finding> {
+        self.lab.settle();
+        for report in std::mem::take(&mut *self.reports.lock().expect("not poisoned")) {
+            match report.news {
+                News::Stands(finding) => {
+                    if self.standing.insert(finding.key.clone(), (*finding).clone()).is_none() {
+                        *self.raised.entry(finding.key.clone()).or_default() += 1;
+                    }
+                }
+                News::Cleared { key, how } => {
+                    self.standing.remove(&key).expect("only what stands is cleared");
+                    self.ended.push((key, how));
+                }
+                News::Settled => self.settled = true,
+            }
+        }
+        &self.standing
+    }
+
+    /// Everything that stands, as `kind subject`.
+    pub fn stands(&mut self) -> Vec<String> {
+        self.look().keys().map(ToString::to_string).collect()
+    }
+
+    /// What of these kinds stands, as `kind subject`.
+    pub fn stands_of(&mut self, kinds: &[Kind]) -> Vec<String> {
+        self.look().keys().filter(|key| kinds.contains(&key.kind)).map(ToString::to_string).collect()
+    }
+
+    /// The only finding of a kind that stands.
+    pub fn the(&mut self, kind: Kind) -> Finding {
+        let mut of_kind = self.look().values().filter(|finding| finding.key.kind == kind);
+        let found = of_kind.next().unwrap_or_else(|| panic!("no {kind} stands")).clone();
+        assert!(of_kind.next().is_none(), "several {kind} stand");
+        found
+    }
+}

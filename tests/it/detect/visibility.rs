@@ -1,0 +1,126 @@
+//! Who sees a watched prefix, against the prefix's own past.
+
+use std::time::Duration;
+
+use ribwatch::{
+    detect::{Kind, Severity, WatchPrefix},
+    types::{Asn, Family},
+};
+
+use super::tower::{Tower, rule, watching};
+use crate::lab::{Who, external, path};
+
+const PREFIX: &str = "203.0.113.0/24";
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Five neighbours that have the prefix through two upstreams for an hour, tables complete.
+fn seen_by_five(settings: ribwatch::detect::Settings) -> (Tower, Vec<Who>) {
+    let mut tower = Tower::new(settings);
+    let neighbors: Vec<Who> = (1..=5).map(|n| tower.peer(external(64600 + n).called(&format!("edge-{n}")))).collect();
+    for (at, who) in neighbors.iter().enumerate() {
+        let upstream = if at < 3 { 64496 } else { 64497 };
+        tower.announces(*who, PREFIX, path(&format!("{} {upstream} 64500", 64601 + at)));
+        tower.ends_rib(*who, Family::IPV4_UNICAST);
+    }
+    tower.advance(HOUR);
+    assert!(tower.stands().is_empty());
+    (tower, neighbors)
+}
+
+fn visibility(tower: &mut Tower) -> Vec<String> {
+    tower.stands_of(&[Kind::Visibility])
+}
+
+#[test]
+fn a_share_that_is_lost_is_a_warning_and_most_of_it_is_critical() {
+    let (mut tower, neighbors) = seen_by_five(watching(&[(PREFIX, &[64500])]));
+    tower.withdraws(neighbors[0], PREFIX);
+    let finding = tower.the(Kind::Visibility);
+    assert_eq!((finding.severity, finding.neighbors.len()), (Severity::Warning, 1));
+    assert_eq!(finding.hold.open, Duration::from_secs(60));
+    assert_eq!(finding.evidence["lost"][0]["last_path"], "64601 64496 64500");
+    // All that was lost was lost at one neighbour: that is the cause.
+    assert_eq!(finding.cause.expect("a cause").subject.as_ref(), "at edge-1");
+    for who in &neighbors[1..3] {
+        tower.withdraws(*who, PREFIX);
+    }
+    let finding = tower.the(Kind::Visibility);
+    assert_eq!(finding.severity, Severity::Critical);
+    assert_eq!(finding.cause.expect("a cause").subject.as_ref(), "through AS64496");
+    for (at, who) in neighbors[..3].iter().enumerate() {
+        tower.announces(*who, PREFIX, path(&format!("{} 64496 64500", 64601 + at)));
+    }
+    assert!(visibility(&mut tower).is_empty());
+}
+
+#[test]
+fn a_neighbor_that_is_down_or_not_complete_yet_is_unknown_and_not_lost() {
+    let (mut tower, neighbors) = seen_by_five(watching(&[(PREFIX, &[64500])]));
+    for who in &neighbors[..3] {
+        tower.down(*who);
+    }
+    assert!(visibility(&mut tower).is_empty());
+    // They are back, and their tables are being sent.
+    for who in &neighbors[..3] {
+        tower.up(*who);
+    }
+    assert!(visibility(&mut tower).is_empty());
+    tower.announces(neighbors[0], PREFIX, path("64601 64496 64500"));
+    tower.ends_rib(neighbors[0], Family::IPV4_UNICAST);
+    assert!(visibility(&mut tower).is_empty());
+    // One is complete without the prefix: now it is lost there.
+    tower.ends_rib(neighbors[1], Family::IPV4_UNICAST);
+    assert_eq!(tower.the(Kind::Visibility).neighbors, ["edge-2".into()]);
+}
+
+#[test]
+fn who_had_it_for_a_moment_only_is_not_expected_to_have_it() {
+    let mut tower = Tower::new(watching(&[(PREFIX, &[64500])]));
+    let [steady, brief] = [64601, 64602].map(|asn| tower.peer(external(asn)));
+    for who in [steady, brief] {
+        tower.ends_rib(who, Family::IPV4_UNICAST);
+    }
+    tower.announces(steady, PREFIX, path("64601 64500"));
+    tower.advance(HOUR);
+    tower.announces(brief, PREFIX, path("64602 64500"));
+    tower.advance(Duration::from_secs(60));
+    tower.withdraws(brief, PREFIX);
+    assert!(visibility(&mut tower).is_empty());
+}
+
+#[test]
+fn a_declared_upstream_that_carries_it_no_more_is_told_of() {
+    let mut settings = watching(&[]);
+    let upstreams = Some(vec![Asn(64496), Asn(64497)]);
+    settings.prefixes = vec![WatchPrefix { upstreams, ..rule(PREFIX, &[64500]) }];
+    let (mut tower, neighbors) = seen_by_five(settings);
+    for (at, who) in neighbors.iter().enumerate().skip(3) {
+        tower.announces(*who, PREFIX, path(&format!("{} 64496 64500", 64601 + at)));
+    }
+    assert_eq!(visibility(&mut tower), ["visibility 203.0.113.0/24 via AS64497"]);
+    assert_eq!(tower.the(Kind::Visibility).severity, Severity::Warning);
+}
+
+#[test]
+fn a_hundred_prefixes_of_one_origin_that_vanish_have_one_cause() {
+    let prefixes: Vec<String> = (0..100).map(|n| format!("198.18.{n}.0/24")).collect();
+    let rules: Vec<(&str, &[u32])> = prefixes.iter().map(|prefix| (prefix.as_str(), &[64500][..])).collect();
+    let mut tower = Tower::new(watching(&rules));
+    let neighbors = [64601, 64602].map(|asn| tower.peer(external(asn)));
+    for who in neighbors {
+        for prefix in &prefixes {
+            tower.announces(who, prefix, path("64601 64500"));
+        }
+        tower.ends_rib(who, Family::IPV4_UNICAST);
+    }
+    tower.advance(HOUR);
+    for who in neighbors {
+        for prefix in &prefixes {
+            tower.withdraws(who, prefix);
+        }
+    }
+    let causes: std::collections::BTreeSet<_> =
+        tower.look().values().map(|finding| finding.cause.clone().expect("a cause")).collect();
+    assert_eq!(causes.len(), 1);
+    assert_eq!(tower.stands().len(), 100);
+}

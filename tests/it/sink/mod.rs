@@ -1,0 +1,8 @@
+//! Sinks: stories of one courier in virtual time, and sinks at work against receivers on this machine.
+
+mod alerts;
+mod courier;
+mod delivery;
+mod formats;
+pub mod receiver;
+mod tls;

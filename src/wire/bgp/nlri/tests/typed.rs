@@ -298,14 +298,18 @@ fn any_filter() -> impl Strategy<Value = (Family, FlowSpec)> {
             prop::option::weighted(0.3, any_tests(8).prop_map(move |tests| Component::Numeric { field, tests }))
         });
         let bits = Bitmask::ALL.map(|field| {
-            // RFC 8955 §4.2.2.9 and §4.2.2.12: two octets of flags at most, and one of fragments.
-            let octets = if field == Bitmask::Fragment { 1 } else { 2 };
-            let fit = move |test: Test| {
-                let size = test.size.min(octets);
-                Test { value: test.value & (1 << (8 * size)) - 1, size, ..test }
+            // RFC 8955 §4.2.2.9, §4.2.2.12: one or two octets of TCP flags, one of fragments.
+            let size_max = if field == Bitmask::Fragment { 1 } else { 2 };
+            let fits = move |mut test: Test| {
+                test.size = test.size.min(size_max);
+                test.value &= u64::MAX >> (64 - 8 * u32::from(test.size));
+                test
             };
-            let tests = any_tests(4).prop_map(move |tests| tests.into_iter().map(fit).collect());
-            prop::option::weighted(0.3, tests.prop_map(move |tests| Component::Bitmask { field, tests }))
+            let component = move |tests: Vec<Test>| {
+                let tests = tests.into_iter().map(fits).collect();
+                Component::Bitmask { field, tests }
+            };
+            prop::option::weighted(0.3, any_tests(4).prop_map(component))
         });
         (any::<[u8; 8]>(), ends, Vec::from(numeric), bits).prop_map(move |(rd, ends, numeric, bits)| {
             let all = ends.into_iter().chain(numeric).chain(bits).flatten();

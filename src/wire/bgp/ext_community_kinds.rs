@@ -161,8 +161,6 @@ fn parse_color(words: &str) -> Option<[u8; 6]> {
     Some(join([0; 2], words.parse::<u32>().ok()?.to_be_bytes()))
 }
 
-/// RFC 8097 §2: a state in the last octet.
-
 /// RFC 7432 §7.7: sticky flag, sequence number.
 fn print_mobility([flags, zero, c, d, e, f]: [u8; 6]) -> Option<String> {
     let sequence = u32::from_be_bytes([c, d, e, f]);

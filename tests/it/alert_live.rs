@@ -28,6 +28,8 @@ use crate::{
 const V4: Family = Family::IPV4_UNICAST;
 const OWN: &str = "203.0.113.0/24";
 const PART: &str = "203.0.113.128/25";
+/// The kinds that the story is about: prefixes and AS numbers for documentation are bogons, too.
+const HIJACKS: [&str; 2] = ["subprefix-hijack", "origin-hijack"];
 /// A second watched prefix, for what must come after something else.
 const OTHER: &str = "198.51.100.0/24";
 
@@ -80,7 +82,21 @@ impl Process {
         std::thread::spawn(move || {
             for count in 1_u32.. {
                 let count = count.to_string();
-                let watch = ["alert", "watch", "--from", "0", "--json", "--prefix", &prefix_too, "--count", &count];
+                let watch = [
+                    "alert",
+                    "watch",
+                    "--from",
+                    "0",
+                    "--json",
+                    "--prefix",
+                    &prefix_too,
+                    "--kind",
+                    HIJACKS[0],
+                    "--kind",
+                    HIJACKS[1],
+                    "--count",
+                    &count,
+                ];
                 let (code, out, err) = execute(&api, &watch);
                 let last = out.lines().last().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
                 match last {
@@ -218,7 +234,7 @@ fn a_hijack_is_told_acknowledged_survives_kill_9_and_ends_with_the_withdrawal() 
     announce(&mut edge, PART, &[64497, 64511]);
     let opened = process.until("opened", PART);
     let id = opened["id"].as_str().expect("an id").to_owned();
-    let shown = process.ask(&["alert", "--json", "--prefix", PART]);
+    let shown = process.ask(&["alert", "--json", "--prefix", PART, "--kind", HIJACKS[0]]);
     assert_eq!(shown.len(), 1, "{shown:#?}");
     assert_eq!((&shown[0]["id"], &shown[0]["kind"]), (&json!(id), &json!("subprefix-hijack")));
     assert_eq!((&shown[0]["state"], &shown[0]["prefix"]), (&json!("open"), &json!(PART)));
@@ -245,7 +261,7 @@ fn a_hijack_is_told_acknowledged_survives_kill_9_and_ends_with_the_withdrawal() 
     drop(process);
     drop(edge);
     let process = Process::start(&noc.file());
-    let kept = process.ask(&["alert", "--json", "--prefix", PART]);
+    let kept = process.ask(&["alert", "--json", "--prefix", PART, "--kind", HIJACKS[0]]);
     assert_eq!((&kept[0]["id"], &kept[0]["state"]), (&json!(id), &json!("acknowledged")));
     assert_eq!(process.ask(&["alert", "mutes", "--json"])[0]["id"], json!(mute));
     let mut edge = neighbour(&process);

@@ -271,6 +271,11 @@ fn a_hijack_is_told_acknowledged_survives_kill_9_and_ends_with_the_withdrawal() 
     let between = noc.told_until("unmuted", OTHER);
     assert!(between.iter().all(|told| told["event"] != "opened"), "told a second time: {between:#?}");
 
+    // Seen again before it goes: what was never seen in this run ends only when all tables are complete.
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while execute(&process.api, &["rib", PART, "--table", "adj-in", "--json"]).1.is_empty() {
+        assert!(std::time::Instant::now() < deadline, "{PART} never came back");
+    }
     withdraw(&mut edge, PART);
     let over = process.until("resolved", PART);
     assert_eq!((&over["id"], &over["reopened"]), (&json!(id), &json!(0)));

@@ -52,7 +52,8 @@ pub(super) fn run(args: &TestArgs, out: &mut Output<'_>) -> Result<(), Failure> 
     send(&runtime, &transport, settings, opened, clock, out)?;
     if !args.resolve_after.is_zero() {
         out.flush()?;
-        runtime.block_on(tokio::time::sleep(args.resolve_after));
+        // A sleep can only be made inside the runtime.
+        runtime.block_on(async { tokio::time::sleep(args.resolve_after).await });
     }
     let (_, resolved) = sample::pair(start, start.0);
     send(&runtime, &transport, settings, at(resolved, clock.now()), clock, out)

@@ -77,6 +77,11 @@ impl Edge {
     fn export(self) -> &'static str {
         if self == Self::TransitB { "accept-all" } else { "reject-all" }
     }
+
+    /// What the daemon is towards it, where that is declared.
+    fn role(self) -> &'static str {
+        if self == Self::TransitB { "local_role = \"provider\"\n" } else { "" }
+    }
 }
 
 /// All of them together.
@@ -119,8 +124,9 @@ impl Drop for Export {
 }
 
 impl Lab {
-    /// Starts the daemon, with one ROA to judge routes by, on the default ports, or on free ones where those are taken.
-    pub(super) fn start(roa: (&str, Asn)) -> Result<Self, String> {
+    /// Starts the daemon, with one ROA to judge routes by and one prefix to watch, on the default ports, or on free ones
+    /// where those are taken.
+    pub(super) fn start(roa: (&str, Asn), watched: (&str, Asn)) -> Result<Self, String> {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
@@ -135,8 +141,8 @@ impl Lab {
             Err(_) => notes.push("no IPv6 on loopback here: the exchange router stays away".to_owned()),
         }
         let export = Export::write(roa.0, roa.1)?;
-        let config =
-            Config::parse("demo", &daemon_config(&listen, api, http, &export)).map_err(|error| error.to_string())?;
+        let text = daemon_config(&listen, api, http, &export, watched);
+        let config = Config::parse("demo", &text).map_err(|error| error.to_string())?;
         let daemon = Daemon::start(config)?;
         let bgp = daemon.bgp_addresses();
         Ok(Self { runtime, daemon, api, http, bgp, notes, routers: Vec::new(), export })
@@ -192,7 +198,7 @@ impl Lab {
             Edge::Exchange => (0..v6).map(|n| (prefix_v6(n), vec![65540 + n % 9])).collect(),
         };
         for (prefix, path) in &table {
-            self.originate(edge, *prefix, path)?;
+            self.originate(edge, *prefix, path, None)?;
         }
         Ok(table.len() as u64)
     }
@@ -200,7 +206,13 @@ impl Lab {
     /// Lets the router announce one prefix more.
     pub(super) fn announce(&self, edge: Edge, prefix: &str, path: &[u32]) -> Result<(), String> {
         let prefix = Prefix::from_str(prefix).map_err(|error| error.to_string())?;
-        self.originate(edge, prefix, path)
+        self.originate(edge, prefix, path, None)
+    }
+
+    /// Lets the router announce a prefix that `marked_by` gave to customers only (the Only to Customer attribute).
+    pub(super) fn leak(&self, edge: Edge, prefix: &str, path: &[u32], marked_by: Asn) -> Result<(), String> {
+        let prefix = Prefix::from_str(prefix).map_err(|error| error.to_string())?;
+        self.originate(edge, prefix, path, Some(marked_by))
     }
 
     /// Lets the router take a prefix back.
@@ -209,15 +221,18 @@ impl Lab {
         self.ask(edge, Query::Withdraw { family: edge.family(), nlri: prefix.into() }).map(|_| ())
     }
 
-    fn originate(&self, edge: Edge, prefix: Prefix, path: &[u32]) -> Result<(), String> {
+    fn originate(&self, edge: Edge, prefix: Prefix, path: &[u32], otc: Option<Asn>) -> Result<(), String> {
         let path: Vec<Asn> = path.iter().copied().map(Asn).collect();
         let origin = path.last().map_or(0, |asn| asn.0);
-        let attrs = AttrSetBuilder::new()
+        let mut attrs = AttrSetBuilder::new();
+        attrs
             .origin(Origin::Igp)
             .as_path_sequence(&path)
-            .communities(&[Community((edge.asn().0 << 16) | (origin & 0xff))])
-            .finish();
-        let route = LocalRoute::plain(edge.family(), prefix, attrs);
+            .communities(&[Community((edge.asn().0 << 16) | (origin & 0xff))]);
+        if let Some(asn) = otc {
+            attrs.otc(asn);
+        }
+        let route = LocalRoute::plain(edge.family(), prefix, attrs.finish());
         self.ask(edge, Query::Originate(route)).map(|_| ())
     }
 
@@ -322,7 +337,13 @@ fn prefix_v6(n: u32) -> Prefix {
     Prefix::v6((0x2001_0db8 << 96) | (u128::from(n) << 80), 48)
 }
 
-fn daemon_config(listen: &[SocketAddr], api: SocketAddr, http: SocketAddr, export: &Export) -> String {
+fn daemon_config(
+    listen: &[SocketAddr],
+    api: SocketAddr,
+    http: SocketAddr,
+    export: &Export,
+    (watched, owner): (&str, Asn),
+) -> String {
     use std::fmt::Write as _;
     let listen = listen.iter().map(|address| format!("\"{address}\"")).collect::<Vec<_>>().join(", ");
     let mut text = format!(
@@ -330,19 +351,22 @@ fn daemon_config(listen: &[SocketAddr], api: SocketAddr, http: SocketAddr, expor
          [api]\nlisten = \"{api}\"\n[http]\nlisten = \"{http}\"\n\
          [[rpki.cache]]\nname = \"validator\"\nfile = {:?}\n\
          [[policy.policy]]\nname = \"rov\"\n[[policy.policy.statement]]\nname = \"invalid\"\n\
-         match = {{ validation = \"invalid\" }}\nverdict = \"reject\"\n",
+         match = {{ validation = \"invalid\" }}\nverdict = \"reject\"\n\
+         [[watch.prefix]]\nprefix = \"{watched}\"\norigins = [{owner}]\n\
+         [alert.kind.subprefix-hijack]\nresolve_after = \"1s\"\n[alert.kind.otc]\nresolve_after = \"1s\"\n",
         export.0.display().to_string(),
     );
     for edge in Edge::ALL {
         let _ = write!(
             text,
             "[[neighbor]]\nname = \"{}\"\naddress = \"{}\"\nremote_asn = {}\npassive = true\nfamilies = [\"{}\"]\n\
-             import = [\"rov\", \"accept-all\"]\nexport = [\"{}\"]\n",
+             import = [\"rov\", \"accept-all\"]\nexport = [\"{}\"]\n{}",
             edge.name(),
             edge.address(),
             edge.asn(),
             edge.family(),
             edge.export(),
+            edge.role(),
         );
     }
     text

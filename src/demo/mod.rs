@@ -17,6 +17,7 @@ use self::{
     screen::Screen,
 };
 use crate::{
+    detect::Kind,
     types::Asn,
     view::{NeighborView, SessionState},
 };
@@ -41,6 +42,15 @@ const SIGNER: Asn = Asn(64500);
 /// Another AS, which announces it too.
 const HIJACKER: Asn = Asn(64511);
 
+/// A prefix of the table that the daemon is told to watch.
+const WATCHED: &str = "10.0.0.0/24";
+/// The AS that it belongs to.
+const OWNER: Asn = Asn(64501);
+/// A part of it that [`HIJACKER`] announces.
+const TAKEN: &str = "10.0.0.128/25";
+/// A prefix that a provider gave to customers only, and a customer passes on.
+const LEAKED: &str = "198.51.100.0/24";
+
 /// How the story is to be told.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -53,7 +63,7 @@ pub struct Options {
 /// Plays the story; the exit code is 0 when everything in it happened, else 1.
 pub fn run(options: Options) -> ExitCode {
     let mut screen = Screen::new(options.color);
-    let mut lab = match Lab::start((SIGNED, SIGNER)) {
+    let mut lab = match Lab::start((SIGNED, SIGNER), (WATCHED, OWNER)) {
         Ok(lab) => lab,
         Err(why) => {
             eprintln!("the demo cannot start: {why}");
@@ -82,6 +92,8 @@ fn tell(lab: &mut Lab, screen: &mut Screen) {
     the_watch(lab, screen);
     an_invalid_route_is_rejected(lab, screen);
     a_session_dies_and_returns(lab, screen, all);
+    a_hijack(lab, screen);
+    a_leak(lab, screen);
 }
 
 fn opening(lab: &Lab, screen: &mut Screen) {
@@ -241,6 +253,90 @@ fn a_session_dies_and_returns(lab: &mut Lab, screen: &mut Screen, all: u64) {
         &format!("{} is back with all its routes, {}", edge.name(), screen::short(started.elapsed())),
     );
     screen.command(lab, &["neighbor"]);
+}
+
+/// Takes back what it announced.
+fn a_hijack(lab: &mut Lab, screen: &mut Screen) {
+    screen.chapter("An alert: a stranger takes part of a watched prefix");
+    let edge = Edge::TransitB;
+    screen.say(&format!("  the configuration says that {WATCHED} is AS{OWNER}'s"));
+    let fault = || lab.announce(edge, TAKEN, &[HIJACKER.0]);
+    let says = [format!("AS{HIJACKER}"), TAKEN.to_owned(), WATCHED.to_owned()];
+    alert(
+        lab,
+        screen,
+        Kind::SubprefixHijack,
+        &format!("{} announces {TAKEN} by AS{HIJACKER}", edge.name()),
+        fault,
+        &says,
+    );
+    over(lab, screen, Kind::SubprefixHijack, TAKEN);
+}
+
+/// Takes back what it announced.
+fn a_leak(lab: &mut Lab, screen: &mut Screen) {
+    screen.chapter("An alert: a customer passes on what is only for customers (RFC 9234)");
+    let (leaker, provider) = (Edge::TransitB, Edge::TransitA.asn());
+    screen.say(&format!("  {} is configured as our customer, and knows nothing of roles", leaker.name()));
+    let fault = || lab.leak(leaker, LEAKED, &[provider.0, SIGNER.0], provider);
+    let says = [format!("AS{}", leaker.asn()), format!("OTC {provider}"), "customer".to_owned()];
+    let what = format!("{} announces {LEAKED}, which AS{provider} marked as only to customers", leaker.name());
+    alert(lab, screen, Kind::Otc, &what, fault, &says);
+    let chosen = screen.ask(lab, &["rib", LEAKED, "--json"]);
+    screen.outcome(chosen.is_empty(), "and the leaked route is not used");
+    over(lab, screen, Kind::Otc, LEAKED);
+}
+
+/// Something wrong is done, and the daemon must say so: one alert, with its why.
+fn alert(
+    lab: &Lab,
+    screen: &mut Screen,
+    kind: Kind,
+    what: &str,
+    fault: impl FnOnce() -> Result<(), String>,
+    says: &[String],
+) {
+    screen.say(&format!("  {what}:"));
+    let started = Instant::now();
+    if let Err(why) = fault() {
+        return screen.outcome(false, &why);
+    }
+    let live = ["alert", "--json", "--kind", kind.name(), "--text", &says[0]];
+    let opened = wait(|| screen.ask(lab, &live).lines().next().map(str::to_owned).filter(|line| is(line, "open")));
+    let Some(id) = opened.as_deref().and_then(|line| field(line, "id")) else {
+        return screen.outcome(false, &format!("no alert of kind {kind} came"));
+    };
+    screen.outcome(true, &format!("an alert of kind {kind} is open, {} later", screen::short(started.elapsed())));
+    let shown = screen.command(lab, &["alert", "show", &id]);
+    let why = opened.as_deref().and_then(|line| field(line, "why")).unwrap_or_default();
+    let told = says.iter().all(|word| why.contains(word)) && shown.contains(&id);
+    screen.outcome(told, &format!("it says why, and names {}", says.join(", ")));
+}
+
+/// What was wrong ends, and the alert must end with it.
+fn over(lab: &Lab, screen: &mut Screen, kind: Kind, prefix: &str) {
+    screen.say(&format!("  {} takes {prefix} back:", Edge::TransitB.name()));
+    if let Err(why) = lab.withdraw(Edge::TransitB, prefix) {
+        return screen.outcome(false, &why);
+    }
+    let all = ["alert", "--json", "--kind", kind.name()];
+    let resolved = wait(|| {
+        let alerts = screen.ask(lab, &all);
+        (!alerts.is_empty() && alerts.lines().all(|line| is(line, "resolved"))).then_some(())
+    });
+    screen.command(lab, &["alert", "--kind", kind.name()]);
+    screen.outcome(resolved.is_some(), "the alert is resolved");
+}
+
+/// Whether an alert is in this state.
+fn is(alert: &str, state: &str) -> bool {
+    field(alert, "state").is_some_and(|known| known == state)
+}
+
+/// The text of a field of an alert that was printed as JSON.
+fn field(alert: &str, name: &str) -> Option<String> {
+    let alert: serde_json::Value = serde_json::from_str(alert).ok()?;
+    alert.get(name)?.as_str().map(str::to_owned)
 }
 
 fn stay(lab: &Lab, screen: &Screen) {

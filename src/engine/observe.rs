@@ -154,9 +154,11 @@ impl Watched {
         if !self.on || slot == LOCAL {
             return;
         }
+        let address = negotiated.remote.ip().to_canonical();
         let vantage = Vantage {
-            name: Arc::clone(&settings.name),
-            address: negotiated.remote.ip().to_canonical(),
+            // What people write in rules about neighbours, not what messages call it.
+            name: settings.called.clone().unwrap_or_else(|| address.to_string().into()),
+            address,
             asn: negotiated.peer_asn,
             internal,
             local_role: negotiated.local_role,

@@ -1,6 +1,7 @@
 //! The integration tests: one binary, one file per topic.
 
 mod alert;
+mod alert_live;
 mod api;
 mod captures;
 mod cli;

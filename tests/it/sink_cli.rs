@@ -40,7 +40,7 @@ impl Shell {
 #[test]
 fn a_test_alert_opens_and_resolves_and_the_answers_are_printed() {
     let mut shell = Shell::new();
-    let (code, out, err) = shell.run(&["noc"]);
+    let (code, out, err) = shell.run(&["noc", "--resolve-after", "1ms"]);
     assert_eq!((code, err.as_str()), (0, ""));
     assert_eq!(out, "noc (webhook): opened accepted: HTTP 200: ok\nnoc (webhook): resolved accepted: HTTP 200: ok\n");
     let bodies: Vec<_> = (0..2).map(|_| shell.runtime.block_on(shell.receiver.next()).json()).collect();

@@ -83,9 +83,10 @@ impl Spec {
         self
     }
 
-    /// Its name in messages.
+    /// Its name, in messages and as configured.
     pub fn called(mut self, name: &str) -> Self {
         self.settings.name = name.into();
+        self.settings.called = Some(name.into());
         self
     }
 

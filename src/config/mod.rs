@@ -84,7 +84,7 @@ impl Config {
 
     /// What the operator probably wants to know about settings that are legal, one sentence each.
     pub fn advice(&self) -> Vec<String> {
-        let mut notes = Vec::new();
+        let mut notes = self.notes.clone();
         for (key, listener) in [("[api]", &self.api), ("[http]", &self.http)] {
             if listener.enabled && !listener.listen.ip().is_loopback() {
                 notes.push(format!(

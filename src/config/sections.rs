@@ -122,6 +122,8 @@ pub struct Config {
     pub rpki: RpkiSettings,
     /// `[watch]` and `[detect]`.
     pub detect: detect::Settings,
+    /// What was left out of files that are used all the same, one sentence each.
+    pub notes: Vec<String>,
     /// `[alert]`.
     pub alert: AlertSettings,
     /// `[[sink]]`: who is told of alerts.
@@ -147,7 +149,7 @@ pub(super) fn read_file<'a>(
     let log = read_log(&mut file);
     let rpki = rpki::read(&mut file, base);
     let own_asn = router.as_ref().map_or(Asn(0), |router| router.asn);
-    let detect = watch::read(&mut file, own_asn);
+    let watch::Read { settings: detect, notes } = watch::read(&mut file, base, own_asn);
     let alert = alert::read(&mut file);
     let sinks = sink::read(&mut file, router.as_ref());
     let policy = policy::read(&mut file, base);
@@ -175,6 +177,7 @@ pub(super) fn read_file<'a>(
         groups: GroupTexts::default(),
         rpki,
         detect,
+        notes,
         alert,
         sinks,
     })

@@ -44,6 +44,15 @@ impl ConfigError {
         problems.retain(|problem| told.insert(problem.clone()));
         Self::Faults { file: file.to_owned(), text: text.to_owned(), problems }
     }
+
+    /// The faults of a file that another one names: each as `file:line:column: what`, and its help.
+    pub(super) fn places(file: &str, text: &str, problems: Vec<Problem>) -> Vec<(String, String)> {
+        let told = |problem: Problem| {
+            let place = locate(text, &problem.span);
+            (format!("{file}:{}:{}: {}", place.line, place.column, problem.what), problem.help)
+        };
+        problems.into_iter().map(told).collect()
+    }
 }
 
 impl fmt::Display for ConfigError {

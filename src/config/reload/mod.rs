@@ -177,6 +177,7 @@ fn sections(old: &Config, new: &Config) -> Vec<Change> {
         groups: _, // what they say is in the neighbours
         rpki,
         detect,
+        notes: _, // about files that `detect` holds
         alert,
         sinks,
     } = old;

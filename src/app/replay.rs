@@ -1,16 +1,17 @@
-//! Archives played through the rooms of the daemon under their own clock: each peer of an archive is a session, its table
-//! and its updates go through import into the RIB, detectors watch, and the desk leads the lives of alerts.
+//! Archives played through the rooms of the daemon under their own clock: each peer of an archive is a session, its
+//! table and its updates go through import into the RIB, detectors watch, and the desk leads the lives of alerts.
 //!
 //! The time is that of the records; one that is earlier than the record before it counts as happening then. Between two
 //! records everything that is due is done at its time, so that the outcome depends on the records alone.
 //!
 //! # What an archive cannot say
 //! - A peer counts as up from its first record on, and until a record of its state says otherwise.
-//! - The end of a file with a table is the End-of-RIB of its peers. A later table adds to what is known and replaces it;
-//!   what it does not hold stays. Without a table a peer is taken to be complete as detectors take a speaker that
-//!   sends no End-of-RIB, and a prefix that nobody ever showed is not missed: only changes are known.
-//! - Peers are public vantages, unless the configuration has a neighbour with their address. Import accepts everything: who
-//!   asks which alerts there would have been asks about what was seen.
+//! - The end of a file with a table is the End-of-RIB of its peers. A later table adds to what is known and replaces
+//!   it; what it does not hold stays. Without a table a peer is taken to be complete as detectors take a speaker that
+//!   sends no End-of-RIB, a prefix that nobody ever showed is not missed, and numbers of prefixes are not compared: only
+//!   changes are known.
+//! - Peers are public vantages, unless the configuration has a neighbour with their address. Import accepts everything:
+//!   who asks which alerts there would have been asks about what was seen.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -200,6 +201,7 @@ impl Replay {
         }
         self.clock = time;
         self.settings.scenes.visibility.never_seen &= with_table;
+        self.settings.feeds.prefix_count.enabled &= with_table;
         let into = Arc::clone(&self.reports);
         let reporter = move |news: Vec<Report>| into.lock().unwrap_or_else(PoisonError::into_inner).extend(news);
         self.detect = Some(Detect::new(self.settings.clone(), Box::new(reporter)));

@@ -1,5 +1,5 @@
-//! `ribwatch replay`: which alerts there would have been, had the daemon heard what archives recorded. Needs no daemon, and
-//! gives the same octets for the same files and rules.
+//! `ribwatch replay`: which alerts there would have been, had the daemon heard what archives recorded. Needs no daemon,
+//! and gives the same octets for the same files and rules.
 
 use std::{
     collections::BTreeSet,
@@ -41,8 +41,8 @@ pub(super) struct ReplayArgs {
     /// MRT files in the order of their time, tables first: plain, gzip, bzip2 or zstd; - reads standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The configuration with the rules: [watch], [detect], [alert]; a peer with the address of a [[neighbor]] counts as it,
-    /// any other as a public vantage
+    /// The configuration with the rules: [watch], [detect], [alert]; a peer with the address of a [[neighbor]] counts as
+    /// it, any other as a public vantage
     #[arg(short, long, value_name = "FILE")]
     config: PathBuf,
     /// Also play the files under the rules of OLD, and print only alerts that one of both has

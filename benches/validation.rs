@@ -218,7 +218,7 @@ fn main() -> ExitCode {
     let mut good = true;
 
     // Ingest without and with RPKI, in turns, the best of each: others use the machine, too.
-    let mut ingest = |with: bool| {
+    let ingest = |with: bool| {
         let mut bench = Bench::new(if with { &["rov", "accept-all"] } else { &["accept-all"] });
         if with {
             let snapshot = Arc::new(Snapshot::of(0, &set));

@@ -311,6 +311,7 @@ fn steps(changes: &[Change], current: &Config, new: &Config) -> Vec<Step> {
             Change::Rpki(_) => quiet.push(Step::Rpki { old: current.rpki.clone(), new: new.rpki.clone() }),
             Change::Detect => {
                 let (old, new) = (Box::new(current.detect.clone()), Box::new(new.detect.clone()));
+                let new = Box::new(detect::Settings { own_asn: old.own_asn, ..*new });
                 quiet.push(Step::Detect { old, new });
             }
             Change::Alert => {

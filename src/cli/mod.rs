@@ -72,6 +72,7 @@ struct Arguments {
 
 /// Every verb. Those that run for long or print for themselves stand here, the others below.
 #[derive(Subcommand, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one, once")]
 enum Verb {
     /// Runs the daemon
     Run(run::RunArgs),

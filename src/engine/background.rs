@@ -103,7 +103,7 @@ impl Background {
     }
 
     /// Whether tables may hold paths that count no more.
-    fn purges(&self) -> bool {
+    pub fn purges(&self) -> bool {
         self.waiting.iter().chain(&self.jobs).any(|job| matches!(job, Job::Purge(_)))
     }
 }
@@ -245,7 +245,8 @@ fn rejudged(jobs: &[Job]) -> Vec<Slot> {
     slots.collect()
 }
 
-fn counts(facts: &[crate::rib::SessionFacts], path: &Path) -> bool {
+/// Whether a path's session has not ended.
+pub fn counts(facts: &[crate::rib::SessionFacts], path: &Path) -> bool {
     facts.get(usize::from(path.session)).is_some_and(|facts| facts.usable)
 }
 

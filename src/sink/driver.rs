@@ -283,7 +283,8 @@ async fn write(keeper: &mut Option<Box<dyn Keeper>>, disk: &mut Vec<Action>, tro
             Action::Bury(line) => used.bury(line),
             _ => Ok(()),
         });
-        let result = each.fold(Ok(()), |all, one| all.and(one));
+        // All are tried; the first that failed says why.
+        let result: Result<(), _> = each.collect::<Vec<_>>().into_iter().collect();
         (used, result)
     });
     // Only a process that is ending stops a thread.

@@ -313,7 +313,7 @@ fn routes_of_a_daemon_have_the_states_that_it_found() {
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let backend: Arc<dyn Backend> = fake.clone();
-    runtime.spawn(api::serve(listener, backend, std::future::pending()));
+    runtime.spawn(api::serve(listener, backend, std::sync::Arc::new(ribwatch::alert::Nobody), std::future::pending()));
     let config = files.config();
     let (code, out, err) =
         run(&["ribwatch", "--api", &address, "--json", "policy", "test", "-c", text(&config), "--policy", "rpki"]);

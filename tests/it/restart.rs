@@ -51,7 +51,7 @@ fn hub(remote: &str, keys: &str) -> Router {
 fn await_stale(hub: &Router, address: &str, wanted: u64) {
     let row = format!("ribwatch_peer_routes_stale{{peer=\"{address}\",route_family=\"ipv4-unicast\"}} {wanted}\n");
     let deadline = std::time::Instant::now() + PATIENCE;
-    while !metrics::text(&*hub.backend()).contains(&row) {
+    while !metrics::text(&*hub.backend(), &ribwatch::alert::Nobody).contains(&row) {
         assert!(std::time::Instant::now() < deadline, "never came: {row}");
         std::thread::yield_now();
     }

@@ -221,7 +221,7 @@ fn caches_that_differ_are_compared_by_name() {
 fn sources_change_by_reload_and_the_session_does_not_notice() {
     let scene = Scene::new();
     let since = scene.neighbor.neighbor("127.0.0.1").established_at;
-    let metrics = ribwatch::metrics::text(&*scene.daemon.backend());
+    let metrics = ribwatch::metrics::text(&*scene.daemon.backend(), &ribwatch::alert::Nobody);
     for line in [
         "ribwatch_rpki_source_roas{source=\"one\",tal=\"ripe\"} 2",
         "ribwatch_rpki_source_aspas{source=\"one\"} 1",

@@ -75,7 +75,7 @@ fn a_daemon_with_sinks_shows_them_in_its_metrics() {
         dir.path().join("alerts.jsonl").display().to_string(),
     );
     let daemon = Daemon::start(Config::parse("f.toml", &text).unwrap()).unwrap();
-    let metrics = metrics::text(&*daemon.backend());
+    let metrics = metrics::text(&*daemon.backend(), &ribwatch::alert::Nobody);
     for line in [
         "ribwatch_sink_up{sink=\"archive\",type=\"jsonl\"} 1",
         "ribwatch_sink_sent_total{sink=\"archive\",type=\"jsonl\"} 0",

@@ -199,6 +199,13 @@ fn check_update(name: &str, message: &[u8], json: &Value) {
         assert_eq!(decoded.faults.first().map(|fault| fault.rfc), Some("RFC 4271 §6.3"), "{name}");
         return;
     }
+    // Behind an offset exabgp writes the whole address, as early drafts had it; RFC 8956 §3.1 has the bits from the offset to
+    // the length, and what follows them then is no component.
+    if name.contains("source-ipv6 ::1/128/120") {
+        assert_eq!(decoded.result, Ok(Outcome::Withdraw), "{name}");
+        assert_eq!(decoded.faults.first().map(|fault| fault.rfc), Some("RFC 8955 §10"), "{name}");
+        return;
+    }
     assert_eq!(decoded.result, Ok(Outcome::Ok), "{name}: {:?}", decoded.faults);
     assert_eq!(our_view(&decoded.batch), their_view(update), "{name}");
     if let Some(item) = decoded.batch.iter().find(|item| item.kind == ItemKind::Announce) {

@@ -1,6 +1,6 @@
 //! The watch: a snapshot, its end, changes, gaps, and a client that never sees a route go back in time.
 
-use std::{collections::BTreeMap, ops::Range, time::Duration};
+use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
 
 use prost::Message as _;
 use ribwatch::types::PeerId;

@@ -72,7 +72,7 @@ impl Group {
 
     /// How grave the gravest is.
     pub(super) fn worst(&self) -> Option<Severity> {
-        Severity::ALL.iter().copied().zip(self.severities).filter(|(_, count)| *count > 0).map(|(each, _)| each).last()
+        Severity::ALL.iter().copied().zip(self.severities).rfind(|(_, count)| *count > 0).map(|(each, _)| each)
     }
 
     fn add(&mut self, key: &Fingerprint, tracked: &mut Tracked) {

@@ -100,7 +100,7 @@ fn login_name() -> String {
 
 /// Which alerts.
 #[derive(Args, Clone, Debug)]
-struct FilterArgs {
+pub(super) struct FilterArgs {
     /// Of this kind; may be repeated
     #[arg(long, value_name = "KIND")]
     kind: Vec<Kind>,

@@ -103,7 +103,7 @@ pub(super) fn one(alert: &Alert, out: &mut Output<'_>) -> Result<(), Failure> {
     };
     row("prefix", alert.prefix.map(|prefix| prefix.to_string()).unwrap_or_default())?;
     for (part, asns) in &alert.asns {
-        row(&**part, asns.iter().map(|asn| format!("AS{asn}")).collect::<Vec<_>>().join(" "))?;
+        row(part, asns.iter().map(|asn| format!("AS{asn}")).collect::<Vec<_>>().join(" "))?;
     }
     row("neighbors", alert.neighbors.join(" "))?;
     row("first seen", seconds(alert.first_seen).to_string())?;
@@ -113,7 +113,7 @@ pub(super) fn one(alert: &Alert, out: &mut Output<'_>) -> Result<(), Failure> {
     row("taken by", alert.acknowledged_by.clone().unwrap_or_default())?;
     row("muted", alert.muted.clone().unwrap_or_default())?;
     for (name, value) in alert.evidence.iter().filter(|(name, _)| &***name != "score") {
-        row(&**name, value.as_str().map_or_else(|| value.to_string(), str::to_owned))?;
+        row(name, value.as_str().map_or_else(|| value.to_string(), str::to_owned))?;
     }
     row("score", score(alert))?;
     if alert.member_count > 0 {

@@ -11,6 +11,7 @@ use super::{
     sections::{Config, Router},
 };
 use crate::{
+    detect,
     io::bgp::Remote,
     policy::{Library, PolicyChain},
     types::PeerKind,
@@ -194,7 +195,8 @@ fn sections(old: &Config, new: &Config) -> Vec<Change> {
     restart("[log]", log.format != new.log.format, vec!["format"]);
     restart("[rpki]", rpki.hold_import != new.rpki.hold_import, vec!["hold_import"]);
     restart("[[sink]]", *sinks != new.sinks, vec![]);
-    if *detect != new.detect {
+    // Another AS of ours takes a restart, with all that follows from it.
+    if *detect != (detect::Settings { own_asn: detect.own_asn, ..new.detect.clone() }) {
         changes.push(Change::Detect);
     }
     let sources = rpki::compare(rpki, &new.rpki);

@@ -11,7 +11,7 @@ fn told(old: &Config, new: &Config) -> Vec<(String, Cost)> {
 const AROUND: &str = "[[neighbor_group]]\nname = \"one\"\n[[neighbor_group]]\nname = \"two\"\n";
 
 /// Every key: what stands beside it, its value before and after (empty: absent), the cost.
-const KEYS: [(&str, &str, &str, &str, Cost); 52] = [
+const KEYS: [(&str, &str, &str, &str, Cost); 55] = [
     ("group", "", "\"one\"", "\"two\"", Reevaluates),
     ("remote_asn", "", "64496", "64497", Resets),
     ("name", "", "\"a\"", "\"b\"", Reevaluates),

@@ -36,6 +36,7 @@ pub use self::{
 
 use super::{
     Action, BatchProgress, Engine,
+    background::counts,
     desk::{Desk, Filed},
     max_prefix::{self, Outcome},
     retention::marks_on_arrival,
@@ -152,6 +153,7 @@ impl Engine {
     ) -> usize {
         let Some(session) = self.sessions.get_mut(slot) else { return 0 };
         let limited = !session.settings.max_prefix.is_empty();
+        let purging = self.background.purges();
         let rules = session.import.clone();
         let epoch = if session.family_mut(item.family).epoch { PathFlags::EPOCH } else { PathFlags::default() };
         let marks = marks_on_arrival(session, item.attrs).with(epoch);
@@ -172,6 +174,11 @@ impl Engine {
                 let mut judged = judge.path(&rules, desk.attrs, prefix_of(nlri));
                 if validates {
                     judged = desk.validate_flow(slot, nlri, received, judged);
+                }
+                if purging && let Some(id) = desk.table.find(nlri) {
+                    // What is left of the neighbour's last session is gone before it is there again, for those who listen.
+                    let facts = desk.facts;
+                    desk.remove_where(id, |path| !counts(facts, path));
                 }
                 desk.attrs.retain(judged.set, 1);
                 let flags = judged.flags.with(marks);

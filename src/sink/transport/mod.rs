@@ -14,7 +14,7 @@ use crate::types::Timestamp;
 pub struct Transport(Road);
 
 enum Road {
-    Http(http::Http),
+    Http(Box<http::Http>),
     Lines(lines::Lines),
     Mail(smtp::Server),
     File(jsonl::Settings),
@@ -29,7 +29,7 @@ impl Transport {
         let tls = || tls::config(settings.ca_file.as_deref());
         Ok(Self(match &settings.receiver {
             Receiver::Webhook(_) | Receiver::Slack(_) | Receiver::PagerDuty(_) | Receiver::Alertmanager(_) => {
-                Road::Http(http::Http::new(tls()?))
+                Road::Http(Box::new(http::Http::new(tls()?)))
             }
             Receiver::Syslog(syslog) => {
                 let tls = if syslog.transport == Lines::Tls { Some(tls()?) } else { None };

@@ -53,7 +53,9 @@ fn row(prefix: &str, peer: Option<u32>) -> RouteRow {
 }
 
 /// Every route of this little Internet, as a walk over the table comes by them.
-const TABLE: &[(&str, Option<u32>, &[u32], &[u32])] = &[
+type Row<'a> = (&'a str, Option<u32>, &'a [u32], &'a [u32]);
+
+const TABLE: &[Row<'_>] = &[
     ("192.0.2.0/24", Some(1), &[64496, 64500], &[]),
     ("192.0.2.0/24", Some(2), &[64497, 64498, 64500, 64500], &[]),
     ("192.0.2.0/25", Some(1), &[64496, 64500], &[]),

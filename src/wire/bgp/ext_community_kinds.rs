@@ -24,7 +24,6 @@ const KINDS: &[Kind] = &[
     Kind { code: 0x8009, name: "traffic-marking", print: print_last, parse: parse_dscp },
     Kind { code: 0x030c, name: "encap", print: print_encapsulation, parse: parse_encapsulation },
     Kind { code: 0x030b, name: "color", print: print_color, parse: parse_color },
-    Kind { code: 0x4300, name: "validation", print: print_validation, parse: parse_validation },
     Kind { code: 0x0600, name: "mac-mobility", print: print_mobility, parse: parse_mobility },
     Kind { code: 0x0602, name: "es-import", print: print_mac, parse: parse_mac },
     Kind { code: 0x0603, name: "router-mac", print: print_mac, parse: parse_mac },
@@ -32,9 +31,6 @@ const KINDS: &[Kind] = &[
 
 /// Tunnel types of the encapsulation community that EVPN uses (RFC 8365 §5.1.2, IANA).
 const ENCAPSULATIONS: [(u16, &str); 5] = [(2, "gre"), (8, "vxlan"), (9, "nvgre"), (10, "mpls"), (12, "vxlan-gpe")];
-
-/// Values of the origin validation state community (RFC 8097 §2), in order.
-const VALIDATION_STATES: [&str; 3] = ["valid", "not_found", "invalid"];
 
 /// Names of kinds, for messages.
 pub(super) const NAMES: &str =
@@ -165,17 +161,6 @@ fn parse_color(words: &str) -> Option<[u8; 6]> {
     Some(join([0; 2], words.parse::<u32>().ok()?.to_be_bytes()))
 }
 
-/// RFC 8097 §2: a state in the last octet.
-fn print_validation(octets: [u8; 6]) -> Option<String> {
-    let [0, 0, 0, 0, 0, state] = octets else { return None };
-    VALIDATION_STATES.get(usize::from(state)).map(|state| (*state).to_owned())
-}
-
-fn parse_validation(words: &str) -> Option<[u8; 6]> {
-    let state = VALIDATION_STATES.iter().position(|state| *state == words)?;
-    Some([0, 0, 0, 0, 0, state as u8]) // three of them
-}
-
 /// RFC 7432 §7.7: sticky flag, sequence number.
 fn print_mobility([flags, zero, c, d, e, f]: [u8; 6]) -> Option<String> {
     let sequence = u32::from_be_bytes([c, d, e, f]);
@@ -234,8 +219,6 @@ mod tests {
             (0x030c_0000_0000_0063, "encap:99"),
             (0x030b_0000_0000_0064, "color:100"),
             (0x030b_c000_0000_0064, "0x030bc00000000064"),
-            (0x4300_0000_0000_0000, "validation:valid"),
-            (0x4300_0000_0000_0002, "validation:invalid"),
             (0x4300_0000_0000_0003, "0x4300000000000003"),
             (0x0600_0100_0000_0007, "mac-mobility:7:sticky"),
             (0x0602_0000_5e00_5301, "es-import:00:00:5e:00:53:01"),
@@ -251,7 +234,6 @@ mod tests {
             "traffic-action:drop",
             "traffic-marking:64",
             "encap:x",
-            "validation:unknown",
             "es-import:1",
         ] {
             assert!(wrong.parse::<ExtCommunity>().is_err(), "{wrong}");

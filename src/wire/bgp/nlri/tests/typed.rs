@@ -298,7 +298,18 @@ fn any_filter() -> impl Strategy<Value = (Family, FlowSpec)> {
             prop::option::weighted(0.3, any_tests(8).prop_map(move |tests| Component::Numeric { field, tests }))
         });
         let bits = Bitmask::ALL.map(|field| {
-            prop::option::weighted(0.3, any_tests(4).prop_map(move |tests| Component::Bitmask { field, tests }))
+            // RFC 8955 §4.2.2.9, §4.2.2.12: one or two octets of TCP flags, one of fragments.
+            let size_max = if field == Bitmask::Fragment { 1 } else { 2 };
+            let fits = move |mut test: Test| {
+                test.size = test.size.min(size_max);
+                test.value &= u64::MAX >> (64 - 8 * u32::from(test.size));
+                test
+            };
+            let component = move |tests: Vec<Test>| {
+                let tests = tests.into_iter().map(fits).collect();
+                Component::Bitmask { field, tests }
+            };
+            prop::option::weighted(0.3, any_tests(4).prop_map(component))
         });
         (any::<[u8; 8]>(), ends, Vec::from(numeric), bits).prop_map(move |(rd, ends, numeric, bits)| {
             let all = ends.into_iter().chain(numeric).chain(bits).flatten();

@@ -1,6 +1,6 @@
 //! Wiring only: start order, runtimes, drain and stop. `alerts` is the thread that leads the lives of alerts, `backend`
 //! is what readers reach, `reload` goes over to another configuration, `kept_routes` joins routes of our own to their journal, `last_run` is what is known of the run before,
-//! `sinks` tells people of alerts, `watchers` joins detection, alerts and sinks, `logging` is how lines are written.
+//! `sinks` tells people of alerts, `replay` plays archives through the same rooms, `watchers` joins detection, alerts and sinks, `logging` is how lines are written.
 //!
 //! Threads: one for the engine; a runtime with a worker per core for sessions; a runtime of its own for readers
 //! (gRPC, HTTP), so that they are answered while tables load.
@@ -11,6 +11,7 @@ mod kept_routes;
 mod last_run;
 mod logging;
 mod reload;
+pub mod replay;
 pub mod sinks;
 mod watchers;
 

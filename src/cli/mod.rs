@@ -17,6 +17,7 @@ mod neighbor;
 mod output;
 mod policy;
 mod reload;
+mod replay;
 mod rib;
 mod route;
 mod rpki;
@@ -83,6 +84,8 @@ enum Verb {
     Asking(AskingVerb),
     /// Prints MRT files, one line per route
     Mrt(mrt::MrtArgs),
+    /// Plays MRT files through the detectors under their own clock: the alerts that there would have been
+    Replay(replay::ReplayArgs),
     /// Prints BGP messages given in hex as JSON
     Decode(decode::DecodeArgs),
     /// Policies: what they would do to routes, before anything is changed
@@ -135,18 +138,21 @@ enum AskingVerb {
 
 /// Runs the program; the exit code follows the contract.
 pub fn main() -> ExitCode {
-    let Arguments { global, verb } = match Arguments::try_parse() {
+    let Arguments { global, mut verb } = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         // Help and version are no errors; clap knows which stream and code each one has.
         Err(error) => error.exit(),
     };
+    if let Verb::Replay(args) = &mut verb {
+        args.show_progress();
+    }
     match verb {
         Verb::Run(args) => run::run(&args),
         Verb::Check(args) => check::run(&args),
         Verb::Demo(args) => demo::run(&args, global.no_color),
         Verb::Decode(args) => decode::run(args),
         Verb::Mrt(args) => mrt::run(args),
-        Verb::Asking(_) | Verb::Policy(_) | Verb::Printing(_) => {
+        Verb::Asking(_) | Verb::Replay(_) | Verb::Policy(_) | Verb::Printing(_) => {
             let terminal = io::stdout().is_terminal();
             // Makes a million lines cheap; `Output` flushes where a person waits.
             let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
@@ -177,6 +183,7 @@ fn print(verb: Verb, global: &Global, terminal: bool, out: &mut dyn Write, err: 
             alert_test::run(&args, &mut output(global, terminal, out))
         }
         Verb::Asking(verb) => ask(verb, global, terminal, out),
+        Verb::Replay(args) => replay::run(&args, &mut output(global, terminal, out), err),
         Verb::Policy(args) => policy::run(&args, global, &mut output(global, terminal, out)),
         Verb::Printing(PrintingVerb::Completions { shell }) => completions(shell, out),
         Verb::Printing(PrintingVerb::Version) => version(out),

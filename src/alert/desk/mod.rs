@@ -138,6 +138,12 @@ impl Desk {
         self.timers.first().map(|(at, _)| *at)
     }
 
+    /// When the last hold time is over that runs now; `None`: none runs.
+    pub fn holds_until(&self) -> Option<Timestamp> {
+        let holds = self.timers.iter().rev().find(|(_, timer)| matches!(timer, Timer::Hold(_)));
+        holds.map(|(at, _)| *at)
+    }
+
     /// Goes over to other settings.
     pub fn set_settings(&mut self, now: Timestamp, settings: Settings, out: &mut Vec<Change>) {
         self.run_timers(now, out);

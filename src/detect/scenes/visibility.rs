@@ -34,6 +34,8 @@ use crate::{
 pub struct Settings {
     /// Whether it is looked for.
     pub enabled: bool,
+    /// Whether one that nobody has ever shown is missed; not where only changes are known.
+    pub never_seen: bool,
     /// Below this share of its baseline, in percent, it is a warning.
     pub warning_percent: u8,
     /// Below this share of its baseline, in percent, it is critical.
@@ -50,6 +52,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             enabled: true,
+            never_seen: true,
             warning_percent: 90,
             critical_percent: 50,
             learn: Duration::from_secs(600),
@@ -123,7 +126,10 @@ impl SceneRule for Visibility {
         if expected_count > 0 && !lost.is_empty() {
             out.extend(self.share(scene, rule, expected_count, &lost, own.len()));
         } else if own.is_empty() && scene.world.settled && phases.values().any(|known| *known) && lost.is_empty() {
-            out.push(self.never_seen(scene, rule, !baseline.neighbors.is_empty()));
+            let was_seen = !baseline.neighbors.is_empty();
+            if was_seen || self.settings.never_seen {
+                out.push(self.never_seen(scene, rule, was_seen));
+            }
         }
         if lost_nothing(out, scene.prefix) {
             let gone = baseline.upstreams.iter().filter(|(asn, memory)| {

@@ -2,6 +2,7 @@
 
 mod alert;
 mod api;
+mod baseline;
 mod captures;
 mod cli;
 mod corpus;

@@ -6,6 +6,7 @@
 
 mod alert;
 mod alert_test;
+mod baseline;
 pub mod check;
 mod client;
 pub mod decode;
@@ -126,6 +127,8 @@ enum AskingVerb {
     /// Alerts: what is wrong, why, since when; acknowledge, comment, mute, watch
     #[command(args_conflicts_with_subcommands = true)]
     Alert(alert::AlertArgs),
+    /// Writes what the daemon sees of our ASes as rules to watch
+    Baseline(baseline::BaselineArgs),
     /// Reads the daemon's configuration file again and goes over to it, or changes nothing
     Reload(reload::ReloadArgs),
     /// Routes of our own: add, del, list, blackhole
@@ -226,6 +229,7 @@ fn ask(verb: AskingVerb, global: &Global, terminal: bool, out: &mut dyn Write) -
             AskingVerb::Explain(args) => explain::run(args, client, &mut output).await,
             AskingVerb::Rpki(args) => rpki::run(args, client, &mut output).await,
             AskingVerb::Alert(args) => alert::run(args, client, &mut output).await,
+            AskingVerb::Baseline(args) => baseline::run(args, client, &mut output).await,
             AskingVerb::Reload(args) => reload::run(args, client, &mut output).await,
             AskingVerb::Route(args) => local::run(args, client, &mut output).await,
             AskingVerb::Announce(args) => local::announce(*args, client, &mut output).await,

@@ -3,6 +3,7 @@
 mod alert;
 mod alert_live;
 mod api;
+mod baseline;
 mod captures;
 mod cli;
 mod corpus;

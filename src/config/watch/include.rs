@@ -13,7 +13,7 @@ use super::{
 };
 
 /// Reads all files that `watch` names into `rules`.
-pub(super) fn read(watch: &mut Table<'_>, base: &Path, rules: &mut Rules, _notes: &mut Vec<String>) {
+pub(super) fn read(watch: &mut Table<'_>, base: &Path, rules: &mut Rules) {
     let files = watch.or("include", Vec::new(), |v| value::some_of(v, "[\"rules.toml\"]", value::text));
     for file in files {
         for fault in read_file(&base.join(&file), rules) {

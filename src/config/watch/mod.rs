@@ -29,7 +29,7 @@ pub(super) fn read(file: &mut Table<'_>, base: &Path, own_asn: Asn) -> Read {
     if let Some(mut watch) = file.table("watch", "[watch]") {
         let mut rules = rules::Rules::default();
         rules.read(&mut watch, "this file");
-        include::read(&mut watch, base, &mut rules, &mut read.notes);
+        include::read(&mut watch, base, &mut rules);
         rules.hand_over(&mut read.settings);
         watch.finish();
     }

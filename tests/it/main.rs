@@ -23,6 +23,7 @@ mod policies;
 mod policy;
 mod policy_cli;
 mod reload;
+mod replay;
 mod restart;
 mod router;
 mod rpki;

@@ -117,8 +117,9 @@ async fn ask(client: &Client, filter: v1::RouteFilter, origin: Asn, baseline: &m
 /// The AS that stands next to the origin.
 fn upstream(attributes: &v1::PathAttributes, origin: Asn) -> Option<Asn> {
     let sequence = |segment: &&v1::AsPathSegment| segment.kind() == v1::as_path_segment::Kind::Sequence;
-    let asns = attributes.segments.iter().filter(sequence).flat_map(|segment| segment.asns.iter().copied().map(Asn));
-    asns.filter(|asn| *asn != origin).last()
+    let mut asns =
+        attributes.segments.iter().filter(sequence).flat_map(|segment| segment.asns.iter().copied().map(Asn));
+    asns.rfind(|asn| *asn != origin)
 }
 
 fn numbers(asns: &BTreeSet<Asn>) -> String {

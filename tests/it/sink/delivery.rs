@@ -193,7 +193,6 @@ fn what_waits_outlives_the_process_and_what_was_told_is_not_told_again() {
     sinks.stop();
 
     // The receiver came back elsewhere.
-    let mut settings = settings;
     let mut receiver = beside(Receiver::start());
     if let Who::Webhook(webhook) = &mut settings.receiver {
         webhook.url = Secret(receiver.url("/"));

@@ -10,7 +10,7 @@
 //!    UPDATE is treated as a withdrawal (RFC 7606 §2).
 //!
 //! # What we do
-//! 1. to 4. The same; unused bits are zero after reading. [`check`] is for what arrives; a malformed filter in an archive
+//! 1. to 4. The same; unused bits are zero after reading. `check` is for what arrives; a malformed filter in an archive
 //!    has no typed form and is shown as octets.
 
 use super::{TextError, octets, vpn::RouteDistinguisher};

@@ -11,6 +11,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    hash::BuildHasher,
     sync::Arc,
     time::Duration,
 };
@@ -64,7 +65,9 @@ const NEGLIGIBLE: f64 = 100.0;
 /// How often scores are looked at while there are any.
 const SWEEP: Duration = Duration::from_secs(30);
 /// Most scores that are kept; further routes have none.
-const SCORES_MAX: usize = 1 << 20;
+const SCORES_MAX: usize = 1 << 18;
+/// Bits that remember a first event: a table that is withdrawn once must not cost a score per route.
+const FIRST_BITS: usize = 1 << 22;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Score {
@@ -80,6 +83,9 @@ struct Score {
 pub struct Flap {
     settings: Settings,
     scores: HashMap<(Prefix, SessionSlot), Score, FxBuildHasher>,
+    /// One bit per hash of a route that had one event since it was cleared, which happens once per half-life.
+    first: Box<[u64]>,
+    clear_at: Timestamp,
     sweep_at: Option<Timestamp>,
     flapping: BTreeMap<SessionSlot, BTreeSet<Prefix>>,
 }
@@ -90,9 +96,24 @@ impl Flap {
         settings.enabled.then(|| Self {
             settings: settings.clone(),
             scores: HashMap::default(),
+            first: vec![0; FIRST_BITS / 64].into(),
+            clear_at: Timestamp::default(),
             sweep_at: None,
             flapping: BTreeMap::new(),
         })
+    }
+
+    /// Whether a route had an event since the last clearing; from now on it had.
+    fn had_first(&mut self, key: &(Prefix, SessionSlot), now: Timestamp) -> bool {
+        if now >= self.clear_at {
+            self.first.fill(0);
+            self.clear_at = now + self.settings.half_life;
+        }
+        let bit = FxBuildHasher.hash_one(key) as usize >> 7 & (FIRST_BITS - 1);
+        let mask = 1 << (bit % 64);
+        let had = self.first[bit / 64] & mask != 0;
+        self.first[bit / 64] |= mask;
+        had
     }
 
     fn decayed(&self, score: &Score, now: Timestamp) -> f64 {
@@ -194,7 +215,18 @@ impl FeedRule for Flap {
         if self.scores.len() >= SCORES_MAX && !self.scores.contains_key(&key) {
             return;
         }
-        let mut score = self.scores.get(&key).copied().unwrap_or_default();
+        let mut score = match self.scores.get(&key).copied() {
+            Some(score) => score,
+            // The second event makes a score, of which the first is taken to have been like it.
+            None if self.had_first(&key, feed.seen.now) => Score {
+                value: added,
+                at: feed.seen.now,
+                withdrawals: u32::from(added == WITHDRAWN),
+                changes: u32::from(added == CHANGED),
+                flaps: false,
+            },
+            None => return,
+        };
         score.value = (self.decayed(&score, feed.seen.now) + added).min(f64::from(self.settings.ceiling));
         score.at = feed.seen.now;
         if added == WITHDRAWN {

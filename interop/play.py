@@ -35,7 +35,12 @@ PRINTING = threading.Lock()
 def scenarios():
     """Folders with a topology, in alphabetical order."""
     names = sorted(os.listdir(HERE))
-    return [name for name in names if os.path.exists(os.path.join(HERE, name, "topology.clab.yml"))]
+    names = [name for name in names if os.path.exists(os.path.join(HERE, name, "topology.clab.yml"))]
+    for name in names:
+        if os.path.exists(os.path.join(HERE, name, "unproved")):
+            with open(os.path.join(HERE, name, "unproved"), encoding="utf-8") as reason:
+                print(f"NOT PLAYED {name}: {reason.read().strip()}")
+    return [name for name in names if not os.path.exists(os.path.join(HERE, name, "unproved"))]
 
 
 def find_ribwatch(given):

@@ -287,7 +287,7 @@ class OpenbgpdView(View):
                 local_pref=r.get("localpref"),
                 communities=[_well_known(c) for c in r.get("communities", [])],
                 large_communities=r.get("large_communities", []),
-                ext_communities=[c.replace("rt ", "rt:") for c in r.get("extended_communities", [])],
+                ext_communities=[c.strip().replace("rt ", "rt:") for c in r.get("extended_communities", [])],
                 best=bool(r.get("best")),
             ))
         return [r for r in found if neighbor in (None, r["neighbor"])]

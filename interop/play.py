@@ -32,10 +32,15 @@ import views  # noqa: E402
 PRINTING = threading.Lock()
 
 
-def scenarios():
+def everything():
     """Folders with a topology, in alphabetical order."""
     names = sorted(os.listdir(HERE))
-    names = [name for name in names if os.path.exists(os.path.join(HERE, name, "topology.clab.yml"))]
+    return [name for name in names if os.path.exists(os.path.join(HERE, name, "topology.clab.yml"))]
+
+
+def scenarios():
+    """Those that are played when none is named; those that do not hold yet (a file `unproved`) are said aloud."""
+    names = everything()
     for name in names:
         if os.path.exists(os.path.join(HERE, name, "unproved")):
             with open(os.path.join(HERE, name, "unproved"), encoding="utf-8") as reason:
@@ -121,11 +126,11 @@ def main():
     parser.add_argument("--ribwatch")
     parser.add_argument("--player", choices=["namespaces", "containerlab"])
     options = parser.parse_args()
-    unknown = set(options.scenario) - set(scenarios())
+    unknown = set(options.scenario) - set(everything())
     if unknown:
-        parser.error(f"no scenario {', '.join(sorted(unknown))}; there are {', '.join(scenarios())}")
+        parser.error(f"no scenario {', '.join(sorted(unknown))}; there are {', '.join(everything())}")
     if options.list:
-        for name in scenarios():
+        for name in everything():
             print(f"{name:<20} {Scenario(name, options).document['title']}")
         return 0
     use_containers = options.player == "containerlab" or (options.player is None and lab.Containerlab.usable())

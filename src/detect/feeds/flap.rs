@@ -238,9 +238,15 @@ impl FeedRule for Flap {
         }
         if score.value >= f64::from(self.settings.open) && !score.flaps {
             score.flaps = true;
-            self.flapping.entry(change.session).or_default().insert(change.prefix);
+            let flapping = self.flapping.entry(change.session).or_default();
+            flapping.insert(change.prefix);
+            let count = flapping.len();
             self.tell(feed, change.prefix, change.session, &score, board);
-            self.roll_up(feed, change.session, board);
+            // The others are counted by the next sweep: a look at all of them for each one is quadratic, and stalled the
+            // engine for seconds when 50,000 routes flapped.
+            if count == self.settings.prefixes_min || count.is_power_of_two() {
+                self.roll_up(feed, change.session, board);
+            }
         }
         self.scores.insert(key, score);
         self.sweep_at.get_or_insert(feed.seen.now + SWEEP);

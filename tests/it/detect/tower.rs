@@ -22,6 +22,8 @@ pub struct Tower {
     pub ended: Vec<(Fingerprint, String)>,
     /// How often each finding was raised.
     pub raised: BTreeMap<Fingerprint, usize>,
+    /// How often it was said of anything that it stands.
+    pub told: usize,
     pub settled: bool,
 }
 
@@ -62,7 +64,15 @@ impl Tower {
         let into = Arc::clone(&reports);
         let reporter = Box::new(move |news: Vec<Report>| into.lock().expect("not poisoned").extend(news));
         lab.watched_by(Box::new(Detect::new(settings, reporter)));
-        Self { lab, reports, standing: BTreeMap::new(), ended: Vec::new(), raised: BTreeMap::new(), settled: false }
+        Self {
+            lab,
+            reports,
+            standing: BTreeMap::new(),
+            ended: Vec::new(),
+            raised: BTreeMap::new(),
+            told: 0,
+            settled: false,
+        }
     }
 
     /// Takes what was reported since.
@@ -71,6 +81,7 @@ impl Tower {
         for report in std::mem::take(&mut *self.reports.lock().expect("not poisoned")) {
             match report.news {
                 News::Stands(finding) => {
+                    self.told += 1;
                     if self.standing.insert(finding.key.clone(), (*finding).clone()).is_none() {
                         *self.raised.entry(finding.key.clone()).or_default() += 1;
                     }

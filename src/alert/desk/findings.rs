@@ -34,6 +34,8 @@ pub(super) struct Tracked {
     pub(super) severity: Severity,
     pub(super) prefix: Option<Prefix>,
     pub(super) member_count: u64,
+    /// It is no member.
+    pub(super) symptom: bool,
     /// All of it; not kept of most members of a large group.
     pub(super) body: Option<Arc<Finding>>,
 }
@@ -43,12 +45,17 @@ impl Tracked {
         self.severity = finding.severity;
         self.prefix = finding.prefix;
         self.member_count = finding.member_count;
+        self.symptom = finding.symptom;
         self.body = Some(Arc::new(finding));
     }
 
     /// How many things it is about, as a part of alert `home`.
     fn weight(&self, key: &Fingerprint) -> u64 {
-        if self.home == *key { self.member_count } else { self.member_count.max(1) }
+        match () {
+            () if self.symptom => 0,
+            () if self.home == *key => self.member_count,
+            () => self.member_count.max(1),
+        }
     }
 }
 
@@ -142,6 +149,7 @@ impl Desk {
             severity: finding.severity,
             prefix: finding.prefix,
             member_count: finding.member_count,
+            symptom: finding.symptom,
             body: None,
         };
         tracked.renew(finding);

@@ -147,14 +147,17 @@ impl Words {
 }
 
 /// The finding whose words an alert has: the cause itself; else the one it had, unless another is graver; else the first
-/// of the gravest.
+/// of the gravest that is no symptom.
 fn shown(key: &Fingerprint, group: &Group, findings: &BTreeMap<Fingerprint, Tracked>) -> Option<Fingerprint> {
     let severity = |key: &Fingerprint| findings.get(key).map(|tracked| tracked.severity);
     if group.bodies.contains(key) {
         return Some(key.clone());
     }
-    let worst = group.bodies.iter().filter_map(severity).max();
-    let is_worst = |key: &&Fingerprint| group.bodies.contains(*key) && severity(key) == worst;
+    // What the cause does to others is told only if nothing else is left.
+    let is_symptom = |key: &Fingerprint| findings.get(key).is_some_and(|tracked| tracked.symptom);
+    let rank = |key: &Fingerprint| (!is_symptom(key), severity(key));
+    let worst = group.bodies.iter().map(rank).max();
+    let is_worst = |key: &&Fingerprint| group.bodies.contains(*key) && Some(rank(key)) == worst;
     group.shown.iter().find(is_worst).or_else(|| group.bodies.iter().find(is_worst)).cloned()
 }
 
@@ -162,7 +165,7 @@ fn shown(key: &Fingerprint, group: &Group, findings: &BTreeMap<Fingerprint, Trac
 fn members(key: &Fingerprint, group: &Group, findings: &BTreeMap<Fingerprint, Tracked>) -> Vec<String> {
     let mut members = BTreeSet::new();
     for each in group.keys.iter().take(Finding::MEMBERS_MAX) {
-        let Some(tracked) = findings.get(each) else { continue };
+        let Some(tracked) = findings.get(each).filter(|tracked| !tracked.symptom) else { continue };
         match &tracked.body {
             Some(body) if !body.members.is_empty() => members.extend(body.members.iter().cloned()),
             _ if each == key => {}

@@ -67,6 +67,8 @@ pub(super) struct Group {
     pub(super) bodies: BTreeSet<Fingerprint>,
     /// How many there are of each severity.
     severities: [usize; Severity::ALL.len()],
+    /// How many only show what the cause does to others.
+    pub(super) symptoms: usize,
     /// How many things they are about together.
     pub(super) members: u64,
     /// The one whose words the alert has.
@@ -86,6 +88,7 @@ impl Group {
         let graver = self.worst().is_none_or(|worst| tracked.severity > worst);
         self.keys.insert(key.clone());
         self.severities[tracked.severity as usize] += 1;
+        self.symptoms += usize::from(tracked.symptom);
         self.members += tracked.weight(key);
         if graver || *key == tracked.home || self.bodies.len() < Self::BODIES_MAX {
             self.bodies.insert(key.clone());
@@ -98,6 +101,7 @@ impl Group {
         self.keys.remove(key);
         self.bodies.remove(key);
         self.severities[tracked.severity as usize] -= 1;
+        self.symptoms -= usize::from(tracked.symptom);
         self.members -= tracked.weight(key);
         if self.shown.as_ref() == Some(key) {
             self.shown = None;

@@ -271,7 +271,7 @@ impl Visibility {
         if let Some(name) = ended {
             // The session has the first word in the alert of both.
             finding.hold.open = self.settings.hold.max(scene.settings.feeds.session.hold) + Duration::from_secs(1);
-            finding.why.push_str(&format!("; it was seen by {name}, and that session is down"));
+            finding.why.push_str(&format!("; it was seen by {name}, whose session was lost"));
             finding.cause = Some(Fingerprint::new(Kind::Session, name));
         }
         finding.severity = finding.severity.min(rule.severity_max.unwrap_or(Severity::Critical));
@@ -305,9 +305,9 @@ impl Visibility {
     }
 }
 
-/// A neighbour that had the prefix and whose session is not up: then nobody lost it, the session did.
+/// A neighbour that had the prefix and whose session is down, or back and not complete: nobody lost it, the session did.
 fn ended_session(scene: &Scene<'_>, baseline: &Baseline) -> Option<Arc<str>> {
-    let sessions = scene.world.sessions().filter(|(_, session)| session.phase != Phase::Up);
+    let sessions = scene.world.sessions().filter(|(_, session)| !session.is_loaded(scene.family(), scene.now));
     let mut ended = sessions.map(|(_, session)| &session.vantage.name);
     ended.find(|name| baseline.neighbors.contains_key(*name)).cloned()
 }

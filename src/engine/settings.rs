@@ -201,6 +201,8 @@ pub enum AddPathSelect {
 pub struct ExportOptions {
     /// Next hop.
     pub next_hop: NextHopRule,
+    /// An IPv6 next hop on the link that it shares with us has the link-local address beside it (RFC 2545 §3).
+    pub link_local_next_hop: bool,
     /// It is a client of ours as a route reflector (RFC 4456 §6).
     pub route_reflector_client: bool,
     /// It is a client of ours as a route server (RFC 7947): we are transparent, and it has a best path of its own.

@@ -15,7 +15,10 @@
 //! ADD-PATH receive, role, names. It leaves out route refresh, enhanced refresh, End-of-RIB and ADD-PATH send:
 //! each of them is a promise to send something, and a collector session sends nothing but keepalives.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{Ipv6Addr, SocketAddr},
+    time::Duration,
+};
 
 use super::settings::PeerSettings;
 use crate::{
@@ -43,6 +46,8 @@ const STALE_TIME_MAX: u32 = 0x00ff_ffff;
 pub struct Link {
     /// The subnet of our end's address; the neighbour's end is in it.
     pub subnet: Prefix,
+    /// Our link-local address on the interface.
+    pub link_local: Option<Ipv6Addr>,
 }
 
 /// What both OPENs agreed on (RFC 5492 §3 and the RFC of each capability). Fixed for the life of the session.

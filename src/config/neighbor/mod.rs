@@ -103,8 +103,8 @@ pub struct Neighbor {
     pub withdraw_attributes: CodeSet,
     /// `allow_own_as`, `weight`, `flowspec_validation`, `accept_validation_state`.
     pub import_options: ImportOptions,
-    /// `route_reflector_client`, `route_server_client`, `remove_private`, `as_override`, `add_path_select`,
-    /// `default_originate`, `advertisement_interval`, `graceful_shutdown`, `aigp`,
+    /// `link_local_next_hop`, `route_reflector_client`, `route_server_client`, `remove_private`, `as_override`,
+    /// `add_path_select`, `default_originate`, `advertisement_interval`, `graceful_shutdown`, `aigp`,
     /// `send_validation_state`.
     pub export_options: ExportOptions,
     /// `graceful_restart`; default helper.
@@ -384,6 +384,7 @@ fn read_export_options(table: &mut Table<'_>) -> ExportOptions {
     let kinds = [("all", RemovePrivate::All), ("replace", RemovePrivate::Replace)];
     ExportOptions {
         next_hop: NextHopRule::Standard,
+        link_local_next_hop: table.or("link_local_next_hop", false, value::boolean),
         route_reflector_client: table.or("route_reflector_client", false, value::boolean),
         route_server_client: table.or("route_server_client", false, value::boolean),
         remove_private: table.opt("remove_private", |v| value::word(v, &kinds)),

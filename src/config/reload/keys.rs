@@ -47,6 +47,7 @@ pub(super) fn compare(old: &Neighbor, new: &Neighbor) -> Vec<(&'static str, Cost
         export_options:
             ExportOptions {
                 next_hop: _, // `next_hop` above
+                link_local_next_hop,
                 route_reflector_client,
                 route_server_client,
                 remove_private,
@@ -112,6 +113,7 @@ pub(super) fn compare(old: &Neighbor, new: &Neighbor) -> Vec<(&'static str, Cost
         ("accept_validation_state", *accept_validation_state != of_import.accept_validation_state, Reevaluates),
         ("send_validation_state", *send_validation_state != of_export.send_validation_state, Reevaluates),
         ("next_hop_self or next_hop_unchanged", *next_hop != new.next_hop, Reevaluates),
+        ("link_local_next_hop", *link_local_next_hop != of_export.link_local_next_hop, Reevaluates),
         ("route_server_client", *route_server_client != of_export.route_server_client, Reevaluates),
         ("remove_private", *remove_private != of_export.remove_private, Reevaluates),
         ("as_override", *as_override != of_export.as_override, Reevaluates),

@@ -11,7 +11,7 @@ fn told(old: &Config, new: &Config) -> Vec<(String, Cost)> {
 const AROUND: &str = "[[neighbor_group]]\nname = \"one\"\n[[neighbor_group]]\nname = \"two\"\n";
 
 /// Every key: what stands beside it, its value before and after (empty: absent), the cost.
-const KEYS: [(&str, &str, &str, &str, Cost); 55] = [
+const KEYS: [(&str, &str, &str, &str, Cost); 56] = [
     ("group", "", "\"one\"", "\"two\"", Reevaluates),
     ("remote_asn", "", "64496", "64497", Resets),
     ("name", "", "\"a\"", "\"b\"", Reevaluates),
@@ -48,6 +48,7 @@ const KEYS: [(&str, &str, &str, &str, Cost); 55] = [
     ("allow_own_as", "", "", "1", Reevaluates),
     ("flowspec_validation", "", "", "false", Reevaluates),
     ("weight", "", "", "1", Reevaluates),
+    ("link_local_next_hop", "", "", "true", Reevaluates),
     ("route_reflector_client", "", "", "true", Resets),
     ("route_server_client", "", "", "true", Reevaluates),
     ("remove_private", "", "\"all\"", "\"replace\"", Reevaluates),

@@ -168,6 +168,7 @@ fn rules(session: &Session, settings: &EngineSettings) -> ExportRules {
         link: negotiated
             .link
             .filter(|_| external && !options.route_server_client && options.next_hop == NextHopRule::Standard),
+        link_local: negotiated.link.filter(|link| options.link_local_next_hop && link.link_local.is_some()),
         next_hop: options.next_hop,
         extended_next_hop: negotiated.extended_next_hop.clone(),
         cluster_id: settings.cluster_id,

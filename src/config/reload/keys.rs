@@ -2,7 +2,7 @@
 //! connected, and for how its UPDATEs are read, since routes that it has are not read again. Everything else is
 //! the engine's: it judges kept routes again and sends the difference.
 
-use super::super::neighbor::Neighbor;
+use super::super::neighbor::{Neighbor, RouteFilters};
 use crate::{
     engine::{ExportOptions, ImportOptions},
     view::reload::Cost::{self, Nothing, Reevaluates, Resets},
@@ -59,6 +59,7 @@ pub(super) fn compare(old: &Neighbor, new: &Neighbor) -> Vec<(&'static str, Cost
                 aigp,
                 send_validation_state,
             },
+        route_filters: RouteFilters { modes: orf, prefix_set: orf_prefix_set, entries: orf_entries, entries_max },
         graceful_restart,
         restart_time,
         vantage,
@@ -67,6 +68,7 @@ pub(super) fn compare(old: &Neighbor, new: &Neighbor) -> Vec<(&'static str, Cost
         extended_message,
         software_version,
     } = old;
+    let filters = &new.route_filters;
     let of_import = &new.import_options;
     let of_export = &new.export_options;
     let keys = [
@@ -84,6 +86,7 @@ pub(super) fn compare(old: &Neighbor, new: &Neighbor) -> Vec<(&'static str, Cost
         ("families", *families != new.families, Resets),
         ("add_path", *add_path != new.add_path, Resets),
         ("add_path_send", *add_path_send != new.add_path_send, Resets),
+        ("orf", *orf != new.route_filters.modes, Resets),
         ("local_role", *local_role != new.local_role, Resets),
         ("strict_role", *strict_role != new.strict_role, Resets),
         ("hold_time", *hold_time != new.hold_time, Resets),
@@ -127,6 +130,9 @@ pub(super) fn compare(old: &Neighbor, new: &Neighbor) -> Vec<(&'static str, Cost
         ("max_prefix", *max_prefix != new.max_prefix, Nothing),
         ("vantage", *vantage != new.vantage, Nothing),
         ("stale_time_max", *stale_time_max != new.stale_time_max, Nothing),
+        // The neighbour is told what differs, and sends what comes of it.
+        ("orf_prefix_set", (orf_prefix_set, orf_entries) != (&filters.prefix_set, &filters.entries), Nothing),
+        ("orf_entries_max", *entries_max != filters.entries_max, Nothing),
         ("limit", *limit != new.limit, Nothing),
     ];
     keys.into_iter().filter(|(_, differs, _)| *differs).map(|(key, _, cost)| (key, cost)).collect()

@@ -229,6 +229,9 @@ impl Engine {
         let Some(of) = group.tables.get_mut(table).filter(|of| of.fill.is_none()) else { return };
         of.end_of_rib_due = false;
         let family = of.family;
+        if group.key.awaits_filter(family) {
+            return;
+        }
         for member in &mut group.members {
             let Some(standing) = member.families.get_mut(table) else { continue };
             if standing.lag.is_none() && !standing.end_of_rib_sent {

@@ -165,6 +165,8 @@ pub enum Withheld {
     LongLivedStale,
     /// Export policy rejects it.
     Policy,
+    /// The neighbours do not want it (RFC 5291).
+    Filter,
     /// There is no next hop of the family that the group could use.
     NoNextHop,
     /// Its attributes and one prefix do not fit a message of the session.

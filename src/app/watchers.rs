@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::runtime::Runtime;
 
-use super::{alerts::Alerts, sinks::Sinks};
+use super::{alerts::Alerts, learnt::Learnt, sinks::Sinks};
 use crate::{
     alert::Delivery,
     detect::{self, Detect, Finding, Fingerprint, Hold, Kind, News, Report, Severity},
@@ -22,14 +22,20 @@ const INTERVAL: Duration = Duration::from_secs(2);
 const CACHE_HOLD: Duration = Duration::from_secs(60);
 
 /// All detectors, reporting to the desk; `None` when they are turned off.
-pub(super) fn detect(settings: &detect::Settings, alerts: &Alerts) -> Option<Box<dyn Observer>> {
+pub(super) fn detect(settings: &detect::Settings, alerts: &Alerts, learnt: &Learnt) -> Option<Box<dyn Observer>> {
     let report = alerts.reporter();
-    settings.enabled.then(|| Box::new(Detect::new(settings.clone(), Box::new(report))) as _)
+    let detect = || Detect::new(settings.clone(), Box::new(report)).with_archive(learnt.archive());
+    settings.enabled.then(|| Box::new(detect()) as _)
 }
 
 /// Goes over to other settings: all there is is looked at anew, without asking any neighbour.
-pub(super) fn change(settings: &detect::Settings, alerts: &Alerts, shard: &ShardHandle, clock: Clock) {
-    match detect(settings, alerts) {
+pub(super) fn change(
+    settings: &detect::Settings,
+    (alerts, learnt): (&Alerts, &Learnt),
+    shard: &ShardHandle,
+    clock: Clock,
+) {
+    match detect(settings, alerts, learnt) {
         Some(observer) => shard.set_observer(observer),
         None => {
             shard.watch_no_more();

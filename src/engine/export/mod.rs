@@ -203,8 +203,7 @@ impl Engine {
         let chosen = self.choose(now, group, spot, stream, out);
         let Some((first, _)) = chosen.first else { return false };
         let Some(of) = group.tables.get(spot.table) else { return false };
-        let same_first =
-            of.family.is_plain_prefix() && of.out.sent(spot.id) == Some(first) && !of.out.is_past(spot.id);
+        let same_first = of.family.is_plain_prefix() && of.out.sent(spot.id) == Some(first) && !of.out.is_past(spot.id);
         // Who had something else beside it, and is not its source, is to be told it now.
         let withdraws_only =
             same_first && chosen.alone.is_empty() && of.alone(spot.id).iter().all(|(to, _)| *to == first.source);

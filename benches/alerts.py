@@ -36,7 +36,7 @@ CPU_RATIO_LIMIT, RULES_LIMIT_MB, REPLAY_LIMIT = 1.25, 20, 500_000
 # The feeder's numbers of watched origins are for documentation (RFC 5398) and would be told of as bogons.
 WATCHING = """
 [detect.bogon]
-allow_asns = [64496, 64500, 64511]
+allow_asns = [64496, 64500]
 """
 
 

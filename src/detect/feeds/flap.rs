@@ -7,7 +7,8 @@
 //! # False positives
 //! The score is per prefix and not per path, so that path hunting between two paths counts what it does to the route. What a
 //! session's end or return does is not counted, nor a graceful restart, nor a refresh that changes nothing. Beacons flap by
-//! design: `ignore = ["flap"]` in their rules, and below the number of `prefixes_min` nothing is said of a neighbour.
+//! design: `ignore = ["flap"]` in their rules, and below the number of `prefixes_min` nothing is said of a neighbour. What
+//! flaps while it is hijacked or leaked is a part of that alert and ends with it.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -20,7 +21,7 @@ use rustc_hash::FxBuildHasher;
 
 use super::{Feed, FeedRule};
 use crate::{
-    detect::{Board, Finding, Fingerprint, Kind, Severity, world::Phase},
+    detect::{Board, Finding, Fingerprint, Kind, Severity, events::Event, world::Phase},
     rib::{PathFlags, SessionSlot},
     types::{Prefix, Timestamp},
     view::observed::PathChange,
@@ -66,8 +67,9 @@ const NEGLIGIBLE: f64 = 100.0;
 const SWEEP: Duration = Duration::from_secs(30);
 /// Most scores that are kept; further routes have none.
 const SCORES_MAX: usize = 1 << 18;
-/// Bits that remember a first event: a table that is withdrawn once must not cost a score per route.
-const FIRST_BITS: usize = 1 << 22;
+/// Words of bits that remember first events, so that a table that is withdrawn once costs no score per route: 2 MiB. With
+/// a million routes in it, one in fifty is taken for one that had an event before and is scored one event too many.
+const FIRST_WORDS: usize = 1 << 18;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Score {
@@ -85,7 +87,7 @@ impl Score {
         self.value * 0.5_f64.powf(lives)
     }
 
-    /// One more event; whether the route begins to flap with it.
+    /// One more event; whether the route has a score of those that flap, and does not count as one yet.
     fn add(&mut self, added: f64, settings: &Settings, now: Timestamp) -> bool {
         self.value = (self.decayed(settings.half_life, now) + added).min(f64::from(settings.ceiling));
         self.at = now;
@@ -94,9 +96,7 @@ impl Score {
         } else {
             self.changes += 1;
         }
-        let begins = self.value >= f64::from(settings.open) && !self.flaps;
-        self.flaps |= begins;
-        begins
+        self.value >= f64::from(settings.open) && !self.flaps
     }
 }
 
@@ -105,7 +105,7 @@ impl Score {
 pub struct Flap {
     settings: Settings,
     scores: HashMap<(Prefix, SessionSlot), Score, FxBuildHasher>,
-    /// One bit per hash of a route that had one event since it was cleared, which happens once per half-life.
+    /// Two bits of one word per route that had an event since all were cleared, which happens once per half-life.
     first: Box<[u64]>,
     clear_at: Timestamp,
     sweep_at: Option<Timestamp>,
@@ -118,7 +118,7 @@ impl Flap {
         settings.enabled.then(|| Self {
             settings: settings.clone(),
             scores: HashMap::default(),
-            first: vec![0; FIRST_BITS / 64].into(),
+            first: vec![0; FIRST_WORDS].into(),
             clear_at: Timestamp::default(),
             sweep_at: None,
             flapping: BTreeMap::new(),
@@ -131,10 +131,11 @@ impl Flap {
             self.first.fill(0);
             self.clear_at = now + self.settings.half_life;
         }
-        let bit = FxBuildHasher.hash_one(key) as usize >> 7 & (FIRST_BITS - 1);
-        let mask = 1 << (bit % 64);
-        let had = self.first[bit / 64] & mask != 0;
-        self.first[bit / 64] |= mask;
+        let hash = FxBuildHasher.hash_one(key);
+        let mask = 1 << (hash >> 58) | 1 << (hash >> 52 & 63);
+        let word = &mut self.first[(hash >> 32) as usize & (FIRST_WORDS - 1)];
+        let had = *word & mask == mask;
+        *word |= mask;
         had
     }
 
@@ -147,8 +148,9 @@ impl Flap {
         Some(Fingerprint::new(Kind::Flap, format!("{prefix} at {name}")))
     }
 
-    /// A watched prefix flaps, or flaps on.
+    /// A watched prefix flaps.
     fn tell(&self, feed: &Feed<'_>, prefix: Prefix, slot: SessionSlot, score: &Score, board: &mut Board) {
+        let event = feed.world.events.get(prefix);
         let Some(rule) = Self::watched(feed, prefix).filter(|rule| rule.looks_for(Kind::Flap)) else { return };
         let (Some(key), Some(session)) = (Self::key(feed, prefix, slot), feed.world.session(slot)) else { return };
         let name = &session.vantage.name;
@@ -165,7 +167,11 @@ impl Flap {
             .evidence("withdrawals", score.withdrawals)
             .evidence("changes", score.changes)
             .term("flap_score", 2);
-        finding.cause = Some(Fingerprint::new(Kind::Flap, format!("{prefix}")));
+        finding.cause = Some(match event {
+            Some(Event::On(cause) | Event::Over(cause)) => cause.clone(),
+            None => Fingerprint::new(Kind::Flap, format!("{prefix}")),
+        });
+        finding.symptom = event.is_some();
         finding.neighbors = vec![Arc::clone(name)];
         finding.severity = finding.severity.min(rule.severity_max.unwrap_or(Severity::Critical));
         board.stand(feed.seen.now, finding);
@@ -249,7 +255,11 @@ impl FeedRule for Flap {
                 (begins, score)
             }
         };
-        if begins {
+        let calms_down = || matches!(feed.world.events.get(change.prefix), Some(Event::Over(_)));
+        if begins && !calms_down() {
+            if let Some(score) = self.scores.get_mut(&key) {
+                score.flaps = true;
+            }
             let flapping = self.flapping.entry(change.session).or_default();
             flapping.insert(change.prefix);
             let count = flapping.len();
@@ -261,6 +271,20 @@ impl FeedRule for Flap {
             }
         }
         self.sweep_at.get_or_insert(now + SWEEP);
+    }
+
+    fn event_over(&mut self, feed: &Feed<'_>, prefix: Prefix, board: &mut Board) {
+        for (slot, flapping) in &mut self.flapping {
+            // One that flaps on speaks for itself.
+            if flapping.remove(&prefix)
+                && let Some(score) = self.scores.get_mut(&(prefix, *slot))
+            {
+                score.flaps = false;
+            }
+            if let Some(key) = Self::key(feed, prefix, *slot) {
+                board.clear(feed.seen.now, &key, "what made it flap is over".to_owned());
+            }
+        }
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {

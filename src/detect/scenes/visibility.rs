@@ -129,7 +129,8 @@ impl SceneRule for Visibility {
         } else if own.is_empty() && scene.world.settled && phases.values().any(|known| *known) && lost.is_empty() {
             let was_seen = !baseline.neighbors.is_empty();
             if was_seen || self.settings.never_seen {
-                out.push(self.never_seen(scene, rule, was_seen));
+                let ended = ended_session(scene, &baseline);
+                out.push(self.never_seen(scene, rule, was_seen, ended));
             }
         }
         if lost_nothing(out, scene.prefix) {
@@ -270,7 +271,7 @@ impl Visibility {
         Some(finding)
     }
 
-    fn never_seen(&self, scene: &Scene<'_>, rule: &WatchPrefix, was_seen: bool) -> Finding {
+    fn never_seen(&self, scene: &Scene<'_>, rule: &WatchPrefix, was_seen: bool, ended: Option<Arc<str>>) -> Finding {
         let prefix = scene.prefix;
         let what = if was_seen { "is seen by nobody any more" } else { "is declared and seen by nobody" };
         let key = Fingerprint::new(Kind::Visibility, prefix.to_string());
@@ -280,6 +281,12 @@ impl Visibility {
             .asns("origin", rule.origins.iter().copied())
             .term("seen_by_nobody", 3);
         finding.hold = Hold { open: self.settings.hold, ..Hold::default() };
+        if let Some(name) = ended {
+            // The session has the first word in the alert of both.
+            finding.hold.open = self.settings.hold.max(scene.settings.feeds.session.hold) + Duration::from_secs(1);
+            finding.why.push_str(&format!("; it was seen by {name}, whose session was lost"));
+            finding.cause = Some(Fingerprint::new(Kind::Session, name));
+        }
         finding.severity = finding.severity.min(rule.severity_max.unwrap_or(Severity::Critical));
         finding
     }
@@ -309,6 +316,13 @@ impl Visibility {
         finding.hold = Hold { open: self.settings.hold, ..Hold::default() };
         finding
     }
+}
+
+/// A neighbour that had the prefix and whose session is down, or back and not complete: nobody lost it, the session did.
+fn ended_session(scene: &Scene<'_>, baseline: &Baseline) -> Option<Arc<str>> {
+    let sessions = scene.world.sessions().filter(|(_, session)| !session.is_loaded(scene.family(), scene.now));
+    let mut ended = sessions.map(|(_, session)| &session.vantage.name);
+    ended.find(|name| baseline.neighbors.contains_key(*name)).cloned()
 }
 
 /// What those that lost it have in common: the origin when it is all of them, else the neighbour when it is one, else

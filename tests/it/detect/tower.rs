@@ -7,6 +7,7 @@ use std::{
 };
 
 use ribwatch::{
+    alert::{self, Alert, Desk},
     detect::{Detect, Finding, Fingerprint, Kind, News, Report, Settings, WatchPrefix},
     types::{Asn, Prefix},
 };
@@ -25,6 +26,7 @@ pub struct Tower {
     /// How often it was said of anything that it stands.
     pub told: usize,
     pub settled: bool,
+    desk: Desk,
 }
 
 impl Deref for Tower {
@@ -72,6 +74,7 @@ impl Tower {
             raised: BTreeMap::new(),
             told: 0,
             settled: false,
+            desk: Desk::default(),
         }
     }
 
@@ -79,6 +82,7 @@ impl Tower {
     pub fn look(&mut self) -> &BTreeMap<Fingerprint, Finding> {
         self.lab.settle();
         for report in std::mem::take(&mut *self.reports.lock().expect("not poisoned")) {
+            self.desk.handle(report.at, alert::Input::Report(report.clone()), &mut Vec::new());
             match report.news {
                 News::Stands(finding) => {
                     self.told += 1;
@@ -93,7 +97,23 @@ impl Tower {
                 News::Settled => self.settled = true,
             }
         }
+        self.desk.handle(self.lab.now, alert::Input::TimersDue, &mut Vec::new());
         &self.standing
+    }
+
+    /// Alerts that people have before them now, by kind and subject.
+    pub fn alerts(&mut self) -> Vec<Arc<Alert>> {
+        self.look();
+        let mut live: Vec<Arc<Alert>> = self.desk.alerts().filter(|alert| alert.is_live()).cloned().collect();
+        live.sort_by(|a, b| a.key.cmp(&b.key));
+        live
+    }
+
+    /// The only alert that people have before them.
+    pub fn only_alert(&mut self) -> Arc<Alert> {
+        let alerts = self.alerts();
+        let [alert] = alerts.as_slice() else { panic!("{} alerts: {alerts:#?}", alerts.len()) };
+        Arc::clone(alert)
     }
 
     /// Everything that stands, as `kind subject`.

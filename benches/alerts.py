@@ -74,6 +74,23 @@ class Hook(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class Disk(threading.Thread):
+    """How long the disk takes meanwhile to keep one line, which every alert waits for."""
+
+    def __init__(self, directory):
+        super().__init__(daemon=True)
+        self.path, self.stop, self.milliseconds = os.path.join(directory, "line"), False, []
+
+    def run(self):
+        with open(self.path, "wb", buffering=0) as file:
+            while not self.stop:
+                started = time.perf_counter()
+                file.write(b"line\n")
+                os.fsync(file.fileno())
+                self.milliseconds.append((time.perf_counter() - started) * 1000)
+                time.sleep(0.1)
+
+
 def milliseconds(text, other):
     """Between two times as alerts have them."""
     def microseconds(stamp):
@@ -124,10 +141,14 @@ def latency_under(bench, load, steady):
             rss, before = usage.memory("VmRSS"), messages(daemon)
             feeder.say(f"pace {CHANGES_PER_SECOND}")
             feeder.wait_for("pacing", bench.deadline())
+            disk = Disk(directory)
+            disk.start()
             events = inject(feeder, watched, bench.options.seed)
             waited_since = time.monotonic()
             while len(answers(events)) < watched and time.monotonic() < waited_since + PATIENCE_SECONDS:
                 time.sleep(0.1)
+            disk.stop = True
+            disk.join()
             feeder.say("calm")
             calm = feeder.wait_for("calm", bench.deadline())
             cpu = usage.cpu_seconds() - idle_cpu
@@ -139,7 +160,7 @@ def latency_under(bench, load, steady):
             feeder.stop()
             daemon.stop()
             server.shutdown()
-    return tell_latency(load, table, events, calm, {"rss": rss, "read": read, "cpu": cpu})
+    return tell_latency(load, table, events, calm, {"rss": rss, "read": read, "cpu": cpu, "disk": disk.milliseconds})
 
 
 def messages(daemon):
@@ -185,6 +206,8 @@ def tell_latency(load, table, events, calm, seen):
         print(f"  UPDATE sent to POST read  p50 {share(times, 50):.1f} ms   p99 {share(times, 99):.1f} ms   max {max(times):.1f} ms"
               f"   (limit: p99 {LATENCY_LIMIT_MS} ms)")
         print(f"  of that, default hold     p50 {share(holds, 50):.1f} ms   max {max(holds):.1f} ms   (hijacks are told of at once)")
+    print(f"  the disk kept a line in   p50 {share(seen['disk'], 50):.1f} ms   p99 {share(seen['disk'], 99):.1f} ms   "
+          f"max {max(seen['disk']):.1f} ms")
     missing, late = len(events) - len(told), rate < CHANGES_PER_SECOND * 0.99 or seen["read"] < calm["updates"]
     kinds = {}
     for body in others:

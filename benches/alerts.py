@@ -1,10 +1,10 @@
 """What watching costs, and how soon somebody is told: `benches/run alert-latency` and `benches/run detectors`, ribwatch alone.
 
 `alert-latency`: five peers with full tables, of which 300 prefixes are watched; 20,000 changes a second, one prefix each, over
-all five, calmly spread or so that 50,000 routes flap; at random moments one peer says that a watched prefix, or a half of one, comes from somebody else. Measured is the
-time from the moment before the UPDATE goes to the socket until the whole POST of the webhook has been read. The hold times
-are the defaults, and what they add is shown: it is the difference of two times in the alert itself. With `[state] dir` the
-alert is on disk before anybody is told.
+all five, spread calmly or so that 50,000 routes flap; at random moments one peer says that a watched prefix, or a half of one,
+comes from somebody else. Measured is the time from the moment before the UPDATE goes to the socket until the whole POST of the
+webhook has been read. The hold times are the defaults, and what they add is shown: it is the difference of two times in the
+alert itself. With `[state] dir` the alert is on disk before anybody is told.
 
 `detectors`: the same table, then the same changes, with all detectors on and 100 watched prefixes, and with all off; the
 memory of 4,000 rules; and `ribwatch replay` over recorded updates.

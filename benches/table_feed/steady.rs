@@ -111,7 +111,7 @@ impl Stream {
 /// The UPDATE with which peer `peer` says that a prefix comes from somebody else: `watched` itself for an even `number`, its
 /// lower half for an odd one. Returns the prefix, too.
 pub fn hijack(number: usize, watched: Key, (peer, peer_asn): (usize, u32)) -> (Key, Vec<u8>) {
-    let key = if number % 2 == 0 { watched } else { watched + 1 };
+    let key = if number.is_multiple_of(2) { watched } else { watched + 1 };
     let path = [peer_asn, TRANSIT, FIRST_ATTACKER + number as u32];
     let mut attributes = Vec::new();
     wire::attribute(0x40, 1, &[0], &mut attributes);

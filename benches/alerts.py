@@ -91,6 +91,22 @@ class Disk(threading.Thread):
                 time.sleep(0.1)
 
 
+class Pulse(threading.Thread):
+    """How late somebody wakes up on the daemon's CPU: what a busy machine does to everybody there."""
+
+    def __init__(self, cpus):
+        super().__init__(daemon=True)
+        self.cpus, self.stop, self.milliseconds = cpus, False, []
+
+    def run(self):
+        if self.cpus:
+            os.sched_setaffinity(0, {int(cpu) for cpu in self.cpus[-1].split(",")})
+        while not self.stop:
+            started = time.perf_counter()
+            time.sleep(0.01)
+            self.milliseconds.append((time.perf_counter() - started) * 1000 - 10)
+
+
 def milliseconds(text, other):
     """Between two times as alerts have them."""
     def microseconds(stamp):
@@ -141,14 +157,16 @@ def latency_under(bench, load, steady):
             rss, before = usage.memory("VmRSS"), messages(daemon)
             feeder.say(f"pace {CHANGES_PER_SECOND}")
             feeder.wait_for("pacing", bench.deadline())
-            disk = Disk(directory)
-            disk.start()
+            probes = {"disk": Disk(directory), "pulse": Pulse(bench.cpus)}
+            for probe in probes.values():
+                probe.start()
             events = inject(feeder, watched, bench.options.seed)
             waited_since = time.monotonic()
             while len(answers(events)) < watched and time.monotonic() < waited_since + PATIENCE_SECONDS:
                 time.sleep(0.1)
-            disk.stop = True
-            disk.join()
+            for probe in probes.values():
+                probe.stop = True
+                probe.join()
             feeder.say("calm")
             calm = feeder.wait_for("calm", bench.deadline())
             cpu = usage.cpu_seconds() - idle_cpu
@@ -160,7 +178,7 @@ def latency_under(bench, load, steady):
             feeder.stop()
             daemon.stop()
             server.shutdown()
-    return tell_latency(load, table, events, calm, {"rss": rss, "read": read, "cpu": cpu, "disk": disk.milliseconds})
+    return tell_latency(load, table, events, calm, {"rss": rss, "read": read, "cpu": cpu, "probes": probes})
 
 
 def messages(daemon):
@@ -206,8 +224,9 @@ def tell_latency(load, table, events, calm, seen):
         print(f"  UPDATE sent to POST read  p50 {share(times, 50):.1f} ms   p99 {share(times, 99):.1f} ms   max {max(times):.1f} ms"
               f"   (limit: p99 {LATENCY_LIMIT_MS} ms)")
         print(f"  of that, default hold     p50 {share(holds, 50):.1f} ms   max {max(holds):.1f} ms   (hijacks are told of at once)")
-    print(f"  the disk kept a line in   p50 {share(seen['disk'], 50):.1f} ms   p99 {share(seen['disk'], 99):.1f} ms   "
-          f"max {max(seen['disk']):.1f} ms")
+    for words, probe in (("the disk kept a line in ", "disk"), ("others on its CPU were late", "pulse")):
+        late = seen["probes"][probe].milliseconds
+        print(f"  {words:<29} p50 {share(late, 50):.1f} ms   p99 {share(late, 99):.1f} ms   max {max(late):.1f} ms")
     missing, late = len(events) - len(told), rate < CHANGES_PER_SECOND * 0.99 or seen["read"] < calm["updates"]
     kinds = {}
     for body in others:

@@ -19,7 +19,7 @@ test: ## Installs what the tests need and passes them all, other BGP daemons inc
 
 check: ## Format, lints, docs and the house rules
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 	cargo test --locked --quiet --test it tidy::
 

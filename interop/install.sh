@@ -18,6 +18,7 @@ wanted='
 /usr/bin/stayrtr     stayrtr
 /usr/bin/prometheus  prometheus
 /usr/bin/prometheus-alertmanager prometheus-alertmanager
+/usr/sbin/nats-server nats-server
 /usr/sbin/ip         iproute2
 /usr/bin/taskset     util-linux
 /usr/bin/curl        curl

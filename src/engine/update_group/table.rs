@@ -5,7 +5,7 @@
 //! path counts for everybody but them (`alone`, for clients of a route server). With ADD-PATH there are several rows per prefix (`AdjRibOutMany`), each for everybody but its source;
 //! `out` then holds the dirty marks only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     rib::{AdjRibOut, AdjRibOutMany, AttrStore, PrefixId, Sent, SentPath},
@@ -41,10 +41,12 @@ pub struct GroupTable {
     by_slot: Vec<Rows>,
     /// A walk over the Loc-RIB (the first one, or after a change of the key) goes on at this id; `None`: done.
     pub fill: Option<u32>,
-    /// Nothing is announced before this time; withdrawals are.
+    /// Nothing is announced before this time but what is left of a round; withdrawals are.
     pub not_before: Timestamp,
-    /// Prefixes that are to be looked at again then.
-    held: Vec<PrefixId>,
+    /// How many of the dirty prefixes, oldest mark first, may be announced nevertheless.
+    round: usize,
+    /// Prefixes that are to be looked at again then. Their ids must stay what they are until then.
+    held: BTreeSet<PrefixId>,
     /// How often a route was held back because the members have no next hop or no message for it.
     pub withheld: u64,
     /// A member joined that End-of-RIB is due to once the first walk is done.
@@ -65,7 +67,8 @@ impl GroupTable {
             by_slot: Vec::new(),
             fill,
             not_before: Timestamp::default(),
-            held: Vec::new(),
+            round: 0,
+            held: BTreeSet::new(),
             withheld: 0,
             end_of_rib_due: true,
             clear: 0,
@@ -237,7 +240,7 @@ impl GroupTable {
 
     /// Whether there is anything about `id`: told, or about to be looked at.
     pub fn holds(&self, id: PrefixId) -> bool {
-        self.out.holds(id) || self.many.as_ref().is_some_and(|many| many.holds(id))
+        self.out.holds(id) || self.held.contains(&id) || self.many.as_ref().is_some_and(|many| many.holds(id))
     }
 
     fn is_empty(&self) -> bool {
@@ -255,13 +258,25 @@ impl GroupTable {
     }
 
     /// Whether announcements wait.
-    pub fn waits(&self, now: Timestamp) -> bool {
+    fn waits(&self, now: Timestamp) -> bool {
         now < self.not_before
+    }
+
+    /// How many of the next `limit` dirty prefixes may be announced (RFC 4271 §9.2.1.1): all that are dirty when an
+    /// interval is over are one round, over as many pages as it takes.
+    pub fn take_round(&mut self, now: Timestamp, limit: usize) -> usize {
+        if self.round == 0 && !self.waits(now) {
+            self.round = self.out.dirty_len();
+        }
+        let taken = limit.min(self.out.dirty_len());
+        let free = self.round.min(taken);
+        self.round -= free;
+        free
     }
 
     /// Keeps a prefix until announcements may go.
     pub fn hold(&mut self, id: PrefixId) {
-        self.held.push(id);
+        self.held.insert(id);
     }
 
     /// Until when something is held back.
@@ -272,8 +287,12 @@ impl GroupTable {
     /// Marks what was held back as dirty once announcements may go.
     pub fn release_held(&mut self, now: Timestamp) {
         if !self.waits(now) {
-            self.held.drain(..).for_each(|id| self.out.mark_dirty(id));
+            self.look_at_held();
         }
+    }
+
+    fn look_at_held(&mut self) {
+        std::mem::take(&mut self.held).into_iter().for_each(|id| self.out.mark_dirty(id));
     }
 
     /// Whether nothing was ever told and the first walk has not begun: a newcomer is in step at once.
@@ -293,6 +312,7 @@ impl GroupTable {
     /// Clears about `limit` rows and gives their references back; the ids whose books were touched. `None`: it is empty.
     pub fn clear_some(&mut self, limit: usize, attrs: &mut AttrStore) -> Option<Vec<PrefixId>> {
         let mut ids = Vec::new();
+        self.look_at_held();
         self.out.take_dirty(limit, &mut ids);
         if !ids.is_empty() {
             return Some(ids);

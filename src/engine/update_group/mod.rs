@@ -198,19 +198,18 @@ impl Group {
         }
     }
 
-    /// Takes a member out into a group of its own, which was told what it was told. `None`: it is no member.
-    pub fn split(&mut self, slot: Slot, attrs: &mut AttrStore) -> Option<Self> {
-        let member = self.members.extract_if(.., |member| member.slot == slot).next()?;
-        Some(Self {
+    /// Takes members out into a group of their own, which was told what they were told.
+    pub fn split(&mut self, slots: &[Slot], attrs: &mut AttrStore) -> Self {
+        Self {
             key: self.key.clone(),
             past: self.past.clone(),
             tables: self.tables.iter().map(|table| table.copy(attrs)).collect(),
-            members: vec![member],
+            members: self.members.extract_if(.., |member| slots.contains(&member.slot)).collect(),
             silent: self.silent,
             lags: true,
             warned_next_hop: false,
             warned_length: false,
-        })
+        }
     }
 
     /// Adds a session. It is in step if nothing was told yet, else it catches up.

@@ -12,6 +12,7 @@
 //! Memory: 8 octets per prefix and group; per lagging member one entry for each prefix that changed meanwhile,
 //! never more than there are prefixes.
 
+mod hearing;
 mod key;
 mod table;
 
@@ -25,6 +26,7 @@ use crate::{
 use super::sessions::Slot;
 
 pub use self::{
+    hearing::{Hearing, hears},
     key::{GroupKey, neighbor_facts},
     table::GroupTable,
 };
@@ -229,6 +231,14 @@ impl Group {
         self.lags = true;
         for table in &mut self.tables {
             table.end_of_rib_due = true;
+        }
+    }
+
+    /// A member that has just joined has paths in the tables already. Where a client's own paths count for nobody but
+    /// others, what it is to be told has to be worked out once more.
+    pub fn member_has_paths(&mut self) {
+        if self.key.rules.transparent && !self.silent {
+            self.tables.iter_mut().for_each(|table| table.fill = Some(0));
         }
     }
 

@@ -162,6 +162,12 @@ impl Replay {
         self.look();
     }
 
+    /// Lets time pass without anything that happens.
+    pub fn pass(&mut self, until: Timestamp) {
+        self.run_until(until);
+        self.look();
+    }
+
     /// There is nothing more. Routes stay as they are, and the desk's clock runs on until every hold time is over.
     pub fn finish(&mut self) {
         self.end_of_file();

@@ -37,7 +37,8 @@ impl Vrp {
         if (prefix.len()..=bits).contains(&max_len) {
             Ok(Self { prefix, max_len, asn })
         } else {
-            Err(format!("{prefix} with maximum length {max_len} for {asn}: it must be from {} to {bits}", prefix.len()))
+            let (least, asn) = (prefix.len(), asn.0);
+            Err(format!("{prefix} with maximum length {max_len} for AS{asn}: it must be from {least} to {bits}"))
         }
     }
 }

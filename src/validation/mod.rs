@@ -3,7 +3,7 @@
 //! changes that nobody made yet. A `Snapshot` is built whole from what each source holds and never changes; whoever has
 //! one can judge any route without asking anybody.
 //!
-//! What is not here: sockets, files and timers (`io::rtr`), and which routes there are (`engine`).
+//! What is not here: sockets, files and timers (`io::rpki`), and which routes there are (`engine`).
 
 pub mod aspa;
 pub mod hypothesis;

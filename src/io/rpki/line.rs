@@ -85,15 +85,9 @@ impl Line {
 
     /// The next PDU, whole; its octets are `octets` until the next call. Nothing is lost when the wait is given up.
     pub(super) async fn next(&mut self) -> Result<Header, Broken> {
-        self.inbound.advance(std::mem::take(&mut self.taken));
         loop {
-            let header = self.inbound.get(..HEADER_LEN).and_then(Header::decode);
-            if let Some(header) = header {
-                let len = header.check_len().map_err(Broken::Garbled)?;
-                if self.inbound.len() >= len {
-                    self.taken = len;
-                    return Ok(header);
-                }
+            if let Some(next) = self.buffered() {
+                return next;
             }
             self.inbound.reserve(READ_LEN);
             match self.stream.read_buf(&mut self.inbound).await {
@@ -101,6 +95,20 @@ impl Line {
                 Ok(_) => {}
                 Err(error) => return Err(Broken::Failed(error)),
             }
+        }
+    }
+
+    /// The same without waiting; `None`: it has not come yet.
+    pub(super) fn buffered(&mut self) -> Option<Result<Header, Broken>> {
+        self.inbound.advance(std::mem::take(&mut self.taken));
+        let header = self.inbound.get(..HEADER_LEN).and_then(Header::decode)?;
+        match header.check_len() {
+            Ok(len) if self.inbound.len() < len => None,
+            Ok(len) => {
+                self.taken = len;
+                Some(Ok(header))
+            }
+            Err(fault) => Some(Err(Broken::Garbled(fault))),
         }
     }
 

@@ -59,6 +59,17 @@ enum Next {
     Due,
 }
 
+impl From<Result<Header, Broken>> for Next {
+    fn from(next: Result<Header, Broken>) -> Self {
+        match next {
+            Ok(header) => Self::Pdu(header),
+            Err(Broken::Closed) => Self::Lost(None),
+            Err(Broken::Failed(error)) => Self::Lost(Some(error)),
+            Err(Broken::Garbled(fault)) => Self::Garbled(fault),
+        }
+    }
+}
+
 /// What was asked.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Query {
@@ -238,15 +249,14 @@ impl<'a> Talk<'a> {
 
     /// The next PDU, unless there is none until `due`, or the data expire and are dropped before.
     async fn next(&mut self, due: Instant) -> Next {
+        // Most records of a large set are there already, and need no timers.
+        if let Some(next) = self.line.buffered() {
+            return next.into();
+        }
         loop {
             let expiry = self.reporter.expiry();
             return tokio::select! {
-                next = self.line.next() => match next {
-                    Ok(header) => Next::Pdu(header),
-                    Err(Broken::Closed) => Next::Lost(None),
-                    Err(Broken::Failed(error)) => Next::Lost(Some(error)),
-                    Err(Broken::Garbled(fault)) => Next::Garbled(fault),
-                },
+                next = self.line.next() => next.into(),
                 () = tokio::time::sleep_until(due) => Next::Due,
                 () = until(expiry) => {
                     if !self.reporter.expire() {
@@ -303,9 +313,12 @@ impl<'a> Talk<'a> {
     async fn refuse_update(&mut self, refused: Refused, pdu: bool) -> Ended {
         let Refused { fault: Fault { code, what }, of_aspas } = refused;
         let faulty = if pdu { self.line.octets() } else { &[] };
-        let report = rtr::error_report_on(self.version, code, faulty, &what);
-        // It may be gone already, and then it does not miss the report.
-        let _ = self.line.send(&report).await;
+        // §5.11: nothing is reported about a report.
+        if Header::decode(faulty).is_none_or(|header| header.kind != kind::ERROR_REPORT) {
+            let report = rtr::error_report_on(self.version, code, faulty, &what);
+            // It may be gone already, and then it does not miss the report.
+            let _ = self.line.send(&report).await;
+        }
         let was_serial = self.known.session.take().is_some();
         let again = match (of_aspas, was_serial) {
             (true, _) if self.version > super::WITHOUT_ASPAS => Again::WithoutAspas(what.clone()),

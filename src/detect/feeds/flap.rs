@@ -7,7 +7,8 @@
 //! # False positives
 //! The score is per prefix and not per path, so that path hunting between two paths counts what it does to the route. What a
 //! session's end or return does is not counted, nor a graceful restart, nor a refresh that changes nothing. Beacons flap by
-//! design: `ignore = ["flap"]` in their rules, and below the number of `prefixes_min` nothing is said of a neighbour.
+//! design: `ignore = ["flap"]` in their rules, and below the number of `prefixes_min` nothing is said of a neighbour. What
+//! flaps while it is hijacked or leaked is a part of that alert and ends with it.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -20,7 +21,7 @@ use rustc_hash::FxBuildHasher;
 
 use super::{Feed, FeedRule};
 use crate::{
-    detect::{Board, Finding, Fingerprint, Kind, Severity, world::Phase},
+    detect::{Board, Finding, Fingerprint, Kind, Severity, events::Event, world::Phase},
     rib::{PathFlags, SessionSlot},
     types::{Prefix, Timestamp},
     view::observed::PathChange,
@@ -66,8 +67,9 @@ const NEGLIGIBLE: f64 = 100.0;
 const SWEEP: Duration = Duration::from_secs(30);
 /// Most scores that are kept; further routes have none.
 const SCORES_MAX: usize = 1 << 18;
-/// Bits that remember a first event: a table that is withdrawn once must not cost a score per route.
-const FIRST_BITS: usize = 1 << 22;
+/// Words of bits that remember first events, so that a table that is withdrawn once costs no score per route: 2 MiB. With
+/// a million routes in it, one in fifty is taken for one that had an event before and is scored one event too many.
+const FIRST_WORDS: usize = 1 << 18;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Score {
@@ -83,7 +85,7 @@ struct Score {
 pub struct Flap {
     settings: Settings,
     scores: HashMap<(Prefix, SessionSlot), Score, FxBuildHasher>,
-    /// One bit per hash of a route that had one event since it was cleared, which happens once per half-life.
+    /// Two bits of one word per route that had an event since all were cleared, which happens once per half-life.
     first: Box<[u64]>,
     clear_at: Timestamp,
     sweep_at: Option<Timestamp>,
@@ -96,7 +98,7 @@ impl Flap {
         settings.enabled.then(|| Self {
             settings: settings.clone(),
             scores: HashMap::default(),
-            first: vec![0; FIRST_BITS / 64].into(),
+            first: vec![0; FIRST_WORDS].into(),
             clear_at: Timestamp::default(),
             sweep_at: None,
             flapping: BTreeMap::new(),
@@ -109,10 +111,11 @@ impl Flap {
             self.first.fill(0);
             self.clear_at = now + self.settings.half_life;
         }
-        let bit = FxBuildHasher.hash_one(key) as usize >> 7 & (FIRST_BITS - 1);
-        let mask = 1 << (bit % 64);
-        let had = self.first[bit / 64] & mask != 0;
-        self.first[bit / 64] |= mask;
+        let hash = FxBuildHasher.hash_one(key);
+        let mask = 1 << (hash >> 58) | 1 << (hash >> 52 & 63);
+        let word = &mut self.first[(hash >> 32) as usize & (FIRST_WORDS - 1)];
+        let had = *word & mask == mask;
+        *word |= mask;
         had
     }
 
@@ -130,8 +133,9 @@ impl Flap {
         Some(Fingerprint::new(Kind::Flap, format!("{prefix} at {name}")))
     }
 
-    /// A watched prefix flaps, or flaps on.
+    /// A watched prefix flaps.
     fn tell(&self, feed: &Feed<'_>, prefix: Prefix, slot: SessionSlot, score: &Score, board: &mut Board) {
+        let event = feed.world.events.get(prefix);
         let Some(rule) = Self::watched(feed, prefix).filter(|rule| rule.looks_for(Kind::Flap)) else { return };
         let (Some(key), Some(session)) = (Self::key(feed, prefix, slot), feed.world.session(slot)) else { return };
         let name = &session.vantage.name;
@@ -148,7 +152,11 @@ impl Flap {
             .evidence("withdrawals", score.withdrawals)
             .evidence("changes", score.changes)
             .term("flap_score", 2);
-        finding.cause = Some(Fingerprint::new(Kind::Flap, format!("{prefix}")));
+        finding.cause = Some(match event {
+            Some(Event::On(cause) | Event::Over(cause)) => cause.clone(),
+            None => Fingerprint::new(Kind::Flap, format!("{prefix}")),
+        });
+        finding.symptom = event.is_some();
         finding.neighbors = vec![Arc::clone(name)];
         finding.severity = finding.severity.min(rule.severity_max.unwrap_or(Severity::Critical));
         board.stand(feed.seen.now, finding);
@@ -234,14 +242,35 @@ impl FeedRule for Flap {
         } else {
             score.changes += 1
         }
-        if score.value >= f64::from(self.settings.open) && !score.flaps {
+        let calms_down = || matches!(feed.world.events.get(change.prefix), Some(Event::Over(_)));
+        if score.value >= f64::from(self.settings.open) && !score.flaps && !calms_down() {
             score.flaps = true;
-            self.flapping.entry(change.session).or_default().insert(change.prefix);
+            let flapping = self.flapping.entry(change.session).or_default();
+            flapping.insert(change.prefix);
+            let count = flapping.len();
             self.tell(feed, change.prefix, change.session, &score, board);
-            self.roll_up(feed, change.session, board);
+            // The others are counted by the next sweep: a look at all of them for each one is quadratic, and stalled the
+            // engine for seconds when 50,000 routes flapped.
+            if count == self.settings.prefixes_min || count.is_power_of_two() {
+                self.roll_up(feed, change.session, board);
+            }
         }
         self.scores.insert(key, score);
         self.sweep_at.get_or_insert(feed.seen.now + SWEEP);
+    }
+
+    fn event_over(&mut self, feed: &Feed<'_>, prefix: Prefix, board: &mut Board) {
+        for (slot, flapping) in &mut self.flapping {
+            // One that flaps on speaks for itself.
+            if flapping.remove(&prefix)
+                && let Some(score) = self.scores.get_mut(&(prefix, *slot))
+            {
+                score.flaps = false;
+            }
+            if let Some(key) = Self::key(feed, prefix, *slot) {
+                board.clear(feed.seen.now, &key, "what made it flap is over".to_owned());
+            }
+        }
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {

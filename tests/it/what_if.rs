@@ -187,7 +187,9 @@ fn whom_a_route_would_be_told_to_or_not_any_more_is_named_neighbour_by_neighbour
     strict.await_routes(&["192.0.2.0/24"]);
     let told = |arguments: &[&str]| -> (Value, Value, Vec<Value>) {
         let lines = scene.lines(&[&["rpki", "what-if"], arguments].concat());
-        let told = lines.iter().filter(|line| line["type"] == "told").cloned().collect();
+        let mut told: Vec<Value> = lines.iter().filter(|line| line["type"] == "told").cloned().collect();
+        // Prefixes stand in order; who is told of one, in the order in which they came.
+        told.sort_by_key(|line| line["neighbor"].to_string());
         (lines[0]["withdrawn"].clone(), lines[0]["announced"].clone(), told)
     };
     let line = |prefix: &str, neighbor: &str, then: bool| json!({"type": "told", "prefix": prefix, "neighbor": neighbor, "now": !then, "then": then});

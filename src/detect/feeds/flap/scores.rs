@@ -170,9 +170,12 @@ fn decayed(score: &Score, half_life: Duration, now: Timestamp) -> f64 {
     f64::from(score.value) * 0.5_f64.powf(f64::from(seconds) / half_life.as_secs_f64())
 }
 
+/// All bits depend on all of the route: neighbouring prefixes share no word of first events.
 #[inline]
 fn hash(prefix: Prefix, slot: SessionSlot) -> u64 {
-    FxBuildHasher.hash_one((prefix, slot))
+    let hash = FxBuildHasher.hash_one((prefix, slot));
+    let hash = (hash ^ hash >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash ^ hash >> 33
 }
 
 #[cfg(test)]

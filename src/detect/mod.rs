@@ -38,6 +38,7 @@ pub use scene::Scene;
 pub use settings::{Settings, WatchAsn, WatchPrefix};
 
 use self::{
+    events::Event,
     feeds::{Feed, FeedRule},
     judged::Judged,
     scenes::SceneRule,
@@ -134,12 +135,20 @@ impl Detect {
         self.dirty.extend(self.world.events.forget(seen.now));
         while let Some(prefix) = self.dirty.pop_first() {
             let Some(relation) = self.watch.concerns(prefix) else { continue };
-            let scene = Scene::new(seen, prefix, relation, (&self.watch, &self.settings, &self.world));
             let mut findings = Vec::new();
+            // A leak is known before the prefix is looked at: what it shows is not to be learnt.
+            let leak = self.judged.leak_of(seen, prefix).filter(|_| relation != Relation::Covering);
+            if let Some(leak) = &leak {
+                self.world.events.begin(seen.now, prefix, leak);
+            }
+            let scene = Scene::new(seen, prefix, relation, (&self.watch, &self.settings, &self.world));
             for rule in &mut self.scenes {
                 rule.examine(&scene, &mut findings);
             }
-            self.follow_event(seen, (prefix, relation), &mut findings);
+            if relation != Relation::Covering {
+                let event = Event::of(&findings).or(leak);
+                self.follow_event(seen, (prefix, event), &mut findings);
+            }
             let blind = |finding: &Finding| {
                 let up = |name: &Arc<str>| {
                     self.world.sessions().any(|(_, s)| s.phase == world::Phase::Up && s.vantage.name == *name)
@@ -155,16 +164,17 @@ impl Detect {
     }
 
     /// Whether the scene of a prefix is an event, and what that explains.
-    fn follow_event(&mut self, seen: &Observed<'_>, (prefix, relation): (Prefix, Relation), findings: &mut [Finding]) {
-        if relation == Relation::Covering {
-            return;
-        }
-        let cause = events::cause_of(findings).or_else(|| self.judged.leak_of(seen, prefix));
-        if self.world.events.set(seen.now, prefix, cause) {
+    fn follow_event(
+        &mut self,
+        seen: &Observed<'_>,
+        (prefix, event): (Prefix, Option<Event>),
+        findings: &mut [Finding],
+    ) {
+        if self.world.events.set(seen.now, prefix, event) {
             let feed = Feed { seen, world: &self.world, watch: &self.watch, settings: &self.settings };
             self.feeds.iter_mut().for_each(|rule| rule.event_over(&feed, prefix, &mut self.board));
         }
-        self.world.events.explain(prefix, findings);
+        self.world.events.explain(seen.now, prefix, findings, &self.board);
     }
 
     /// Everything that could be seen was seen once: what was known of an earlier run and does not stand is over.
@@ -199,6 +209,7 @@ impl Observer for Detect {
             self.dirty.extend(self.watch.rules().map(|rule| rule.prefix));
         }
         self.judged.forget_sets(seen.freed);
+        self.judged.all_was_seen(self.world.settled || !self.settings.paths.leak.normal_at_start);
         for observation in seen.log {
             if let Observation::Rpki { before } = observation {
                 self.world.take_rpki(seen, before);

@@ -133,7 +133,7 @@ impl Flap {
 
     /// A watched prefix flaps.
     fn tell(&self, feed: &Feed<'_>, prefix: Prefix, slot: SessionSlot, score: &Score, board: &mut Board) {
-        let event = feed.world.events.get(prefix);
+        let event = feed.world.events.explains(feed.seen.now, prefix, Severity::Warning);
         let Some(rule) = Self::watched(feed, prefix).filter(|rule| rule.looks_for(Kind::Flap)) else { return };
         let (Some(key), Some(session)) = (Self::key(feed, prefix, slot), feed.world.session(slot)) else { return };
         let name = &session.vantage.name;
@@ -151,7 +151,7 @@ impl Flap {
             .evidence("changes", score.changes)
             .term("flap_score", 2);
         finding.cause = Some(match event {
-            Some(Event::On(cause) | Event::Over(cause)) => cause.clone(),
+            Some(event) => event.cause.clone(),
             None => Fingerprint::new(Kind::Flap, format!("{prefix}")),
         });
         finding.symptom = event.is_some();
@@ -240,7 +240,10 @@ impl FeedRule for Flap {
         } else {
             score.changes += 1
         }
-        let calms_down = || matches!(feed.world.events.get(change.prefix), Some(Event::Over(_)));
+        let calms_down = || {
+            let event = feed.world.events.explains(feed.seen.now, change.prefix, Severity::Warning);
+            event.is_some_and(Event::is_over)
+        };
         if score.value >= f64::from(self.settings.open) && !score.flaps && !calms_down() {
             score.flaps = true;
             self.flapping.entry(change.session).or_default().insert(change.prefix);

@@ -188,8 +188,17 @@ fn learn(settings: &Settings, baseline: &mut Baseline, scene: &Scene<'_>, own: &
             update(memory, names.contains_key(name));
         }
     }
+    // While it is hijacked or leaked, who has it now need not have it later, nor who has it through an undeclared AS.
+    let event = scene.world.events.goes_on(scene.prefix);
+    let undeclared = |hop: Option<Asn>| {
+        let upstreams = scene.rule().and_then(|rule| rule.upstreams.as_ref());
+        hop.is_some_and(|hop| upstreams.is_some_and(|declared| !declared.contains(&hop)))
+    };
     for (name, seen) in names {
         let fresh = memory(seen);
+        if (event || undeclared(fresh.hop)) && !baseline.neighbors.contains_key(name) {
+            continue;
+        }
         let kept = baseline.neighbors.entry(Arc::clone(name)).or_insert_with(|| fresh.clone());
         (kept.last_path, kept.hop) = (fresh.last_path, fresh.hop);
     }
@@ -197,6 +206,9 @@ fn learn(settings: &Settings, baseline: &mut Baseline, scene: &Scene<'_>, own: &
         update(memory, hops.contains_key(hop));
     }
     for (hop, seen) in hops {
+        if (event || undeclared(Some(hop))) && !baseline.upstreams.contains_key(&hop) {
+            continue;
+        }
         let showing = own.iter().filter(|seen| next_to_origin(seen).is_some_and(|(of, _)| of == hop));
         let by = showing.map(|seen| Arc::clone(&seen.vantage.name)).collect();
         baseline.upstreams.entry(hop).or_insert_with(|| memory(seen)).by = by;

@@ -65,6 +65,7 @@ fn our_own_role_makes_a_leak_certain_and_inferred_relations_alone_never_page() {
         // 100 buys from 10; it is our customer or peer, and sends what it has from 10.
         settings.paths.leak.relations.transit(Asn(10), Asn(100), evidence);
         settings.paths.leak.relations.transit(Asn(11), Asn(100), evidence);
+        settings.paths.leak.normal_at_start = false;
         let mut tower = Tower::new(settings);
         let mut spec = external(100);
         spec.negotiated.local_role = role;

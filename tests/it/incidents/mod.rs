@@ -3,7 +3,10 @@
 //! full size.
 
 mod archive;
+mod drawn;
 mod known;
+mod quiet;
+mod scenery;
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -22,7 +22,8 @@
 //!
 //! # False positives
 //! Inferred relations are wrong for siblings, partial transit and exchanges, and lists of networks without upstreams grow
-//! old. So a leak that rests on them is told of only where the origin is watched (`inferred = "watched"`, the default).
+//! old. So a leak that rests on them is told of only where the origin is watched (`inferred = "watched"`, the default). What
+//! inferred relations say of the tables as they were when all was first seen is an old arrangement, and is not told.
 
 mod relations;
 mod valley;
@@ -60,11 +61,13 @@ pub struct Settings {
     pub inferred: Scope,
     /// What is known of relations, declared and inferred.
     pub relations: Relations,
+    /// Whether what inferred relations say of the first tables is taken to be normal; not where only changes are known.
+    pub normal_at_start: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { enabled: true, inferred: Scope::default(), relations: Relations::default() }
+        Self { enabled: true, inferred: Scope::default(), relations: Relations::default(), normal_at_start: true }
     }
 }
 
@@ -141,7 +144,8 @@ impl PathRule for Leak {
             }
         }
         let finding = finding(&valley, evidence, proved, origin);
-        verdict.faults.push(Fault::new(finding.evidence("as_path", path.path.to_string())));
+        let weak = evidence == Evidence::Inferred && !proved;
+        verdict.faults.push(Fault { weak, ..Fault::new(finding.evidence("as_path", path.path.to_string())) });
     }
 }
 

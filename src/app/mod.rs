@@ -159,7 +159,9 @@ impl Daemon {
         let state_dir = config.state.as_ref().map(|state| state.dir.as_path());
         let report = alerts.reporter();
         let told = Arc::new(move |news: Report| report(vec![news]));
-        let sinks = Arc::new(Sinks::start(&config.sinks, state_dir, clock, alerts.seq(), told)?);
+        let desk = alerts.clone();
+        let last_seq = Arc::new(move || desk.seq());
+        let sinks = Arc::new(Sinks::start(&config.sinks, state_dir, clock, last_seq, told)?);
         let info = DaemonInfo {
             version: env!("CARGO_PKG_VERSION"),
             asn: config.router.asn,
@@ -168,8 +170,16 @@ impl Daemon {
             listen: speaker.listening(),
             best_path: config.rib.best_path,
         };
-        let reloader =
-            Arc::new(Reloader::new(config, file, speaker.clone(), shard.clone(), rpki.clone(), alerts.clone(), clock));
+        let reloader = Arc::new(Reloader::new(
+            config,
+            file,
+            speaker.clone(),
+            shard.clone(),
+            rpki.clone(),
+            alerts.clone(),
+            Arc::clone(&sinks),
+            clock,
+        ));
         let backend = Arc::new(DaemonBackend::new(
             info,
             clock,

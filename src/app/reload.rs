@@ -12,7 +12,7 @@ use std::{
 
 use tracing::{Level, error, info, warn};
 
-use super::{alerts::Alerts, logging, watchers};
+use super::{alerts::Alerts, logging, sinks::Sinks, watchers};
 use crate::{
     alert,
     config::{self, Change, Config, ConfigError, Log, Router},
@@ -26,6 +26,7 @@ use crate::{
     },
     policy::Library,
     rib::Knobs,
+    sink::SinkSettings,
     view::reload::{Cost, Outcome, ReloadReport, ReloadRequest},
 };
 
@@ -40,6 +41,7 @@ pub(super) struct Reloader {
     shard: ShardHandle,
     rpki: Rpki,
     alerts: Alerts,
+    sinks: Arc<Sinks>,
     clock: Clock,
 }
 
@@ -51,9 +53,10 @@ impl Reloader {
         shard: ShardHandle,
         rpki: Rpki,
         alerts: Alerts,
+        sinks: Arc<Sinks>,
         clock: Clock,
     ) -> Self {
-        Self { file, current: Mutex::new(config), turn: Mutex::default(), speaker, shard, rpki, alerts, clock }
+        Self { file, current: Mutex::new(config), turn: Mutex::default(), speaker, shard, rpki, alerts, sinks, clock }
     }
 
     /// The configuration in force.
@@ -160,6 +163,10 @@ impl Reloader {
                 self.alerts.set_settings(*new);
                 Ok(Undo::Alert(old))
             }
+            Step::Sinks { old, new } => {
+                self.sinks.reconfigure(&new)?;
+                Ok(Undo::Sinks(old))
+            }
             Step::Level { old, new } => {
                 logging::set_level(new);
                 Ok(Undo::Level(old))
@@ -201,6 +208,11 @@ impl Reloader {
             }
             Undo::Detect(settings) => watchers::change(&settings, &self.alerts, &self.shard, self.clock),
             Undo::Alert(settings) => self.alerts.set_settings(*settings),
+            Undo::Sinks(settings) => {
+                if let Err(why) = self.sinks.reconfigure(&settings) {
+                    warn!("[[sink]] is not as it was: {why}");
+                }
+            }
             Undo::Level(level) => logging::set_level(level),
             Undo::Reconfigure(old) => {
                 if let Some(settings) = old {
@@ -239,6 +251,8 @@ enum Step {
     Detect { old: Box<detect::Settings>, new: Box<detect::Settings> },
     /// Other lives of alerts.
     Alert { old: Box<alert::Settings>, new: Box<alert::Settings> },
+    /// Others are told of alerts.
+    Sinks { old: Vec<SinkSettings>, new: Vec<SinkSettings> },
     /// Another log level.
     Level { old: Level, new: Level },
     /// Other settings for a session that goes on.
@@ -258,6 +272,7 @@ enum Undo {
     Rpki(RpkiSettings),
     Detect(Box<detect::Settings>),
     Alert(Box<alert::Settings>),
+    Sinks(Vec<SinkSettings>),
     Level(Level),
     Reconfigure(Option<Arc<NeighborSettings>>),
     Put { added: Option<Remote>, removed: Option<Arc<NeighborSettings>> },
@@ -273,6 +288,7 @@ impl fmt::Display for Step {
             Self::Rpki { .. } => f.write_str("changing the sources of RPKI data"),
             Self::Detect { .. } => f.write_str("handing over what is watched"),
             Self::Alert { .. } => f.write_str("handing over how alerts live"),
+            Self::Sinks { .. } => f.write_str("changing who is told of alerts"),
             Self::Level { .. } => f.write_str("setting the log level"),
             Self::Reconfigure(new) => write!(f, "changing {}", new.label(new.remote)),
             Self::Remove(settings) => write!(f, "removing {}", settings.label(settings.remote)),
@@ -318,6 +334,7 @@ fn steps(changes: &[Change], current: &Config, new: &Config) -> Vec<Step> {
                 let (old, new) = (Box::new(current.alert.clone()), Box::new(new.alert.clone()));
                 quiet.push(Step::Alert { old, new });
             }
+            Change::Sinks(_) => quiet.push(Step::Sinks { old: current.sinks.clone(), new: new.sinks.clone() }),
             Change::LogLevel(level) => quiet.push(Step::Level { old: current.log.level, new: *level }),
             Change::NeedsRestart { .. } => {}
         }

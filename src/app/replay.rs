@@ -307,6 +307,8 @@ impl Replay {
             four_octet_as: true,
             add_path_receive: FAMILIES.to_vec(),
             add_path_send: Vec::new(),
+            filters_received: Vec::new(),
+            filters_sent: Vec::new(),
             extended_message: true,
             route_refresh: false,
             enhanced_refresh: false,

@@ -14,6 +14,7 @@ use crate::{
     detect,
     io::bgp::Remote,
     policy::{Library, PolicyChain},
+    sink::SinkSettings,
     types::PeerKind,
     view::reload::{ChangeView, Cost},
 };
@@ -51,6 +52,8 @@ pub enum Change {
     Alert,
     /// `[watch]` or `[detect]`: what is watched.
     Detect,
+    /// `[[sink]]`: who is told of alerts; what differs, in words.
+    Sinks(Vec<String>),
     /// `[log] level`.
     LogLevel(tracing::Level),
     /// A section, or keys of it, that only takes effect when the daemon is started again.
@@ -121,6 +124,10 @@ impl Change {
             Self::Alert => {
                 let says = "changed, holds for alerts from now on".into();
                 view("changed", "[alert]".into(), vec![], Cost::Nothing, says)
+            }
+            Self::Sinks(differences) => {
+                let says = format!("changed ({})", differences.join("; "));
+                view("changed", "[[sink]]".into(), differences.clone(), Cost::Nothing, says)
             }
             Self::LogLevel(level) => {
                 let level = level.as_str().to_lowercase();
@@ -195,7 +202,6 @@ fn sections(old: &Config, new: &Config) -> Vec<Change> {
     restart("[rib]", *rib != new.rib, vec![]);
     restart("[log]", log.format != new.log.format, vec!["format"]);
     restart("[rpki]", rpki.hold_import != new.rpki.hold_import, vec!["hold_import"]);
-    restart("[[sink]]", *sinks != new.sinks, vec![]);
     // Another AS of ours takes a restart, with all that follows from it.
     if *detect != (detect::Settings { own_asn: detect.own_asn, ..new.detect.clone() }) {
         changes.push(Change::Detect);
@@ -213,10 +219,26 @@ fn sections(old: &Config, new: &Config) -> Vec<Change> {
     if *alert != new.alert {
         changes.push(Change::Alert);
     }
+    let differences = compare_sinks(sinks, &new.sinks);
+    if !differences.is_empty() {
+        changes.push(Change::Sinks(differences));
+    }
     if log.level != new.log.level {
         changes.push(Change::LogLevel(new.log.level));
     }
     changes
+}
+
+/// How two lists of sinks differ, one item for each; a name is what makes two of them the same sink.
+fn compare_sinks(old: &[SinkSettings], new: &[SinkSettings]) -> Vec<String> {
+    let find = |list: &[SinkSettings], name: &str| list.iter().find(|sink| sink.name == name).cloned();
+    let gone = old.iter().filter(|sink| find(new, &sink.name).is_none());
+    let gone = gone.map(|sink| format!("{} removed, what waits for it stays on disk", sink.name));
+    let others = new.iter().filter_map(|sink| match find(old, &sink.name) {
+        None => Some(format!("{} added", sink.name)),
+        Some(before) => (before != *sink).then(|| format!("{} has other settings", sink.name)),
+    });
+    gone.chain(others).collect()
 }
 
 fn router_keys(old: &Router, new: &Router) -> Vec<&'static str> {

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use super::{faults, with_router as parse};
 use crate::{
     config::Config,
-    detect::{Settings, paths::leak::Relation},
+    detect::{Kind, Settings, paths::leak::Relation},
     types::Asn,
 };
 
@@ -36,7 +36,7 @@ fn the_example_shows_every_key_and_its_default() {
     assert_eq!(prefixes, ["203.0.113.0/24", "2001:db8::/32"]);
     assert_eq!(read.asns[0].downstreams, Some(vec![Asn(64511)]));
     assert_eq!(read.paths.peerlock.protected[0].via, [Asn(64496)]);
-    assert_eq!(read.paths.path_rule.denied[0].expression, "_64505_ 64500$");
+    assert_eq!(read.paths.path_rule.denied[0].expression.as_deref(), Some("_64505_ 64500$"));
     let relation = |of, other| read.paths.leak.relations.get(Asn(of), Asn(other)).map(|(relation, _)| relation);
     assert_eq!(relation(64500, 64496), Some(Relation::Provider));
     assert_eq!(relation(64497, 64496), Some(Relation::Peer));
@@ -135,4 +135,138 @@ fn broken_lines_of_a_relationship_file_are_named_and_the_rest_is_used() {
     assert!(advice.contains("rel.txt:4, rel.txt:5") && advice.contains("and 2 more lines"), "{advice}");
     fs::write(dir.path().join("rel.txt"), &broken).unwrap();
     assert!(Config::load(&dir.path().join("f.toml")).unwrap_err().to_string().contains("rel.txt holds no relation"));
+}
+
+/// What BGPalerter's own documents show of a file, with entries of several makers and faults between them.
+const PREFIXES_YML: &str = r#"165.254.255.0/24:
+  description: Rome peering
+  asn: 2914
+  ignoreMorespecifics: false
+  ignore: false,
+  excludeMonitors:
+    - withdrawal-detection
+  path:
+    match: ".*2194,1234$"
+    notMatch: ".*5054.*"
+    matchDescription: detected scrubbing center
+    maxLength: 128
+    minLength: 2
+
+192.147.168.0/24:
+  description: Job's home
+  asn:
+    - 15562
+    - 3333
+  group: default
+  ignoreMorespecifics: true
+2a00:5884::/32:
+  description: delegated
+  asn: [204092]
+  ignore: true
+  ignoreMorespecifics: true
+# a comment
+203.0.113.0/33:
+  asn: 64500
+198.51.100.0/24:
+  description: "no origin
+options:
+  monitorASns:
+    2914:
+      group: noc
+      upstreams:
+        - 99
+        - 98
+      downstreams:
+  generate:
+    options: {}
+"#;
+
+#[test]
+fn files_of_bgpalerter_are_taken_as_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("prefixes.yml"), PREFIXES_YML).unwrap();
+    let text = "[router]\nasn = 64512\nrouter_id = \"198.51.100.1\"\n[watch]\nbgpalerter = [\"prefixes.yml\"]\n";
+    fs::write(dir.path().join("f.toml"), text).unwrap();
+    let config = Config::load(&dir.path().join("f.toml")).unwrap_or_else(|error| panic!("{error}"));
+    let detect = &config.detect;
+
+    let rule = |prefix: &str| {
+        let prefix = prefix.parse().unwrap();
+        detect.prefixes.iter().find(|rule| rule.prefix == prefix).unwrap_or_else(|| panic!("no rule for {prefix}"))
+    };
+    assert_eq!(detect.prefixes.len(), 3);
+    let rome = rule("165.254.255.0/24");
+    assert_eq!((rome.origins.as_slice(), rome.more_specifics), (&[Asn(2914)][..], true));
+    assert_eq!(rome.description.as_deref(), Some("Rome peering"));
+    assert_eq!(rome.ignore, [Kind::Visibility]);
+    let home = rule("192.147.168.0/24");
+    assert_eq!((home.origins.as_slice(), home.more_specifics), (&[Asn(15562), Asn(3333)][..], false));
+    let delegated = rule("2a00:5884::/32");
+    assert_eq!((delegated.ignore.as_slice(), delegated.more_specifics), (Kind::ALL, false));
+
+    let [denied] = detect.paths.path_rule.denied.as_slice() else { panic!("{:?}", detect.paths.path_rule.denied) };
+    assert_eq!(denied.name, "detected scrubbing center (165.254.255.0/24)");
+    assert_eq!(denied.prefix, Some(rome.prefix));
+    assert_eq!((denied.expression.as_deref(), denied.unless.as_deref()), (Some(".*2194,1234$"), Some(".*5054.*")));
+    assert_eq!((denied.length_min, denied.length_max, denied.commas), (Some(2), Some(128), true));
+
+    let [asn] = detect.asns.as_slice() else { panic!("{:?}", detect.asns) };
+    assert_eq!(asn.upstreams.as_deref(), Some(&[Asn(99), Asn(98)][..]));
+    assert_eq!(asn.downstreams.as_deref(), Some(&[][..]), "an empty list is nobody");
+
+    let advice = config.advice().join("\n");
+    for said in [
+        "prefixes.yml:5: `ignore` is neither true nor false, taken for false",
+        "prefixes.yml:28: `203.0.113.0/33` is no prefix",
+        "no YAML",
+    ] {
+        assert!(advice.contains(said), "{said} in\n{advice}");
+    }
+}
+
+#[test]
+fn rules_that_are_written_here_come_before_those_of_bgpalerter() {
+    let dir = tempfile::tempdir().unwrap();
+    let yml = "203.0.113.0/24: {description: x, asn: 64501, ignoreMorespecifics: false}\n\
+               198.51.100.0/24: {description: y, asn: [64501], includeMonitors: [basic-hijack-detection, made-by-us]}\n\
+               192.0.2.0/24: {description: z, asn: 64501, includeMonitors: [basic-hijack-detection], group: [a, b]}\n\
+               100.64.0.0/10: {asn: one}\n\
+               options: {monitorASns: {64501: {upstreams: [0]}}, other: 1}\n";
+    fs::write(dir.path().join("p.yml"), yml).unwrap();
+    let text = "[router]\nasn = 64512\nrouter_id = \"198.51.100.1\"\n[watch]\nbgpalerter = [\"p.yml\"]\n\
+                [[watch.prefix]]\nprefix = \"203.0.113.0/24\"\norigins = [64500]\n";
+    let file = dir.path().join("f.toml");
+    fs::write(&file, text).unwrap();
+    let config = Config::load(&file).unwrap_or_else(|error| panic!("{error}"));
+    let of = |at: usize| &config.detect.prefixes[at];
+    assert_eq!(of(0).origins, [Asn(64500)]);
+    assert!(of(1).ignore.is_empty(), "a name that means nothing here makes us look for more and not for less");
+    let looked_for: Vec<Kind> = Kind::ALL.iter().copied().filter(|kind| of(2).looks_for(*kind)).collect();
+    assert!(looked_for.contains(&Kind::OriginHijack) && !looked_for.contains(&Kind::Visibility), "{looked_for:?}");
+    let advice = config.advice().join("\n");
+    for said in [
+        "p.yml:1: there is a rule for 203.0.113.0/24 already",
+        "the monitor `made-by-us`",
+        "p.yml:4: 100.64.0.0/10 has an `asn` that is no AS number",
+        "p.yml:5: `upstreams` of AS64501 is not understood",
+        "p.yml:5: `other` is not known",
+    ] {
+        assert!(advice.contains(said), "{said} in\n{advice}");
+    }
+
+    fs::write(dir.path().join("p.yml"), "- no\n").unwrap();
+    assert!(Config::load(&file).unwrap_err().to_string().contains("p.yml holds no rule"));
+    fs::remove_file(dir.path().join("p.yml")).unwrap();
+    assert!(Config::load(&file).unwrap_err().to_string().contains("p.yml cannot be read"));
+}
+
+#[test]
+fn a_rule_about_paths_must_say_something_that_can_be_broken() {
+    let all = "[[watch.path]]\nname = \"short\"\nprefix = \"203.0.113.0/24\"\nunless = \"_64500_\"\nlength_max = 9\nlength_min = 2\n";
+    let read = detect(all).paths.path_rule.denied;
+    assert_eq!((read[0].length_min, read[0].length_max), (Some(2), Some(9)));
+    let printed = parse("[[watch.path]]\nname = \"nothing\"\nunless = \"_1_\"\n").unwrap_err().to_string();
+    assert!(printed.contains("says of no path that it is wrong"), "{printed}");
+    let printed = parse("[[watch.path]]\nname = \"none\"\nlength_min = 5\nlength_max = 4\n").unwrap_err().to_string();
+    assert!(printed.contains("no path is at least 5 and at most 4"), "{printed}");
 }

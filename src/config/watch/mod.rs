@@ -1,8 +1,9 @@
 //! `[watch]` and `[detect]`: what the operator declares to be normal, and the settings of detectors.
 //!
-//! `rules` reads what may stand in `[watch]` and in files that it includes, `include` those files, `detect` the settings of
-//! each detector.
+//! `rules` reads what may stand in `[watch]` and in files that it includes, `include` those files, `bgpalerter` files of
+//! rules that another tool reads, `detect` the settings of each detector.
 
+mod bgpalerter;
 mod detect;
 mod include;
 mod rules;
@@ -30,6 +31,8 @@ pub(super) fn read(file: &mut Table<'_>, base: &Path, own_asn: Asn) -> Read {
         let mut rules = rules::Rules::default();
         rules.read(&mut watch, "this file");
         include::read(&mut watch, base, &mut rules);
+        // Last: what is written for us comes first.
+        bgpalerter::read(&mut watch, base, &mut rules, &mut read.notes);
         rules.hand_over(&mut read.settings);
         watch.finish();
     }

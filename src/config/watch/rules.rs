@@ -83,6 +83,21 @@ impl Rules {
         before
     }
 
+    /// Whether there is a rule for exactly this prefix.
+    pub(super) fn has_prefix(&self, prefix: Prefix) -> bool {
+        self.prefix_from.contains_key(&prefix)
+    }
+
+    /// Whether there is a rule for this AS.
+    pub(super) fn has_asn(&self, asn: Asn) -> bool {
+        self.asn_from.contains_key(&asn)
+    }
+
+    /// Adds a rule about paths; its name is nobody else's.
+    pub(super) fn add_denied(&mut self, denied: Denied) {
+        self.denied.push(denied);
+    }
+
     /// Adds a rule; gives the file that has one for the same AS already.
     pub(super) fn add_asn(&mut self, rule: WatchAsn, from: &str) -> Option<String> {
         let before = self.asn_from.insert(rule.asn, from.to_owned());
@@ -175,13 +190,30 @@ impl Rules {
 
     fn read_path(&mut self, mut table: Table<'_>) {
         let name = table.required("name", "name = \"no transit by AS64511\"", value::label);
-        let expression = table.required("deny", "deny = \"_64511_\"", expression);
-        if let (Some(name), Some(expression)) = (name, expression) {
-            if self.denied.iter().any(|other| other.name == name) {
-                let what = format!("a second [[watch.path]] has the name {name:?}");
+        let denied = Denied {
+            expression: table.opt("deny", expression),
+            unless: table.opt("unless", expression),
+            prefix: table.opt("prefix", value::prefix),
+            length_min: table.opt("length_min", length),
+            length_max: table.opt("length_max", length),
+            ..Denied::new(name.clone().unwrap_or_default())
+        };
+        if !["deny", "length_min", "length_max"].iter().any(|key| table.has(key)) {
+            let help = "accepted: deny = \"_64511_\", length_max = 20 or length_min = 2";
+            table.fault(table.span(), "[[watch.path]] says of no path that it is wrong", help);
+        }
+        if let (Some(least), Some(most)) = (denied.length_min, denied.length_max)
+            && least > most
+        {
+            let what = format!("no path is at least {least} and at most {most} ASes long");
+            table.fault(table.span_of("length_min"), what, "swap them, or remove one");
+        }
+        if name.is_some() {
+            if self.denied.iter().any(|other| other.name == denied.name) {
+                let what = format!("a second [[watch.path]] has the name {:?}", denied.name);
                 table.fault(table.span_of("name"), what, "give each a name of its own");
             }
-            self.denied.push(Denied { name, expression });
+            self.denied.push(denied);
         }
         table.finish();
     }
@@ -242,6 +274,11 @@ fn same(one: Said, other: Said) -> bool {
 /// Where the first of two rules stands, if that is another file.
 fn elsewhere(first: &str, second: &str) -> String {
     if first == second { String::new() } else { format!(", the first is in {first}") }
+}
+
+/// A length of an AS path, as the decision process counts.
+fn length(v: &Value<'_>) -> Result<u16, Misfit> {
+    value::integer(v, 1..=u64::from(u16::MAX)).map(|length| length as u16)
 }
 
 /// An AS-path expression that compiles.

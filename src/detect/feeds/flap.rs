@@ -67,8 +67,9 @@ const NEGLIGIBLE: f64 = 100.0;
 const SWEEP: Duration = Duration::from_secs(30);
 /// Most scores that are kept; further routes have none.
 const SCORES_MAX: usize = 1 << 18;
-/// Bits that remember a first event: a table that is withdrawn once must not cost a score per route.
-const FIRST_BITS: usize = 1 << 22;
+/// Words of bits that remember first events, so that a table that is withdrawn once costs no score per route: 2 MiB. With
+/// a million routes in it, one in fifty is taken for one that had an event before and is scored one event too many.
+const FIRST_WORDS: usize = 1 << 18;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Score {
@@ -84,7 +85,7 @@ struct Score {
 pub struct Flap {
     settings: Settings,
     scores: HashMap<(Prefix, SessionSlot), Score, FxBuildHasher>,
-    /// One bit per hash of a route that had one event since it was cleared, which happens once per half-life.
+    /// Two bits of one word per route that had an event since all were cleared, which happens once per half-life.
     first: Box<[u64]>,
     clear_at: Timestamp,
     sweep_at: Option<Timestamp>,
@@ -97,7 +98,7 @@ impl Flap {
         settings.enabled.then(|| Self {
             settings: settings.clone(),
             scores: HashMap::default(),
-            first: vec![0; FIRST_BITS / 64].into(),
+            first: vec![0; FIRST_WORDS].into(),
             clear_at: Timestamp::default(),
             sweep_at: None,
             flapping: BTreeMap::new(),
@@ -110,10 +111,11 @@ impl Flap {
             self.first.fill(0);
             self.clear_at = now + self.settings.half_life;
         }
-        let bit = FxBuildHasher.hash_one(key) as usize >> 7 & (FIRST_BITS - 1);
-        let mask = 1 << (bit % 64);
-        let had = self.first[bit / 64] & mask != 0;
-        self.first[bit / 64] |= mask;
+        let hash = FxBuildHasher.hash_one(key);
+        let mask = 1 << (hash >> 58) | 1 << (hash >> 52 & 63);
+        let word = &mut self.first[(hash >> 32) as usize & (FIRST_WORDS - 1)];
+        let had = *word & mask == mask;
+        *word |= mask;
         had
     }
 
@@ -246,9 +248,15 @@ impl FeedRule for Flap {
         };
         if score.value >= f64::from(self.settings.open) && !score.flaps && !calms_down() {
             score.flaps = true;
-            self.flapping.entry(change.session).or_default().insert(change.prefix);
+            let flapping = self.flapping.entry(change.session).or_default();
+            flapping.insert(change.prefix);
+            let count = flapping.len();
             self.tell(feed, change.prefix, change.session, &score, board);
-            self.roll_up(feed, change.session, board);
+            // The others are counted by the next sweep: a look at all of them for each one is quadratic, and stalled the
+            // engine for seconds when 50,000 routes flapped.
+            if count == self.settings.prefixes_min || count.is_power_of_two() {
+                self.roll_up(feed, change.session, board);
+            }
         }
         self.scores.insert(key, score);
         self.sweep_at.get_or_insert(feed.seen.now + SWEEP);

@@ -7,7 +7,8 @@
 //! # False positives
 //! Path hunting takes a route away for seconds: the finding stands for a minute before it is an alert. A prefix that is
 //! moved on purpose is forgotten from the baseline after a week; `ignore = ["visibility"]` is for prefixes that come
-//! and go. Many prefixes that are lost in the same place have one cause: the neighbour, the upstream, or the origin.
+//! and go. A path through an AS that the rule does not allow next to the origin is learnt from by nobody: its end is no
+//! loss. Many prefixes that are lost in the same place have one cause: the neighbour, the upstream, or the origin.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -111,7 +112,7 @@ impl SceneRule for Visibility {
             .filter(|seen| seen.origins().iter().all(|asn| rule.origins.contains(asn)) && !seen.is_local())
             .collect();
         let mut baseline = self.baselines.remove(&scene.prefix).unwrap_or_default();
-        learn(&self.settings, &mut baseline, scene, &own);
+        learn(&self.settings, rule, &mut baseline, scene, &own);
         let phases = phases(scene);
         let expected = baseline.neighbors.iter().filter(|(name, memory)| {
             phases.get(*name).is_some_and(|known| *known) && memory.is_expected(self.settings.learn, scene.now)
@@ -163,7 +164,7 @@ fn phases(scene: &Scene<'_>) -> BTreeMap<Arc<str>, bool> {
 }
 
 /// Brings the baseline up to date with what is seen now.
-fn learn(settings: &Settings, baseline: &mut Baseline, scene: &Scene<'_>, own: &[&Seen<'_>]) {
+fn learn(settings: &Settings, rule: &WatchPrefix, baseline: &mut Baseline, scene: &Scene<'_>, own: &[&Seen<'_>]) {
     let now = scene.now;
     let memory = |seen: &Seen<'_>| Memory {
         since: now,
@@ -188,15 +189,12 @@ fn learn(settings: &Settings, baseline: &mut Baseline, scene: &Scene<'_>, own: &
             update(memory, names.contains_key(name));
         }
     }
-    // While it is hijacked or leaked, who has it now need not have it later, nor who has it through an undeclared AS.
+    // While it is hijacked or leaked, who has it now need not have it later.
     let event = scene.world.events.goes_on(scene.prefix);
-    let undeclared = |hop: Option<Asn>| {
-        let upstreams = scene.rule().and_then(|rule| rule.upstreams.as_ref());
-        hop.is_some_and(|hop| upstreams.is_some_and(|declared| !declared.contains(&hop)))
-    };
     for (name, seen) in names {
         let fresh = memory(seen);
-        if (event || undeclared(fresh.hop)) && !baseline.neighbors.contains_key(name) {
+        // Who shows a forged path is not expected to show it for ever.
+        if !is_declared(rule, fresh.hop) || event && !baseline.neighbors.contains_key(name) {
             continue;
         }
         let kept = baseline.neighbors.entry(Arc::clone(name)).or_insert_with(|| fresh.clone());
@@ -206,7 +204,7 @@ fn learn(settings: &Settings, baseline: &mut Baseline, scene: &Scene<'_>, own: &
         update(memory, hops.contains_key(hop));
     }
     for (hop, seen) in hops {
-        if (event || undeclared(Some(hop))) && !baseline.upstreams.contains_key(&hop) {
+        if (event || !is_declared(rule, Some(hop))) && !baseline.upstreams.contains_key(&hop) {
             continue;
         }
         let showing = own.iter().filter(|seen| next_to_origin(seen).is_some_and(|(of, _)| of == hop));
@@ -216,6 +214,14 @@ fn learn(settings: &Settings, baseline: &mut Baseline, scene: &Scene<'_>, own: &
     let keeps = |memory: &Memory| memory.seen_now || now.since(memory.last_seen) < settings.forget;
     baseline.neighbors.retain(|_, memory| keeps(memory));
     baseline.upstreams.retain(|_, memory| keeps(memory));
+}
+
+/// Whether an AS may stand next to the origin.
+fn is_declared(rule: &WatchPrefix, hop: Option<Asn>) -> bool {
+    match (&rule.upstreams, hop) {
+        (Some(upstreams), Some(hop)) => upstreams.contains(&hop) || rule.origins.contains(&hop),
+        _ => true,
+    }
 }
 
 impl Visibility {

@@ -128,7 +128,8 @@ fn numbers_and_prefixes_that_nobody_may_use_are_told_of_per_neighbor() {
 #[test]
 fn paths_that_break_rules_about_paths() {
     let mut settings = watching(&[]);
-    settings.paths.path_rule.denied = vec![Denied { name: "no 64666".into(), expression: "_64666_".into() }];
+    settings.paths.path_rule.denied =
+        vec![Denied { expression: Some("_64666_".into()), ..Denied::new("no 64666".into()) }];
     settings.asns = vec![WatchAsn { asn: Asn(64500), upstreams: None, downstreams: None, new_prefixes: false }];
     let of = |asns: &str| after(settings.clone(), None, asns);
     assert!(of(&format!("64496{}", " 64500".repeat(20))).is_empty());
@@ -137,6 +138,31 @@ fn paths_that_break_rules_about_paths() {
     assert_eq!(of(&long.join(" ")), ["path-rule length AS1050"]);
     assert_eq!(of("64496 64666 64501"), ["path-rule no 64666"]);
     assert_eq!(of("64496 64500 5"), ["path-rule prepend AS64500 AS5"]);
+}
+
+#[test]
+fn a_rule_about_paths_to_one_prefix_leaves_the_others_alone() {
+    let mut settings = watching(&[]);
+    let scrubbed = Denied {
+        prefix: Some("203.0.112.0/23".parse().expect("a prefix")),
+        expression: Some(".*2194,1234$".into()),
+        unless: Some(".*5054.*".into()),
+        commas: true,
+        ..Denied::new("scrubbed".into())
+    };
+    let long = Denied { prefix: scrubbed.prefix, length_max: Some(3), ..Denied::new("long".into()) };
+    settings.paths.path_rule.denied = vec![scrubbed, long];
+    let mut tower = Tower::new(settings);
+    let who = tower.peer(external(64496));
+    tower.announces(who, "198.51.100.0/24", path("64496 2194 1234"));
+    assert!(tower.stands().is_empty(), "a prefix that the rule does not name");
+    tower.announces_all(who, &["203.0.112.0/23", "203.0.113.0/24"], path("64496 2194 1234"));
+    assert_eq!(tower.stands(), ["path-rule scrubbed"]);
+    assert_eq!(tower.look().values().last().expect("stands").member_count, 2);
+    tower.announces_all(who, &["203.0.112.0/23", "203.0.113.0/24"], path("64496 5054 2194 1234"));
+    assert_eq!(tower.stands(), ["path-rule long"], "four ASes, and one that makes the other rule not hold");
+    tower.announces_all(who, &["203.0.112.0/23", "203.0.113.0/24"], path("64496 1234"));
+    assert!(tower.stands().is_empty());
 }
 
 #[test]

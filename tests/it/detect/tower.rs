@@ -23,6 +23,8 @@ pub struct Tower {
     pub ended: Vec<(Fingerprint, String)>,
     /// How often each finding was raised.
     pub raised: BTreeMap<Fingerprint, usize>,
+    /// How often it was said of anything that it stands.
+    pub told: usize,
     pub settled: bool,
     desk: Desk,
 }
@@ -70,6 +72,7 @@ impl Tower {
             standing: BTreeMap::new(),
             ended: Vec::new(),
             raised: BTreeMap::new(),
+            told: 0,
             settled: false,
             desk: Desk::default(),
         }
@@ -82,6 +85,7 @@ impl Tower {
             self.desk.handle(report.at, alert::Input::Report(report.clone()), &mut Vec::new());
             match report.news {
                 News::Stands(finding) => {
+                    self.told += 1;
                     if self.standing.insert(finding.key.clone(), (*finding).clone()).is_none() {
                         *self.raised.entry(finding.key.clone()).or_default() += 1;
                     }

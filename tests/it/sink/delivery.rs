@@ -167,7 +167,8 @@ fn beside<T>(part: impl Future<Output = T>) -> T {
 }
 
 fn start_all(settings: &[SinkSettings], dir: &Path, last_seq: u64) -> Sinks {
-    Sinks::start(settings, Some(dir), Clock::start(), last_seq, Arc::new(drop)).expect("a folder of our own")
+    Sinks::start(settings, Some(dir), Clock::start(), Arc::new(move || last_seq), Arc::new(drop))
+        .expect("a folder of our own")
 }
 
 #[test]
@@ -207,6 +208,46 @@ fn what_waits_outlives_the_process_and_what_was_told_is_not_told_again() {
     sinks.stop();
     assert_eq!(sinks.views()[0].queue_len, 0);
     assert_eq!(sinks.views()[0].told_open, 1);
+}
+
+#[test]
+fn a_reload_keeps_sinks_that_did_not_change_and_hands_queues_to_those_that_did() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut steady, mut moved) = (beside(Receiver::start()), beside(Receiver::start()));
+    moved.will_answer([Answer::Status(500, "down")]);
+    let named = |name: &str, url: String| SinkSettings { name: name.into(), ..hook(url) };
+    let mut away = named("moved", moved.url("/"));
+    // What it could not send waits.
+    away.retry.first = Duration::from_secs(3600);
+    away.retry.max = Duration::from_secs(3600);
+    let unchanged = named("steady", steady.url("/"));
+    let sinks = start_all(&[away.clone(), unchanged.clone()], dir.path(), 0);
+    sinks.tell(&opened(1));
+    assert_eq!(beside(steady.next()).json()["seq"], 1);
+    assert_eq!(beside(moved.next()).json()["seq"], 1);
+    while sinks.views()[0].failing_since.is_none() {
+        std::thread::yield_now();
+    }
+
+    let mut elsewhere = beside(Receiver::start());
+    let new = named("moved", elsewhere.url("/"));
+    sinks.reconfigure(&[unchanged.clone(), new, named("third", steady.url("/third"))]).expect("nothing to read");
+    sinks.tell(&opened(2));
+    let mut told: Vec<String> = (0..2).map(|_| beside(steady.next())).map(|got| got.path).collect();
+    told.sort_unstable();
+    assert_eq!(told, ["/", "/third"], "the first is not told again of what it knows, the new one begins here");
+    let mut seqs: Vec<u64> = (0..2).map(|_| beside(elsewhere.next()).json()["seq"].as_u64().unwrap()).collect();
+    seqs.sort_unstable();
+    assert_eq!(seqs, [1, 2], "what waited goes to the new place");
+
+    let bad = SinkSettings { ca_file: Some(dir.path().join("none.pem")), ..named("bad", "https://192.0.2.1/".into()) };
+    assert!(sinks.reconfigure(&[bad]).unwrap_err().contains("[[sink]] bad"));
+    assert_eq!(sinks.views().len(), 3, "nothing was changed");
+    sinks.reconfigure(&[unchanged]).expect("one goes on");
+    sinks.tell(&opened(3));
+    assert_eq!(beside(steady.next()).json()["seq"], 3);
+    sinks.stop();
+    assert_eq!(sinks.views().iter().map(|view| view.name.as_str()).collect::<Vec<_>>(), ["steady"]);
 }
 
 #[test]

@@ -118,7 +118,9 @@ impl Events {
             |finding: &&mut Finding| is_symptom(finding.key.kind) && finding.cause.as_ref() != Some(&event.cause);
         for finding in findings.iter_mut().filter(other) {
             let was = board.get(&finding.key);
-            let stays = was.is_some_and(|was| was.symptom && was.cause.as_ref() == Some(&event.cause));
+            let stays = was.is_some_and(|was| {
+                was.symptom && was.cause.as_ref() == Some(&event.cause) && was.severity >= finding.severity
+            });
             let explained = self.explains(now, prefix, finding.severity).is_some();
             if event.severity >= finding.severity && (stays || explained) {
                 finding.cause = Some(event.cause.clone());

@@ -25,7 +25,7 @@ use crate::{
         scene::{Scene, Seen},
         settings::WatchPrefix,
         watch::Relation,
-        world::Phase,
+        world::{Phase, Session},
     },
     types::{Asn, Prefix, Timestamp},
 };
@@ -128,7 +128,8 @@ impl SceneRule for Visibility {
             out.extend(self.share(scene, rule, expected_count, &lost, own.len()));
         } else if own.is_empty() && scene.world.settled && phases.values().any(|known| *known) && lost.is_empty() {
             let was_seen = !baseline.neighbors.is_empty();
-            if was_seen || self.settings.never_seen {
+            // Where only changes are known, others may have it who never said so.
+            if self.settings.never_seen {
                 let ended = ended_session(scene, &baseline);
                 out.push(self.never_seen(scene, rule, was_seen, ended));
             }
@@ -326,8 +327,13 @@ impl Visibility {
 /// A neighbour that had the prefix and whose session is down, or back and not complete: nobody lost it, the session did.
 fn ended_session(scene: &Scene<'_>, baseline: &Baseline) -> Option<Arc<str>> {
     let sessions = scene.world.sessions().filter(|(_, session)| !session.is_loaded(scene.family(), scene.now));
-    let mut ended = sessions.map(|(_, session)| &session.vantage.name);
-    ended.find(|name| baseline.neighbors.contains_key(*name)).cloned()
+    // One that is back is another session than the one that had it.
+    let had_it = |session: &&Session| {
+        let memory = baseline.neighbors.get(&session.vantage.name);
+        memory.is_some_and(|memory| session.phase != Phase::Up || session.since > memory.since)
+    };
+    let ended = sessions.map(|(_, session)| session).find(had_it);
+    ended.map(|session| Arc::clone(&session.vantage.name))
 }
 
 /// What those that lost it have in common: the origin when it is all of them, else the neighbour when it is one, else

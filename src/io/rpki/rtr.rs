@@ -271,7 +271,7 @@ impl PayloadTarget for Target {
         } else {
             let vrps = changed_vrps(&held.vrps, update.vrps, source).map_err(refuse)?;
             let aspas = changed_aspas(&held.aspas, update.aspas, source).map_err(refuse)?;
-            Arc::new(Snapshot { vrps, aspas, loaded: true })
+            Arc::new(Snapshot { vrps, aspas, loaded: true, ..Snapshot::default() })
         };
         *lock(&self.shared.held) = Some(Arc::clone(&snapshot));
         *lock(&self.shared.timing) = timing;

@@ -115,22 +115,46 @@ fn quiet(name: &str, relations: &str, seed: u64) -> Option<Vec<(Severity, Kind, 
     Some(told)
 }
 
+fn seed() -> u64 {
+    std::env::var("RIBWATCH_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1)
+}
+
+/// Of attacks and leaks only what was judged to be true may be told as more than information. The others say what the
+/// archive shows by itself: who withdrew, what flaps, which AS next to an origin was not seen before.
+fn judge(told: &[(Severity, Kind, String)], true_ones: &[&str]) {
+    let blames = |kind: Kind| {
+        matches!(
+            kind,
+            Kind::OriginHijack
+                | Kind::SubprefixHijack
+                | Kind::Squatting
+                | Kind::RouteLeak
+                | Kind::Otc
+                | Kind::Peerlock
+                | Kind::AspaInvalid
+        )
+    };
+    let wrong = told.iter().filter(|(severity, kind, subject)| {
+        *severity > Severity::Info && blames(*kind) && !true_ones.contains(&subject.as_str())
+    });
+    assert_eq!(wrong.collect::<Vec<_>>(), Vec::<&(Severity, Kind, String)>::new());
+}
+
 #[test]
 fn the_window_of_2016_is_quiet() {
-    for seed in 1..=3 {
-        let Some(told) = quiet("ris-updates.20160811.1600.gz", "as-rel.inferred-2014-2016.txt.xz", seed) else {
-            return;
-        };
-        drop(told);
-    }
+    let relations = "as-rel.inferred-2014-2016.txt.xz";
+    let Some(told) = quiet("ris-updates.20160811.1600.gz", relations, seed()) else { return };
+    // AS33922 and AS49550 are two ASes of one company, which moved prefixes to the first (tables of 2022 have it so): a
+    // change of origin that no rule knew. Routes of half the world came to Europe through Vietnam that day.
+    // Behind these, AS2516 has routes of AS2914 over AS4713, a sibling of that, and gives them to AS3491: doubtful, and one
+    // prefix; nothing in the archive speaks against it.
+    judge(&told, &["by AS33922", "AS45896", "AS131127", "AS18403", "AS2516"]);
 }
 
 #[test]
 fn the_window_of_2026_is_quiet() {
-    for seed in 1..=3 {
-        let Some(told) = quiet("routeviews-updates.20260222.1530.bz2", "as-rel.inferred-2026.txt.xz", seed) else {
-            return;
-        };
-        drop(told);
-    }
+    let relations = "as-rel.inferred-2026.txt.xz";
+    let Some(told) = quiet("routeviews-updates.20260222.1530.bz2", relations, seed()) else { return };
+    // AS22717 prepended itself and slipped: AS227171.
+    judge(&told, &["by AS227171"]);
 }

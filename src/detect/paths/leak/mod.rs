@@ -16,7 +16,8 @@
 //! 2. The route carries OTC of an AS behind the leaker (RFC 9234 §5): whoever has it may give it to customers only.
 //! 3. Our own role towards a neighbour: critical. What the operator declares (`[[watch.relation]]`): a warning.
 //! 4. Networks that buy transit from nobody (`transit_free` of `[detect.peerlock]`): a warning.
-//! 5. A relationship file (CAIDA serial-1 and serial-2 form): information. It never wakes anybody by itself.
+//! 5. A relationship file (CAIDA serial-1 and serial-2 form), of which only what it says of providers counts: information. It
+//!    never wakes anybody by itself.
 //!
 //! ASPA and OTC have detectors of their own, too, which need no relations.
 //!
@@ -119,6 +120,11 @@ impl Leak {
         let step = |of: Asn, other: Asn| Step::new(self.relation(path, of, other), (is_free(of), is_free(other)));
         let ranks = [Evidence::Declared, Evidence::TransitFree, Evidence::Inferred];
         let mut valley = ranks.iter().find_map(|least| valley::first(&ases, *least, step))?;
+        // A path with one AS in several places was made by hand (poisoning): it says little of who gave what to whom.
+        let weak = valley.evidence.0.min(valley.evidence.1) <= Evidence::TransitFree;
+        if weak && (1..ases.len()).any(|at| ases[..at].contains(&ases[at])) {
+            return None;
+        }
         // RFC 9234 §5: behind whoever marked it, it may go down only. A mark of the leaker itself is for those after it.
         let marked = path.attrs.otc().and_then(|marked| ases.iter().rposition(|asn| *asn == marked));
         let leaker = ases.iter().rposition(|asn| *asn == valley.leaker)?;

@@ -1,6 +1,6 @@
 //! What ASes are to each other, and how that is known: from our own roles, from the operator, from a relationship file.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use rustc_hash::FxBuildHasher;
 
@@ -56,9 +56,9 @@ impl Evidence {
     }
 }
 
-/// Relations between ASes: of `(a, b)` what `b` is to `a`.
+/// Relations between ASes: of `(a, b)` what `b` is to `a`. Copies share them.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Relations(HashMap<(Asn, Asn), (Relation, Evidence), FxBuildHasher>);
+pub struct Relations(Arc<HashMap<(Asn, Asn), (Relation, Evidence), FxBuildHasher>>);
 
 impl Relations {
     /// Adds that `provider` sells transit to `customer`; better evidence stays.
@@ -74,7 +74,7 @@ impl Relations {
     }
 
     fn add(&mut self, of: Asn, other: Asn, relation: Relation, evidence: Evidence) {
-        let known = self.0.entry((of, other)).or_insert((relation, evidence));
+        let known = Arc::make_mut(&mut self.0).entry((of, other)).or_insert((relation, evidence));
         if known.1 < evidence {
             *known = (relation, evidence);
         }

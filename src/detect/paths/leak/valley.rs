@@ -26,6 +26,8 @@ impl Step {
     pub(super) fn new(known: Option<(Relation, Evidence)>, free: (bool, bool)) -> Self {
         let certain = |one: bool, other: bool| (one && !other).then_some(Evidence::TransitFree);
         let (by_free_not_up, by_free_not_down) = (certain(free.0, free.1), certain(free.1, free.0));
+        // That two peer is inferred from what is not seen, and wrong for most siblings and customers of few: no basis.
+        let known = known.filter(|known| *known != (Relation::Peer, Evidence::Inferred));
         let Some((to, evidence)) = known else {
             return Self { to: None, not_up: by_free_not_up, not_down: by_free_not_down };
         };

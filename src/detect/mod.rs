@@ -8,6 +8,8 @@
 //! feeds    sessions, numbers over time, RPKI data                                                  world, feeds/*
 //! ```
 //!
+//! What a hijack or a leak does to its own prefix is put under it (`events`), so that one event is one alert.
+//!
 //! Support is never remembered apart from the tables: a scene is read from the RIB each time, and the members of a cause are
 //! counted up and down with the paths that show it. So a withdrawal, an implicit one, the end of a session and a
 //! refresh all take support away in one and the same way. `board` turns what stands into reports; hold times, grouping

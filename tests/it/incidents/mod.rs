@@ -7,6 +7,7 @@ mod drawn;
 mod known;
 mod quiet;
 mod scenery;
+mod score;
 
 use std::{collections::BTreeMap, sync::Arc};
 

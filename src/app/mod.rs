@@ -9,6 +9,7 @@ pub mod alerts;
 mod backend;
 mod kept_routes;
 mod last_run;
+mod learnt;
 mod logging;
 mod reload;
 pub mod replay;
@@ -32,7 +33,8 @@ use tracing::{info, warn};
 
 pub use self::logging::init as init_logging;
 use self::{
-    alerts::Alerts, backend::DaemonBackend, kept_routes::KeptRoutes, last_run::LastRun, reload::Reloader, sinks::Sinks,
+    alerts::Alerts, backend::DaemonBackend, kept_routes::KeptRoutes, last_run::LastRun, learnt::Learnt,
+    reload::Reloader, sinks::Sinks,
 };
 use crate::{
     alert, api,
@@ -74,6 +76,7 @@ pub struct Daemon {
     life: Option<tokio::task::JoinHandle<()>>,
     engine: Option<JoinHandle<()>>,
     sinks: Arc<Sinks>,
+    learnt: Learnt,
     sessions_runtime: Option<Runtime>,
     readers_runtime: Option<Runtime>,
     api: Option<SocketAddr>,
@@ -112,7 +115,13 @@ impl Daemon {
         let http_listener = readers_runtime.block_on(bind("[http]", &config.http))?;
         let sessions_runtime = runtime("sessions", cores)?;
         let alerts = Alerts::start(config.alert.clone(), clock, config.state.as_ref().map(|state| &*state.dir))?;
-        let observer = watchers::detect(&config.detect, &alerts);
+        let name = |neighbor: &crate::config::Neighbor| match neighbor.remote {
+            Remote::Address(address) => Some(neighbor.name.clone().unwrap_or_else(|| address.to_string())),
+            Remote::Range(_) => None,
+        };
+        let names = config.neighbors.iter().filter_map(name).collect();
+        let learnt = Learnt::start(config.state.as_ref().map(|state| &*state.dir), &names)?;
+        let observer = watchers::detect(&config.detect, &alerts, &learnt);
         let settings = EngineSettings {
             best_path: config.rib.best_path,
             cluster_id: config.router.cluster_id,
@@ -176,7 +185,7 @@ impl Daemon {
             speaker.clone(),
             shard.clone(),
             rpki.clone(),
-            alerts.clone(),
+            (alerts.clone(), learnt.clone()),
             Arc::clone(&sinks),
             clock,
         ));
@@ -207,6 +216,7 @@ impl Daemon {
             life: None,
             engine: Some(engine),
             sinks,
+            learnt,
             sessions_runtime: Some(sessions_runtime),
             readers_runtime: Some(readers_runtime),
         };
@@ -408,6 +418,7 @@ impl Daemon {
         {
             warn!("the engine ended with a fault");
         }
+        self.learnt.write_down();
     }
 }
 

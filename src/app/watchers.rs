@@ -5,31 +5,32 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::runtime::Runtime;
 
-use super::{alerts::Alerts, sinks::Sinks};
+use super::{alerts::Alerts, learnt::Learnt, sinks::Sinks};
 use crate::{
     alert::Delivery,
-    detect::{self, Detect, Finding, Fingerprint, Hold, Kind, News, Report, Severity},
+    detect::{self, Detect, Finding, Fingerprint, Kind, News, Report, Severity, feeds},
     io::{clock::Clock, rpki::Rpki, shard::ShardHandle},
-    view::{
-        observed::Observer,
-        rpki::{SourceState, SourceView},
-    },
+    view::observed::Observer,
 };
 
 /// How often our own feeds are looked at.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// How long a source may fail before it is an alert: most failures are over with the next try.
-const CACHE_HOLD: Duration = Duration::from_secs(60);
 
 /// All detectors, reporting to the desk; `None` when they are turned off.
-pub(super) fn detect(settings: &detect::Settings, alerts: &Alerts) -> Option<Box<dyn Observer>> {
+pub(super) fn detect(settings: &detect::Settings, alerts: &Alerts, learnt: &Learnt) -> Option<Box<dyn Observer>> {
     let report = alerts.reporter();
-    settings.enabled.then(|| Box::new(Detect::new(settings.clone(), Box::new(report))) as _)
+    let detect = || Detect::new(settings.clone(), Box::new(report)).with_archive(learnt.archive());
+    settings.enabled.then(|| Box::new(detect()) as _)
 }
 
 /// Goes over to other settings: all there is is looked at anew, without asking any neighbour.
-pub(super) fn change(settings: &detect::Settings, alerts: &Alerts, shard: &ShardHandle, clock: Clock) {
-    match detect(settings, alerts) {
+pub(super) fn change(
+    settings: &detect::Settings,
+    (alerts, learnt): (&Alerts, &Learnt),
+    shard: &ShardHandle,
+    clock: Clock,
+) {
+    match detect(settings, alerts, learnt) {
         Some(observer) => shard.set_observer(observer),
         None => {
             shard.watch_no_more();
@@ -67,7 +68,7 @@ pub(super) fn watch_feeds(rpki: Rpki, shard: ShardHandle, alerts: &Alerts, clock
             beat.tick().await;
             let view = rpki.view();
             let mut found: Vec<Finding> =
-                view.sources.iter().filter_map(|source| sick(source, view.sources.len())).collect();
+                view.sources.iter().filter_map(|source| feeds::source::sick(source, view.sources.len())).collect();
             if watched && !shard.is_watched() {
                 found.push(blind());
             }
@@ -88,35 +89,6 @@ pub(super) fn watch_feeds(rpki: Rpki, shard: ShardHandle, alerts: &Alerts, clock
             }
         }
     });
-}
-
-/// What is wrong with a source of RPKI data.
-fn sick(source: &SourceView, sources: usize) -> Option<Finding> {
-    let (severity, what) = match source.state {
-        SourceState::Synced | SourceState::Starting if source.last_error.is_none() => return None,
-        SourceState::Synced => return None,
-        SourceState::Starting => (Severity::Warning, "has given no data yet"),
-        SourceState::Failing => (Severity::Warning, "fails; its last data stay in force until they expire"),
-        SourceState::Expired if sources == 1 => {
-            (Severity::Critical, "expired: its data are dropped, and there is no other")
-        }
-        SourceState::Expired => (Severity::Warning, "expired: its data are dropped"),
-    };
-    let name = &source.name;
-    let because = source.last_error.as_deref().unwrap_or("it does not answer");
-    let key = Fingerprint::new(Kind::RpkiCache, format!("cache {name}"));
-    let mut finding = Finding::new(
-        key,
-        severity,
-        format!("RPKI source {name} {what}"),
-        format!("the RPKI source {name} at {} {what}: {because}", source.place),
-    )
-    .evidence("state", source.state.name())
-    .evidence("place", source.place.clone())
-    .evidence("error", because)
-    .term("rpki_source", 2);
-    finding.hold = Hold { open: CACHE_HOLD, ..Hold::default() };
-    Some(finding)
 }
 
 /// Nobody watches any more.

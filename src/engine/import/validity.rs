@@ -100,7 +100,7 @@ impl Validator {
         self.ahead.clear();
         self.next = 0;
         if self.rpki.loaded {
-            self.ahead.extend(prefixes.iter().map(|prefix| (*prefix, self.rpki.vrps.near(*prefix))));
+            self.rpki.vrps.near_each(prefixes, |prefix, near| self.ahead.push((prefix, near)));
         }
     }
 

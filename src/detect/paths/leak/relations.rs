@@ -56,9 +56,12 @@ impl Evidence {
     }
 }
 
-/// Relations between ASes: of `(a, b)` what `b` is to `a`. Copies share them.
+/// Of `(a, b)` what `b` is to `a`, and how that is known.
+type Known = HashMap<(Asn, Asn), (Relation, Evidence), FxBuildHasher>;
+
+/// Relations between ASes. Copies share them.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Relations(Arc<HashMap<(Asn, Asn), (Relation, Evidence), FxBuildHasher>>);
+pub struct Relations(Arc<Known>);
 
 impl Relations {
     /// Adds that `provider` sells transit to `customer`; better evidence stays.

@@ -76,6 +76,9 @@ impl Class {
     }
 }
 
+/// What each vantage announces; `None`: it withdraws.
+type Paths = Vec<(usize, Option<Hops>)>;
+
 /// One event.
 pub struct Drawn {
     pub class: Class,
@@ -231,7 +234,7 @@ impl Urn {
     }
 
     /// A customer between two of its providers: it has the route from one and gives it to the other.
-    fn leak(&mut self, victim: Prefix) -> Option<(Asn, Vec<(usize, Option<Hops>)>)> {
+    fn leak(&mut self, victim: Prefix) -> Option<(Asn, Paths)> {
         let seen = self.scenery.seen[&victim].clone();
         let (_, hops) = self.random.pick(&seen);
         let at = self.random.below(hops.len());

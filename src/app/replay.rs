@@ -208,6 +208,7 @@ impl Replay {
         self.clock = time;
         self.settings.scenes.visibility.never_seen &= with_table;
         self.settings.feeds.prefix_count.enabled &= with_table;
+        self.settings.paths.leak.normal_at_start &= with_table;
         let into = Arc::clone(&self.reports);
         let reporter = move |news: Vec<Report>| into.lock().unwrap_or_else(PoisonError::into_inner).extend(news);
         self.detect = Some(Detect::new(self.settings.clone(), Box::new(reporter)));

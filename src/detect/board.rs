@@ -67,6 +67,11 @@ impl Board {
         self.reports.push(Report { at, news });
     }
 
+    /// A finding that stands.
+    pub fn get(&self, key: &Fingerprint) -> Option<&Finding> {
+        self.standing.get(key)
+    }
+
     /// Whether a finding stands.
     pub fn stands(&self, key: &Fingerprint) -> bool {
         self.standing.contains_key(key)

@@ -11,6 +11,7 @@ use rustc_hash::FxBuildHasher;
 
 use super::{
     Board, Finding, Fingerprint, Kind,
+    events::Event,
     paths::{Fault, PathRules, PathSeen, Verdict},
     scene::{family_of, is_enough},
     settings::Settings,
@@ -45,6 +46,8 @@ type CauseId = u32;
 struct Cause {
     finding: Finding,
     vantages_min: Option<usize>,
+    /// It was there before all was seen once, and rests on too little to be told then.
+    normal: bool,
     members: BTreeMap<Prefix, u32>,
     views: BTreeMap<(SessionSlot, Asn), (VantageClass, Arc<str>, u64)>,
     told_at: Option<Timestamp>,
@@ -61,6 +64,8 @@ pub struct Judged {
     by_key: BTreeMap<Fingerprint, CauseId>,
     free: Vec<CauseId>,
     dirty: BTreeSet<CauseId>,
+    /// Whether everything that could be seen was seen once.
+    all_seen: bool,
     due: Option<Timestamp>,
 }
 
@@ -75,8 +80,14 @@ impl Judged {
             by_key: BTreeMap::new(),
             free: Vec::new(),
             dirty: BTreeSet::new(),
+            all_seen: false,
             due: None,
         }
+    }
+
+    /// Whether everything that could be seen was seen once: what is weakly founded and was there by then is normal.
+    pub fn all_was_seen(&mut self, all_seen: bool) {
+        self.all_seen = all_seen;
     }
 
     /// Handles that mean others now, or nothing.
@@ -214,8 +225,8 @@ impl Judged {
         }
     }
 
-    /// The cause of a leak that paths of `prefix` show now, of those that are told.
-    pub fn leak_of(&self, seen: &Observed<'_>, prefix: Prefix) -> Option<Fingerprint> {
+    /// The leak that paths of `prefix` show now, of those that are told.
+    pub fn leak_of(&self, seen: &Observed<'_>, prefix: Prefix) -> Option<Event> {
         if self.faulty.is_empty() {
             return None;
         }
@@ -230,8 +241,10 @@ impl Judged {
         let leaks = told.map(|cause| &cause.finding).filter(|finding| {
             matches!(finding.key.kind, Kind::RouteLeak | Kind::Otc | Kind::Peerlock | Kind::AspaInvalid)
         });
-        let gravest = leaks.min_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.key.cmp(&b.key)))?;
-        Some(gravest.cause.as_ref().unwrap_or(&gravest.key).clone())
+        let leaks: Vec<&Finding> = leaks.collect();
+        let gravest = leaks.iter().min_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.key.cmp(&b.key)))?;
+        let cause = gravest.cause.as_ref().unwrap_or(&gravest.key).clone();
+        Some(Event::new(cause, gravest.severity, leaks.len()))
     }
 
     fn causes_of(&self, key: SetKey) -> Vec<CauseId> {
@@ -258,6 +271,7 @@ impl Judged {
             if let Some(Some(cause)) = self.causes.get_mut(*id as usize)
                 && cause.finding.severity < fault.finding.severity
             {
+                cause.normal &= fault.weak;
                 cause.finding = fault.finding;
             }
             return *id;
@@ -266,6 +280,7 @@ impl Judged {
         let cause = Cause {
             finding: fault.finding,
             vantages_min: fault.vantages_min,
+            normal: fault.weak && !self.all_seen,
             members: BTreeMap::new(),
             views: BTreeMap::new(),
             told_at: None,
@@ -320,7 +335,8 @@ impl Judged {
 
     /// Causes without paths go when no set leads to them.
     fn drop_empty(&mut self) {
-        let empty = |cause: &Option<Cause>| cause.as_ref().is_some_and(|c| c.members.is_empty() && c.told_at.is_none());
+        let is_empty = |c: &Cause| c.members.is_empty() && c.told_at.is_none() && !c.normal;
+        let empty = |cause: &Option<Cause>| cause.as_ref().is_some_and(is_empty);
         if self.causes.len() < 1024 || self.causes.iter().filter(|cause| empty(cause)).count() < self.causes.len() / 2 {
             return;
         }
@@ -345,7 +361,7 @@ impl Judged {
 impl Cause {
     fn is_shown(&self, settings: &Settings) -> bool {
         let views = self.views.iter().map(|((_, asn), (class, ..))| (*class, *asn));
-        if self.members.is_empty() {
+        if self.members.is_empty() || self.normal {
             return false;
         }
         match self.vantages_min {

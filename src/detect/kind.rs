@@ -41,7 +41,7 @@ kinds! {
     Moas = "moas",
     /// A watched route that RPKI says is invalid (RFC 6811).
     RpkiInvalid = "rpki-invalid",
-    /// A watched route that was valid and has no covering VRP any more.
+    /// A watched route that was valid and has no covering VRP any more, or soon will not, since nobody renewed its ROA.
     RpkiLostCover = "rpki-lost-cover",
     /// VRPs about watched prefixes or ASes changed.
     RoaChange = "roa-change",
@@ -61,7 +61,7 @@ kinds! {
     Visibility = "visibility",
     /// A prefix of a watched AS that no rule knows.
     NewPrefix = "new-prefix",
-    /// A watched AS has a neighbour that it did not have.
+    /// A watched AS has a neighbour that it did not have, or two ASes on the way to a watched prefix never were neighbours.
     NewNeighbor = "new-neighbor",
     /// Routes that come and go.
     Flap = "flap",

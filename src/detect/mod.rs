@@ -8,6 +8,8 @@
 //! feeds    sessions, numbers over time, RPKI data                                                  world, feeds/*
 //! ```
 //!
+//! What a hijack or a leak does to its own prefix is put under it (`events`), so that one event is one alert.
+//!
 //! Support is never remembered apart from the tables: a scene is read from the RIB each time, and the members of a cause are
 //! counted up and down with the paths that show it. So a withdrawal, an implicit one, the end of a session and a
 //! refresh all take support away in one and the same way. `board` turns what stands into reports; hold times, grouping
@@ -39,6 +41,7 @@ pub use scene::Scene;
 pub use settings::{Settings, WatchAsn, WatchPrefix};
 
 use self::{
+    events::Event,
     feeds::{Feed, FeedRule},
     judged::Judged,
     memory::{Archive, Memory},
@@ -160,12 +163,20 @@ impl Detect {
         self.dirty.extend(self.world.events.forget(seen.now));
         while let Some(prefix) = self.dirty.pop_first() {
             let Some(relation) = self.watch.concerns(prefix) else { continue };
-            let scene = Scene::new(seen, prefix, relation, (&self.watch, &self.settings, &self.world));
             let mut findings = Vec::new();
+            // A leak is known before the prefix is looked at: what it shows is not to be learnt.
+            let leak = self.judged.leak_of(seen, prefix).filter(|_| relation != Relation::Covering);
+            if let Some(leak) = &leak {
+                self.world.events.begin(seen.now, prefix, leak);
+            }
+            let scene = Scene::new(seen, prefix, relation, (&self.watch, &self.settings, &self.world));
             for rule in &mut self.scenes {
                 rule.examine(&scene, &mut findings);
             }
-            self.follow_event(seen, (prefix, relation), &mut findings);
+            if relation != Relation::Covering {
+                let event = Event::of(&findings).or(leak);
+                self.follow_event(seen, (prefix, event), &mut findings);
+            }
             let blind = |finding: &Finding| {
                 let up = |name: &Arc<str>| {
                     self.world.sessions().any(|(_, s)| s.phase == world::Phase::Up && s.vantage.name == *name)
@@ -181,16 +192,17 @@ impl Detect {
     }
 
     /// Whether the scene of a prefix is an event, and what that explains.
-    fn follow_event(&mut self, seen: &Observed<'_>, (prefix, relation): (Prefix, Relation), findings: &mut [Finding]) {
-        if relation == Relation::Covering {
-            return;
-        }
-        let cause = events::cause_of(findings).or_else(|| self.judged.leak_of(seen, prefix));
-        if self.world.events.set(seen.now, prefix, cause) {
+    fn follow_event(
+        &mut self,
+        seen: &Observed<'_>,
+        (prefix, event): (Prefix, Option<Event>),
+        findings: &mut [Finding],
+    ) {
+        if self.world.events.set(seen.now, prefix, event) {
             let feed = Feed { seen, world: &self.world, watch: &self.watch, settings: &self.settings };
             self.feeds.iter_mut().for_each(|rule| rule.event_over(&feed, prefix, &mut self.board));
         }
-        self.world.events.explain(prefix, findings);
+        self.world.events.explain(seen.now, prefix, findings, &self.board);
     }
 
     /// Everything that could be seen was seen once: what was known of an earlier run and does not stand is over.
@@ -226,6 +238,7 @@ impl Observer for Detect {
             self.dirty.extend(self.watch.rules().map(|rule| rule.prefix));
         }
         self.judged.forget_sets(seen.freed);
+        self.judged.all_was_seen(self.world.settled || !self.settings.paths.leak.normal_at_start);
         for observation in seen.log {
             if let Observation::Rpki { before } = observation {
                 self.world.take_rpki(seen, before);

@@ -69,6 +69,7 @@ impl Changes {
             vrps: super::rov::VrpTable::new(vrps),
             aspas: super::aspa::AspaTable::new(aspas),
             loaded: now.loaded || !self.is_empty(),
+            expiries: std::sync::Arc::clone(&now.expiries),
         })
     }
 }

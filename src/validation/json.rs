@@ -5,34 +5,47 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Aspa, PayloadSet, Vrp};
+use super::{Aspa, PayloadSet, Vrp, expiry::Expiries};
 use crate::types::{Asn, Prefix};
 
 /// ROAs per trust anchor, by its name.
 pub type Anchors = BTreeMap<String, u64>;
 
-/// Reads a whole export.
+/// All that an export says.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Export {
+    /// Its payloads.
+    pub set: PayloadSet,
+    /// ROAs of each trust anchor, where it names them (`ta`).
+    pub anchors: Anchors,
+    /// Until when ROAs hold, where it says so (`expires`, a number of seconds; anything else there is passed over).
+    pub expiries: Expiries,
+}
+
+/// Reads the payloads of an export.
 ///
 /// # Errors
 /// Which record is wrong, and what it must be. Nothing of a faulty export is used.
 pub fn parse(text: &str) -> Result<PayloadSet, String> {
-    parse_with_anchors(text).map(|(set, _)| set)
+    parse_export(text).map(|export| export.set)
 }
 
-/// As `parse`, and counts the ROAs of each trust anchor (`ta`) where the export names it.
+/// Reads a whole export.
 ///
 /// # Errors
 /// As `parse`.
-pub fn parse_with_anchors(text: &str) -> Result<(PayloadSet, Anchors), String> {
+pub fn parse_export(text: &str) -> Result<Export, String> {
     let root: Value = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
     let (roas, aspas) = match &root {
         Value::Array(roas) => (roas.as_slice(), [].as_slice()),
         Value::Object(_) if root.get("roas").is_some() => (list(&root, "roas")?, aspas_of(&root)?),
         _ => return Err("neither a list of ROAs nor an object with `roas`".to_owned()),
     };
-    let (mut set, mut anchors) = (PayloadSet::default(), Anchors::new());
+    let (mut set, mut anchors, mut expiries) = (PayloadSet::default(), Anchors::new(), Vec::new());
     for (at, roa) in roas.iter().enumerate() {
-        set.vrps.push(read_roa(roa).map_err(|why| format!("roas[{at}]: {why}"))?);
+        let vrp = read_roa(roa).map_err(|why| format!("roas[{at}]: {why}"))?;
+        set.vrps.push(vrp);
+        expiries.extend(roa.get("expires").and_then(Value::as_u64).map(|until| (vrp, until)));
         if let Some(anchor) = roa.get("ta").and_then(Value::as_str) {
             match anchors.get_mut(anchor) {
                 Some(count) => *count += 1,
@@ -43,7 +56,7 @@ pub fn parse_with_anchors(text: &str) -> Result<(PayloadSet, Anchors), String> {
     for (at, aspa) in aspas.iter().enumerate() {
         set.aspas.push(read_aspa(aspa).map_err(|why| format!("aspas[{at}]: {why}"))?);
     }
-    Ok((set, anchors))
+    Ok(Export { set, anchors, expiries: Expiries::new(expiries) })
 }
 
 /// `aspas` as it is today; the earlier form with providers per address family (`provider_authorizations`) is read

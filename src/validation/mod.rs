@@ -6,6 +6,7 @@
 //! What is not here: sockets, files and timers (`io::rpki`), and which routes there are (`engine`).
 
 pub mod aspa;
+pub mod expiry;
 pub mod hypothesis;
 pub mod json;
 pub mod rov;
@@ -13,7 +14,7 @@ pub mod slurm;
 
 use std::{fmt, sync::Arc};
 
-use self::{aspa::AspaTable, rov::VrpTable};
+use self::{aspa::AspaTable, expiry::Expiries, rov::VrpTable};
 use crate::types::{Asn, Prefix};
 
 /// A validated ROA payload (RFC 6811 §2): this AS may originate the prefix and what is inside it, down to `max_len`.
@@ -118,6 +119,8 @@ pub struct Snapshot {
     pub aspas: AspaTable,
     /// Whether any source ever had data: without, nothing is known and nothing is judged.
     pub loaded: bool,
+    /// Until when VRPs hold, as far as sources say.
+    pub expiries: Arc<Expiries>,
 }
 
 impl Snapshot {
@@ -128,18 +131,27 @@ impl Snapshot {
             vrps: VrpTable::new(set.vrps.iter().map(|vrp| (*vrp, source)).collect()),
             aspas: AspaTable::new(set.aspas.iter().map(|aspa| (aspa.clone(), source))),
             loaded: true,
+            expiries: Arc::default(),
         }
+    }
+
+    /// The same, with what the source says of the ends of its VRPs.
+    #[must_use]
+    pub fn until(self, expiries: Expiries) -> Self {
+        Self { expiries: Arc::new(expiries), ..self }
     }
 
     /// What several hold together.
     pub fn union<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Self {
-        let (mut vrps, mut aspas, mut loaded) = (Vec::new(), Vec::new(), false);
+        let (mut vrps, mut aspas, mut loaded, mut expiries) = (Vec::new(), Vec::new(), false, Vec::new());
         for part in parts {
             vrps.extend(part.vrps.iter());
             aspas.extend(part.aspas.iter_with_sources());
             loaded |= part.loaded;
+            expiries.extend(part.expiries.iter());
         }
-        Self { vrps: VrpTable::new(vrps), aspas: AspaTable::new(aspas), loaded }
+        let expiries = Arc::new(Expiries::new(expiries));
+        Self { vrps: VrpTable::new(vrps), aspas: AspaTable::new(aspas), loaded, expiries }
     }
 
     /// What it holds, whoever says it.

@@ -256,6 +256,11 @@ fn both_directions_are_verified_as_the_draft_says_case_by_case() {
 
 #[test]
 fn exports_of_all_flavours_are_read_and_a_fault_names_its_record() {
+    let with_ends = r#"[{"asn":1,"prefix":"192.0.2.0/24","expires":7},{"asn":1,"prefix":"192.0.2.0/24","expires":9},
+        {"asn":2,"prefix":"192.0.2.0/24"},{"asn":3,"prefix":"192.0.2.0/24","expires":"soon"}]"#;
+    let expiries = json::parse_export(with_ends).unwrap().expiries;
+    let ends: Vec<(u32, u64)> = expiries.iter().map(|(vrp, until)| (vrp.asn.0, until)).collect();
+    assert_eq!(ends, [(1, 9)], "of two ROAs either is enough; what is not said is not known");
     let rpki_client = r#"{"metadata":{},"roas":[{"asn":64496,"prefix":"192.0.2.0/24","maxLength":25,"ta":"x","expires":1}],
         "aspas":[{"customer_asid":64500,"expires":1,"providers":[64502,64501]}]}"#;
     let set = json::parse(rpki_client).expect("rpki-client's form");

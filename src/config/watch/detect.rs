@@ -116,7 +116,7 @@ fn read_paths(detect: &mut Table<'_>, base: &Path, paths: &mut paths::Settings, 
 }
 
 fn read_feeds(detect: &mut Table<'_>, feeds: &mut feeds::Settings) {
-    let feeds::Settings { session, flap, prefix_count, rpki_data, moas } = feeds;
+    let feeds::Settings { session, flap, prefix_count, rpki_data, roa_expiry, new_link, moas } = feeds;
     detector(detect, "session", "[detect.session]", &mut session.enabled, |of| {
         duration(of, "hold", &mut session.hold, Duration::ZERO..=DAY);
     });
@@ -154,6 +154,14 @@ fn read_feeds(detect: &mut Table<'_>, feeds: &mut feeds::Settings) {
     detector(detect, "rpki_data", "[detect.rpki_data]", &mut rpki_data.enabled, |of| {
         count(of, "loss_percent", &mut rpki_data.loss_percent, 1..=100);
         duration(of, "keep", &mut rpki_data.keep, SECOND..=DAY);
+    });
+    detector(detect, "roa_expiry", "[detect.roa_expiry]", &mut roa_expiry.enabled, |of| {
+        duration(of, "before", &mut roa_expiry.before, SECOND..=DAY);
+    });
+    detector(detect, "new_link", "[detect.new_link]", &mut new_link.enabled, |of| {
+        new_link.score_min =
+            of.or("score_min", new_link.score_min, |v| value::integer(v, 0..=20).map(|score| score as i32));
+        duration(of, "learn", &mut new_link.learn, SECOND..=YEAR);
     });
     detector(detect, "moas", "[detect.moas]", &mut moas.enabled, |_| {});
 }

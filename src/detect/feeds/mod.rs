@@ -2,7 +2,9 @@
 
 pub mod flap;
 pub mod moas;
+pub mod new_link;
 pub mod prefix_count;
+pub mod roa_expiry;
 pub mod rpki_data;
 pub mod session;
 pub mod source;
@@ -28,6 +30,10 @@ pub struct Settings {
     pub prefix_count: prefix_count::Settings,
     /// `rpki_data`.
     pub rpki_data: rpki_data::Settings,
+    /// `new_link`.
+    pub new_link: new_link::Settings,
+    /// `roa_expiry`.
+    pub roa_expiry: roa_expiry::Settings,
     /// `moas`.
     pub moas: moas::Settings,
 }
@@ -79,6 +85,8 @@ pub fn rules(settings: &settings::Settings) -> Vec<Box<dyn FeedRule>> {
         boxed(flap::Flap::new(&of.flap)),
         boxed(prefix_count::PrefixCount::new(&of.prefix_count)),
         boxed(rpki_data::RpkiData::new(&of.rpki_data)),
+        boxed(new_link::NewLink::new(&of.new_link, settings)),
+        boxed(roa_expiry::RoaExpiry::new(&of.roa_expiry)),
         boxed(moas::Moas::new(&of.moas)),
     ];
     rules.into_iter().flatten().collect()

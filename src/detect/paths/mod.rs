@@ -55,12 +55,14 @@ pub struct Fault {
     pub finding: Finding,
     /// Vantage ASes that must show it; `None`: as configured per class.
     pub vantages_min: Option<usize>,
+    /// It rests on too little to be told where it was there from the start.
+    pub weak: bool,
 }
 
 impl Fault {
     /// A fault that the configured number of vantage ASes must show.
     pub fn new(finding: Finding) -> Self {
-        Self { finding, vantages_min: None }
+        Self { finding, vantages_min: None, weak: false }
     }
 }
 

@@ -2,7 +2,8 @@
 //! was forged ends so, and a new or leaking upstream looks the same.
 //!
 //! # False positives
-//! A new upstream that nobody declared: the finding says which one, and `ribwatch baseline` adds it. Pairs are judged per
+//! A new upstream that nobody declared: the finding says which one, and `ribwatch baseline` adds it; one that relations know
+//! beside the origin is information. Pairs are judged per
 //! rule and not crosswise, so an upstream of one prefix is not one of all. Where our own AS or a neighbour's session
 //! with the origin itself shows the route, there is no AS next to the origin to judge.
 
@@ -12,8 +13,9 @@ use super::SceneRule;
 use crate::{
     detect::{
         Finding, Fingerprint, Kind, Severity,
+        paths::leak::Relations,
         scene::{Scene, Seen, as_evidence, names},
-        settings::WatchPrefix,
+        settings::{Settings as All, WatchPrefix},
         watch::Relation,
     },
     types::Asn,
@@ -36,12 +38,14 @@ impl Default for Settings {
 
 /// The detector.
 #[derive(Debug)]
-pub struct FirstHop;
+pub struct FirstHop {
+    relations: Relations,
+}
 
 impl FirstHop {
     /// As the settings say.
-    pub fn new(settings: &Settings) -> Option<Self> {
-        settings.enabled.then_some(Self)
+    pub fn new(settings: &Settings, all: &All) -> Option<Self> {
+        settings.enabled.then(|| Self { relations: all.paths.leak.relations.clone() })
     }
 }
 
@@ -62,7 +66,10 @@ impl SceneRule for FirstHop {
             }
         }
         let shown = wrong.iter().filter(|(_, paths)| scene.enough(paths));
-        out.extend(shown.map(|((hop, origin), paths)| finding(scene, rule, (*hop, *origin), paths)));
+        out.extend(shown.map(|((hop, origin), paths)| {
+            let related = self.relations.get(*origin, *hop).is_some();
+            finding(scene, rule, (*hop, *origin), paths, related)
+        }));
     }
 }
 
@@ -78,7 +85,13 @@ pub fn next_to_origin(seen: &Seen<'_>) -> Option<(Asn, Asn)> {
     hop.map(|hop| (hop, origin))
 }
 
-fn finding(scene: &Scene<'_>, rule: &WatchPrefix, (hop, origin): (Asn, Asn), paths: &[&Seen<'_>]) -> Finding {
+fn finding(
+    scene: &Scene<'_>,
+    rule: &WatchPrefix,
+    (hop, origin): (Asn, Asn),
+    paths: &[&Seen<'_>],
+    related: bool,
+) -> Finding {
     let prefix = scene.prefix;
     let upstreams = rule.upstreams.as_deref().unwrap_or_default();
     let declared = upstreams.iter().map(|asn| format!("AS{asn}")).collect::<Vec<_>>().join(", ");
@@ -112,6 +125,10 @@ fn finding(scene: &Scene<'_>, rule: &WatchPrefix, (hop, origin): (Asn, Asn), pat
         Hop::Provider => finding.term("aspa_provider", -3),
         Hop::NoAttestation => finding,
     };
+    if related {
+        // It sells transit to the origin or peers with it, as is declared or inferred: only this rule does not know it.
+        finding = finding.term("relation_known", -2);
+    }
     if scene.relation == Relation::MoreSpecific {
         finding = finding.term("more_specific_wins", 1);
     }

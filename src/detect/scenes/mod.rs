@@ -54,7 +54,7 @@ pub fn rules(settings: &settings::Settings) -> Vec<Box<dyn SceneRule>> {
     let of = &settings.scenes;
     let rules: Vec<Option<Box<dyn SceneRule>>> = vec![
         boxed(origin::Origin::new(&of.origin, settings)),
-        boxed(first_hop::FirstHop::new(&of.first_hop)),
+        boxed(first_hop::FirstHop::new(&of.first_hop, settings)),
         boxed(covering::Covering::new(&of.covering)),
         boxed(validity::Validity::new(&of.validity)),
         boxed(visibility::Visibility::new(&of.visibility)),

@@ -13,7 +13,7 @@
 //! more-specific, and so is a part that an origin of the rule announces because somebody hijacks it.
 //!
 //! A strange origin may be a customer with a part of the space. Where it is seen only behind an origin of the rule, that one
-//! passes it on, and the finding counts for little. Where relations say that it buys transit from origins of the rule
+//! passes it on, and the finding counts for little; it counts for less, too, where relations know the two at all. Where relations say that it buys transit from origins of the rule
 //! alone, and it is seen past them behind one other AS, then that AS leaks what it has from inside (RFC 7908 §3.6): a
 //! `route-leak` and no hijack. The origin may be forged all the same, so it stays a warning.
 
@@ -67,6 +67,12 @@ impl Origin {
         })
     }
 
+    /// Whether each strange origin is known to sell transit to an origin of the rule, buy from it or peer with it.
+    fn are_related(&self, rule: &WatchPrefix, strange: &[Asn]) -> bool {
+        let related = |asn: &Asn| rule.origins.iter().any(|origin| self.relations.get(*asn, *origin).is_some());
+        !strange.is_empty() && strange.iter().all(related)
+    }
+
     /// Who leaks a part of the rule's space out of the network of its origin: the AS behind which all see it, if what
     /// is known of its origin is that it buys from origins of the rule alone.
     fn leaker(&mut self, rule: &WatchPrefix, strange: &[Asn], paths: &[&Seen<'_>]) -> Option<Asn> {
@@ -114,7 +120,8 @@ impl SceneRule for Origin {
             {
                 out.push(leak_from_inside(scene, rule, leaker, strange, paths));
             } else if rule.looks_for(kind) {
-                out.push(hijack(scene, rule, kind, strange, paths, own.len()));
+                let related = self.are_related(rule, strange);
+                out.push(hijack(scene, rule, kind, strange, paths, (own.len(), related)));
                 hijacked = true;
             }
         }
@@ -142,7 +149,7 @@ fn hijack(
     kind: Kind,
     strange: &[Asn],
     paths: &[&Seen<'_>],
-    own: usize,
+    (own, related): (usize, bool),
 ) -> Finding {
     let list = |asns: &[Asn]| asns.iter().map(|asn| format!("AS{asn}")).collect::<Vec<_>>().join(", ");
     let (observed, expected, prefix) = (list(strange), list(&rule.origins), scene.prefix);
@@ -191,6 +198,9 @@ fn hijack(
         OriginState::Valid => finding.term("rpki_valid", -5),
         OriginState::NotFound | OriginState::NotChecked => finding,
     };
+    if related {
+        finding = finding.term("related_to_expected_origin", -3);
+    }
     if kind == Kind::SubprefixHijack {
         finding = finding.term("more_specific_wins", 2);
         if paths.iter().all(|seen| next_to_origin(seen).is_some_and(|(hop, _)| rule.origins.contains(&hop))) {

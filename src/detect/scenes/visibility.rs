@@ -25,7 +25,7 @@ use crate::{
         scene::{Scene, Seen},
         settings::WatchPrefix,
         watch::Relation,
-        world::Phase,
+        world::{Phase, Session},
     },
     types::{Asn, Prefix, Timestamp},
 };
@@ -145,7 +145,8 @@ impl SceneRule for Visibility {
             out.extend(self.share(scene, rule, expected_count, &lost, own.len()));
         } else if own.is_empty() && scene.world.settled && phases.values().any(|known| *known) && lost.is_empty() {
             let was_seen = !baseline.neighbors.is_empty();
-            if was_seen || self.settings.never_seen {
+            // Where only changes are known, others may have it who never said so.
+            if self.settings.never_seen {
                 let ended = ended_session(scene, &baseline);
                 out.push(self.never_seen(scene, rule, was_seen, ended));
             }
@@ -228,10 +229,12 @@ fn learn(settings: &Settings, rule: &WatchPrefix, baseline: &mut Baseline, scene
             update(memory, names.contains_key(name));
         }
     }
+    // While it is hijacked or leaked, who has it now need not have it later.
+    let event = scene.world.events.goes_on(scene.prefix);
     for (name, seen) in names {
         let fresh = memory(seen);
         // Who shows a forged path is not expected to show it for ever.
-        if !is_declared(rule, fresh.hop) {
+        if !is_declared(rule, fresh.hop) || event && !baseline.neighbors.contains_key(name) {
             continue;
         }
         let kept = baseline.neighbors.entry(Arc::clone(name)).or_insert_with(|| fresh.clone());
@@ -241,6 +244,9 @@ fn learn(settings: &Settings, rule: &WatchPrefix, baseline: &mut Baseline, scene
         update(memory, hops.contains_key(hop));
     }
     for (hop, seen) in hops {
+        if (event || !is_declared(rule, Some(hop))) && !baseline.upstreams.contains_key(&hop) {
+            continue;
+        }
         let showing = own.iter().filter(|seen| next_to_origin(seen).is_some_and(|(of, _)| of == hop));
         let by = showing.map(|seen| Arc::clone(&seen.vantage.name)).collect();
         baseline.upstreams.entry(hop).or_insert_with(|| memory(seen)).by = by;
@@ -360,8 +366,13 @@ impl Visibility {
 /// A neighbour that had the prefix and whose session is down, or back and not complete: nobody lost it, the session did.
 fn ended_session(scene: &Scene<'_>, baseline: &Baseline) -> Option<Arc<str>> {
     let sessions = scene.world.sessions().filter(|(_, session)| !session.is_loaded(scene.family(), scene.now));
-    let mut ended = sessions.map(|(_, session)| &session.vantage.name);
-    ended.find(|name| baseline.neighbors.contains_key(*name)).cloned()
+    // One that is back is another session than the one that had it.
+    let had_it = |session: &&Session| {
+        let memory = baseline.neighbors.get(&session.vantage.name);
+        memory.is_some_and(|memory| session.phase != Phase::Up || session.since > memory.since)
+    };
+    let ended = sessions.map(|(_, session)| session).find(had_it);
+    ended.map(|session| Arc::clone(&session.vantage.name))
 }
 
 /// What those that lost it have in common: the origin when it is all of them, else the neighbour when it is one, else

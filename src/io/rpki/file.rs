@@ -41,11 +41,11 @@ pub(super) async fn run(reporter: Reporter, path: PathBuf) {
         let now = version(&path);
         if now.is_none() || now != seen {
             let read_path = path.clone();
-            let read = tokio::task::spawn_blocking(move || read_with(&read_path, json::parse_with_anchors));
+            let read = tokio::task::spawn_blocking(move || read_with(&read_path, json::parse_export));
             match read.await {
-                Ok(Ok((set, anchors))) => {
+                Ok(Ok(json::Export { set, anchors, expiries })) => {
                     let expire = reporter.expire_after().unwrap_or(EXPIRE);
-                    let snapshot = Arc::new(Snapshot::of(reporter.id, &set));
+                    let snapshot = Arc::new(Snapshot::of(reporter.id, &set).until(expiries));
                     // An export's age is that of its last writing, not of our reading.
                     let age = now.and_then(|version| version.modified?.elapsed().ok()).unwrap_or_default();
                     reporter.synced(&snapshot, expire.saturating_sub(age), |view| view.anchors = anchors);

@@ -148,7 +148,7 @@ pub(super) fn filtered(received: &Arc<Snapshot>, slurm: &Slurm, id: SourceId) ->
         return Arc::clone(received);
     }
     let left: PayloadSet = slurm.filter(&received.payload());
-    Arc::new(Snapshot::of(id, &left))
+    Arc::new(Snapshot { expiries: Arc::clone(&received.expiries), ..Snapshot::of(id, &left) })
 }
 
 fn count_families(slurm: &Slurm) -> (u64, u64) {

@@ -277,6 +277,38 @@ fn a_mark_for_customers_only_behind_the_leaker_makes_a_declared_leak_certain() {
 }
 
 #[test]
+fn what_inferred_relations_say_of_the_first_tables_is_an_old_arrangement() {
+    let mut settings = watching(&[("203.0.113.0/24", &[64500])]);
+    for provider in [10, 11, 12] {
+        let line = format!("{provider}|100|-1\n");
+        assert!(settings.paths.leak.relations.read(&line).is_empty());
+    }
+    let mut tower = Tower::new(settings);
+    let edge = tower.peer(external(64496));
+    tower.announces(edge, "203.0.113.0/24", path("64496 11 100 10 64500"));
+    tower.ends_rib(edge, Family::IPV4_UNICAST);
+    wait(&mut tower, MINUTES_2);
+    assert!(tower.alerts().is_empty());
+    tower.announces(edge, "203.0.113.0/24", path("64496 12 100 10 64500"));
+    assert_eq!(tower.only_alert().severity, Severity::Info);
+    tower.announces(edge, "203.0.113.0/24", path("64496 11 100 10 64500"));
+    wait(&mut tower, MINUTES_2);
+    assert!(tower.alerts().is_empty(), "as before");
+}
+
+#[test]
+fn what_is_lost_while_a_hijack_is_old_and_settled_is_an_alert_of_its_own() {
+    let (mut tower, all) = seen_by_four(watching_all(&prefixes(1)));
+    tower.announces(all[0], "198.18.0.0/24", path("64601 64511"));
+    wait(&mut tower, HOUR);
+    assert_eq!(tower.only_alert().kind(), Kind::OriginHijack);
+    all[1..].iter().for_each(|who| tower.withdraws(*who, "198.18.0.0/24"));
+    wait(&mut tower, MINUTES_2);
+    let kinds: Vec<Kind> = tower.alerts().iter().map(|alert| alert.kind()).collect();
+    assert!(kinds.contains(&Kind::Visibility), "{kinds:?}");
+}
+
+#[test]
 fn one_new_upstream_of_many_prefixes_is_one_alert() {
     let mut settings = watching_all(&prefixes(10));
     settings.prefixes.iter_mut().for_each(|rule| rule.upstreams = Some(vec![Asn(64497)]));

@@ -1,11 +1,13 @@
 //! What paths show: leaks, protected ASes, bogons, rules, neighbours, blackholes.
 
+use std::time::Duration;
+
 use ribwatch::{
     detect::{
         Kind, Severity, WatchAsn,
         paths::{leak::Evidence, leak::Relations, path_rule::Denied, peerlock::Protected},
     },
-    types::{Asn, Role},
+    types::{Asn, Family, Role},
     wire::bgp::community::Community,
 };
 
@@ -65,6 +67,7 @@ fn our_own_role_makes_a_leak_certain_and_inferred_relations_alone_never_page() {
         // 100 buys from 10; it is our customer or peer, and sends what it has from 10.
         settings.paths.leak.relations.transit(Asn(10), Asn(100), evidence);
         settings.paths.leak.relations.transit(Asn(11), Asn(100), evidence);
+        settings.paths.leak.normal_at_start = false;
         let mut tower = Tower::new(settings);
         let mut spec = external(100);
         spec.negotiated.local_role = role;
@@ -208,4 +211,46 @@ fn blackholes_for_more_than_a_host_or_beyond_their_neighbor() {
         let found = tower.look().values().find(|f| f.key.kind == Kind::Blackhole).map(|f| f.severity);
         assert_eq!(found, expected, "{prefix} {asns}");
     }
+}
+
+#[test]
+fn a_link_that_never_was_is_information_with_a_score_and_known_after_a_day() {
+    let mut settings = watching(&[(PREFIX, &[64500])]);
+    settings.feeds.new_link.enabled = true;
+    assert!(settings.paths.leak.relations.read("3257|3320|0\n").is_empty());
+    let mut tower = Tower::new(settings);
+    let [a, b] = [(64601, "edge-1"), (64602, "edge-2")].map(|(asn, name)| tower.peer(external(asn).called(name)));
+    // What the first tables have is known: AS174 sells to AS3356 and AS1299, and these reach the origin; AS2914 has it over both.
+    tower.announces(a, PREFIX, path("174 3356 1299"));
+    tower.announces(a, "198.51.100.0/24", path("174 1299 2914"));
+    tower.announces(b, PREFIX, path("174 3356 1299"));
+    tower.announces(b, "198.51.100.0/24", path("2914 1299 3320 3257"));
+    [a, b].iter().for_each(|who| tower.ends_rib(*who, Family::IPV4_UNICAST));
+    tower.advance(Duration::from_secs(60));
+    tower.look();
+    assert!(tower.settled);
+    let links = |tower: &mut Tower| {
+        let of = tower.look().values().filter(|finding| finding.key.kind == Kind::NewNeighbor).cloned();
+        of.map(|finding| (finding.key.subject.to_string(), finding.total(), finding.severity)).collect::<Vec<_>>()
+    };
+    // To what nobody watches it is learnt and not told.
+    tower.announces(a, "198.51.100.0/24", path("174 6453 2914"));
+    assert_eq!(links(&mut tower), vec![]);
+    // Two that met nowhere, next to the origin, on half of the paths.
+    tower.announces(b, PREFIX, path("174 9002 1299"));
+    tower.announces(b, PREFIX, path("174 3356 5511"));
+    assert_eq!(links(&mut tower), [("link AS3356 AS5511".to_owned(), 6, Severity::Info)]);
+    // The other way round it was seen.
+    tower.announces(b, PREFIX, path("174 3356 1299 174"));
+    assert_eq!(links(&mut tower), vec![]);
+    // One that the relationship file has.
+    tower.announces(b, PREFIX, path("174 1299 2914 3257 3320"));
+    assert!(!links(&mut tower).iter().any(|(link, ..)| link == "link AS3257 AS3320"), "{:?}", links(&mut tower));
+    tower.announces(b, PREFIX, path("174 3356 5511"));
+    assert_eq!(links(&mut tower).len(), 1);
+    tower.advance(Duration::from_secs(86_400));
+    assert_eq!(links(&mut tower), vec![]);
+    tower.announces(b, PREFIX, path("174 3356 1299"));
+    tower.announces(b, PREFIX, path("174 3356 5511"));
+    assert_eq!(links(&mut tower), vec![], "it is known");
 }

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use ribwatch::{
     detect::{Kind, Severity},
     engine::Input,
-    types::{Asn, Role},
-    validation::{Aspa, PayloadSet, Snapshot, Update, Vrp},
+    types::{Asn, Role, Timestamp},
+    validation::{Aspa, PayloadSet, Snapshot, Update, Vrp, expiry::Expiries},
 };
 
 use super::tower::{Tower, watching};
@@ -18,15 +18,24 @@ const PREFIX: &str = "203.0.113.0/24";
 struct Rpki {
     tower: Tower,
     snapshot: Arc<Snapshot>,
+    began: Timestamp,
 }
 
 impl Rpki {
     fn over(tower: Tower) -> Self {
-        Self { tower, snapshot: Arc::default() }
+        let began = tower.now;
+        Self { tower, snapshot: Arc::default(), began }
     }
 
     fn says(&mut self, vrps: Vec<Vrp>, aspas: Vec<Aspa>) {
-        let update = Update::between(&self.snapshot, Arc::new(Snapshot::of(0, &PayloadSet { vrps, aspas })));
+        self.holds(vrps, aspas, &[]);
+    }
+
+    /// As `says`, with the times until which VRPs hold, in hours from the beginning of the story.
+    fn holds(&mut self, vrps: Vec<Vrp>, aspas: Vec<Aspa>, until: &[(Vrp, u64)]) {
+        let until = until.iter().map(|(vrp, hours)| (*vrp, u64::from(self.began.secs()) + hours * 3600)).collect();
+        let snapshot = Snapshot::of(0, &PayloadSet { vrps, aspas }).until(Expiries::new(until));
+        let update = Update::between(&self.snapshot, Arc::new(snapshot));
         self.snapshot = Arc::clone(&update.snapshot);
         self.tower.handle(Input::Rpki(Box::new(update)));
         self.tower.settle();
@@ -127,6 +136,87 @@ fn an_outage_of_a_trust_anchor_is_one_alert_however_routes_change_meanwhile() {
     rpki.says([others, ours].concat(), vec![]);
     rpki.tower.advance(Duration::from_secs(120));
     assert!(rpki.tower.alerts().is_empty(), "what is there again is no change: {:#?}", rpki.tower.alerts());
+}
+
+/// Hours pass, and detectors look each quarter.
+fn wait_hours(rpki: &mut Rpki, hours: u64) {
+    for _ in 0..hours * 4 {
+        rpki.tower.advance(Duration::from_secs(900));
+        rpki.tower.look();
+    }
+}
+
+#[test]
+fn a_roa_that_is_renewed_in_time_is_no_news_and_a_missed_renewal_is() {
+    let mut rpki = Rpki::over(Tower::new(watching(&[(PREFIX, &[64500])])));
+    let edge = rpki.tower.peer(external(64496));
+    rpki.tower.announces(edge, PREFIX, path("64496 64500"));
+    let ours = vrp(PREFIX, 24, 64500);
+    let all = [others(), vec![ours]].concat();
+    // Ends within eight hours, and is renewed each time when five are left.
+    for round in 0..4 {
+        rpki.holds(all.clone(), vec![], &[(ours, 8 + round * 3)]);
+        wait_hours(&mut rpki, 3);
+        assert!(rpki.tower.stands().is_empty(), "round {round}: {:?}", rpki.tower.stands());
+    }
+    // 12 hours have passed, it holds for 17, and nobody renews it.
+    wait_hours(&mut rpki, 2);
+    assert!(rpki.tower.stands().is_empty());
+    wait_hours(&mut rpki, 1);
+    let finding = rpki.tower.the(Kind::RpkiLostCover);
+    assert_eq!((finding.severity, &*finding.key.subject), (Severity::Warning, "end of 203.0.113.0/24-24 AS64500"));
+    assert_eq!(finding.evidence["not_valid_without_it"][0], PREFIX);
+    rpki.holds(all, vec![], &[(ours, 40)]);
+    assert!(rpki.tower.stands().is_empty());
+}
+
+#[test]
+fn a_publisher_who_renews_late_as_a_habit_is_known_by_it() {
+    let mut rpki = Rpki::over(Tower::new(watching(&[(PREFIX, &[64500])])));
+    let ours = vrp(PREFIX, 24, 64500);
+    let all = [others(), vec![ours]].concat();
+    rpki.holds(all.clone(), vec![], &[(ours, 4)]);
+    wait_hours(&mut rpki, 3);
+    // The first time nobody can know.
+    assert_eq!(rpki.tower.the(Kind::RpkiLostCover).severity, Severity::Info, "no live route needs it");
+    rpki.holds(all.clone(), vec![], &[(ours, 8)]);
+    assert!(rpki.tower.stands().is_empty());
+    wait_hours(&mut rpki, 4);
+    rpki.holds(all, vec![], &[(ours, 12)]);
+    rpki.tower.look();
+    assert_eq!(rpki.tower.ended.len(), 2, "told an hour before its end: {:?}", rpki.tower.ended);
+    wait_hours(&mut rpki, 4);
+    assert_eq!(rpki.tower.stands().len(), 1);
+}
+
+#[test]
+fn another_roa_keeps_the_routes_valid_and_one_for_nobody_makes_them_invalid() {
+    let severity = |besides: Vrp| {
+        let mut rpki = Rpki::over(Tower::new(watching(&[(PREFIX, &[64500])])));
+        let edge = rpki.tower.peer(external(64496));
+        rpki.tower.announces(edge, PREFIX, path("64496 64500"));
+        let ours = vrp(PREFIX, 24, 64500);
+        rpki.holds([others(), vec![ours, besides]].concat(), vec![], &[(ours, 1)]);
+        rpki.tower.advance(Duration::from_secs(1));
+        rpki.tower.the(Kind::RpkiLostCover).severity
+    };
+    assert_eq!(severity(vrp("203.0.112.0/23", 24, 64500)), Severity::Info);
+    assert_eq!(severity(vrp("203.0.112.0/23", 24, 0)), Severity::Warning);
+}
+
+#[test]
+fn a_source_that_is_not_renewed_is_one_alert() {
+    let watched: Vec<String> = (0..30).map(|n| format!("198.51.{n}.0/24")).collect();
+    let rules: Vec<(&str, &[u32])> = watched.iter().map(|prefix| (prefix.as_str(), &[64500][..])).collect();
+    let mut rpki = Rpki::over(Tower::new(watching(&rules)));
+    let ours: Vec<Vrp> = watched.iter().map(|prefix| vrp(prefix, 24, 64500)).collect();
+    let until: Vec<(Vrp, u64)> = ours.iter().map(|vrp| (*vrp, 6)).collect();
+    rpki.holds(ours.clone(), vec![], &until);
+    wait_hours(&mut rpki, 5);
+    let alerts = rpki.tower.alerts();
+    let told: Vec<(String, u64)> = alerts.iter().map(|alert| (alert.key.to_string(), alert.member_count)).collect();
+    assert!(told.contains(&("rpki-cache renewal".to_owned(), 30)), "{told:?}");
+    assert!(alerts.iter().all(|alert| alert.kind() != Kind::RpkiLostCover), "{told:?}");
 }
 
 #[test]

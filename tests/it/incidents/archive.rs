@@ -3,6 +3,8 @@
 
 use std::{
     io::{Cursor, Read},
+    net::IpAddr,
+    ops::Range,
     path::Path,
     time::Duration,
 };
@@ -10,7 +12,7 @@ use std::{
 use ribwatch::{
     app::replay::Replay,
     io::mrt::{self, MrtReader},
-    types::Timestamp,
+    types::{Asn, Timestamp},
     wire::mrt::{Event, Header, Interpreter, RawRecord},
 };
 
@@ -83,6 +85,28 @@ impl Archive {
             let record = RawRecord { at: 0, header: *header, body };
             // A fault of one record costs that record: archives of the real world have some.
             let _ = interpreters[*file].interpret(&record, |event| on(header.time, &event));
+        }
+    }
+
+    /// Number of records.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Plays a part of it at another time, as fast as it was, as far as it is from these peers. Only for updates, which
+    /// need nothing of what came before.
+    pub fn play_part(&self, part: Range<usize>, at: Timestamp, of: &[(IpAddr, Asn)], replay: &mut Replay) {
+        let records = &self.records[part];
+        let mut interpreter = Interpreter::new();
+        for Kept { header, body, .. } in records {
+            let time = at + header.time.since(records[0].header.time);
+            let record = RawRecord { at: 0, header: *header, body };
+            let _ = interpreter.interpret(&record, |event| match &event {
+                Event::Update(routes) if of.contains(&(routes.peer_address, routes.peer_asn)) => {
+                    replay.take(time, &event)
+                }
+                _ => {}
+            });
         }
     }
 

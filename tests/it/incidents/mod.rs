@@ -3,7 +3,11 @@
 //! full size.
 
 mod archive;
+mod drawn;
 mod known;
+mod quiet;
+mod scenery;
+mod score;
 
 use std::{collections::BTreeMap, sync::Arc};
 

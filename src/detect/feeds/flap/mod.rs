@@ -100,7 +100,7 @@ impl Flap {
 
     /// A watched prefix flaps.
     fn tell(&self, feed: &Feed<'_>, prefix: Prefix, slot: SessionSlot, score: &Score, board: &mut Board) {
-        let event = feed.world.events.get(prefix);
+        let event = feed.world.events.explains(feed.seen.now, prefix, Severity::Warning);
         let Some(rule) = Self::watched(feed, prefix).filter(|rule| rule.looks_for(Kind::Flap)) else { return };
         let (Some(key), Some(session)) = (Self::key(feed, prefix, slot), feed.world.session(slot)) else { return };
         let name = &session.vantage.name;
@@ -121,7 +121,7 @@ impl Flap {
             .evidence("changes", score.changes)
             .term("flap_score", 2);
         finding.cause = Some(match event {
-            Some(Event::On(cause) | Event::Over(cause)) => cause.clone(),
+            Some(event) => event.cause.clone(),
             None => Fingerprint::new(Kind::Flap, format!("{prefix}")),
         });
         finding.symptom = event.is_some();
@@ -194,7 +194,11 @@ impl FeedRule for Flap {
             return;
         }
         let flapping = self.flapping.entry(slot).or_default();
-        if flapping.contains(&prefix) || matches!(feed.world.events.get(prefix), Some(Event::Over(_))) {
+        let calms_down = || {
+            let event = feed.world.events.explains(now, prefix, Severity::Warning);
+            event.is_some_and(Event::is_over)
+        };
+        if flapping.contains(&prefix) || calms_down() {
             return;
         }
         flapping.insert(prefix);

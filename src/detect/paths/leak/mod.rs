@@ -16,13 +16,15 @@
 //! 2. The route carries OTC of an AS behind the leaker (RFC 9234 §5): whoever has it may give it to customers only.
 //! 3. Our own role towards a neighbour: critical. What the operator declares (`[[watch.relation]]`): a warning.
 //! 4. Networks that buy transit from nobody (`transit_free` of `[detect.peerlock]`): a warning.
-//! 5. A relationship file (CAIDA serial-1 and serial-2 form): information. It never wakes anybody by itself.
+//! 5. A relationship file (CAIDA serial-1 and serial-2 form), of which only what it says of providers counts: information. It
+//!    never wakes anybody by itself.
 //!
 //! ASPA and OTC have detectors of their own, too, which need no relations.
 //!
 //! # False positives
 //! Inferred relations are wrong for siblings, partial transit and exchanges, and lists of networks without upstreams grow
-//! old. So a leak that rests on them is told of only where the origin is watched (`inferred = "watched"`, the default).
+//! old. So a leak that rests on them is told of only where the origin is watched (`inferred = "watched"`, the default). What
+//! inferred relations say of the tables as they were when all was first seen is an old arrangement, and is not told.
 
 mod relations;
 mod valley;
@@ -60,11 +62,13 @@ pub struct Settings {
     pub inferred: Scope,
     /// What is known of relations, declared and inferred.
     pub relations: Relations,
+    /// Whether what inferred relations say of the first tables is taken to be normal; not where only changes are known.
+    pub normal_at_start: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { enabled: true, inferred: Scope::default(), relations: Relations::default() }
+        Self { enabled: true, inferred: Scope::default(), relations: Relations::default(), normal_at_start: true }
     }
 }
 
@@ -116,6 +120,11 @@ impl Leak {
         let step = |of: Asn, other: Asn| Step::new(self.relation(path, of, other), (is_free(of), is_free(other)));
         let ranks = [Evidence::Declared, Evidence::TransitFree, Evidence::Inferred];
         let mut valley = ranks.iter().find_map(|least| valley::first(&ases, *least, step))?;
+        // A path with one AS in several places was made by hand (poisoning): it says little of who gave what to whom.
+        let weak = valley.evidence.0.min(valley.evidence.1) <= Evidence::TransitFree;
+        if weak && (1..ases.len()).any(|at| ases[..at].contains(&ases[at])) {
+            return None;
+        }
         // RFC 9234 §5: behind whoever marked it, it may go down only. A mark of the leaker itself is for those after it.
         let marked = path.attrs.otc().and_then(|marked| ases.iter().rposition(|asn| *asn == marked));
         let leaker = ases.iter().rposition(|asn| *asn == valley.leaker)?;
@@ -141,7 +150,8 @@ impl PathRule for Leak {
             }
         }
         let finding = finding(&valley, evidence, proved, origin);
-        verdict.faults.push(Fault::new(finding.evidence("as_path", path.path.to_string())));
+        let weak = evidence == Evidence::Inferred && !proved;
+        verdict.faults.push(Fault { weak, ..Fault::new(finding.evidence("as_path", path.path.to_string())) });
     }
 }
 

@@ -1,6 +1,6 @@
 //! What ASes are to each other, and how that is known: from our own roles, from the operator, from a relationship file.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use rustc_hash::FxBuildHasher;
 
@@ -56,9 +56,12 @@ impl Evidence {
     }
 }
 
-/// Relations between ASes: of `(a, b)` what `b` is to `a`.
+/// Of `(a, b)` what `b` is to `a`, and how that is known.
+type Known = HashMap<(Asn, Asn), (Relation, Evidence), FxBuildHasher>;
+
+/// Relations between ASes. Copies share them.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Relations(HashMap<(Asn, Asn), (Relation, Evidence), FxBuildHasher>);
+pub struct Relations(Arc<Known>);
 
 impl Relations {
     /// Adds that `provider` sells transit to `customer`; better evidence stays.
@@ -74,7 +77,7 @@ impl Relations {
     }
 
     fn add(&mut self, of: Asn, other: Asn, relation: Relation, evidence: Evidence) {
-        let known = self.0.entry((of, other)).or_insert((relation, evidence));
+        let known = Arc::make_mut(&mut self.0).entry((of, other)).or_insert((relation, evidence));
         if known.1 < evidence {
             *known = (relation, evidence);
         }

@@ -26,6 +26,8 @@ impl Step {
     pub(super) fn new(known: Option<(Relation, Evidence)>, free: (bool, bool)) -> Self {
         let certain = |one: bool, other: bool| (one && !other).then_some(Evidence::TransitFree);
         let (by_free_not_up, by_free_not_down) = (certain(free.0, free.1), certain(free.1, free.0));
+        // That two peer is inferred from what is not seen, and wrong for most siblings and customers of few: no basis.
+        let known = known.filter(|known| *known != (Relation::Peer, Evidence::Inferred));
         let Some((to, evidence)) = known else {
             return Self { to: None, not_up: by_free_not_up, not_down: by_free_not_down };
         };
@@ -62,7 +64,7 @@ pub(super) struct Valley {
     pub(super) target: Option<Relation>,
     /// How it is known that the leaker may give the route to customers only, and that `to` is none: the weaker counts.
     pub(super) evidence: (Evidence, Evidence),
-    /// All that may be the leaker, towards us: the one that is named is the last, which made the step that cannot be right.
+    /// All that may be the leaker, towards us; the one that is named is the last.
     pub(super) candidates: Vec<Asn>,
 }
 
@@ -73,17 +75,19 @@ pub(super) fn first(ases: &[Asn], least: Evidence, step: impl Fn(Asn, Asn) -> St
     // Who got the route over the last step that did not lead up, and on what evidence.
     let mut turned: Option<(usize, Evidence)> = None;
     for at in (1..ases.len()).rev() {
-        let (of, other) = (ases[at], ases[at - 1]);
-        let leads = step(of, other);
+        let leads = step(ases[at], ases[at - 1]);
         if let (Some((got, evidence)), Some(evidence_too)) = (turned, leads.not_down.filter(known))
             // Where steps between are not known, both ends must be certain.
             && (got == at || evidence.min(evidence_too) > Evidence::Inferred)
         {
-            let (from, leaker) = (ases[at + 1], of);
+            // Of several, the first that is known to give it upwards, on whatever evidence; else the last.
+            let upwards = |at: &usize| step(ases[*at], ases[at - 1]).not_down.is_some();
+            let at_fault = (at..=got).rev().find(upwards).unwrap_or(at);
+            let (from, leaker, to) = (ases[at_fault + 1], ases[at_fault], ases[at_fault - 1]);
             let source = step(from, leaker).to.map(reverse);
-            let candidates = ases[at..=got].iter().rev().copied().collect();
-            let evidence = (evidence, evidence_too);
-            return Some(Valley { from, leaker, to: other, source, target: leads.to, evidence, candidates });
+            let target = step(leaker, to).to;
+            let candidates = ases[at_fault..=got].iter().rev().copied().collect();
+            return Some(Valley { from, leaker, to, source, target, evidence: (evidence, evidence_too), candidates });
         }
         if let Some(evidence) = leads.not_up.filter(known) {
             turned = Some((at - 1, evidence));
@@ -138,6 +142,8 @@ mod tests {
             // Between two that buy from nobody; of two in a row the one that gives it upwards.
             ("1 20 2 50", (20, &[20][..], 1)),
             ("60 1 21 20 2 50", (21, &[20, 21], 1)),
+            // Here the first gave it to a provider, as is inferred.
+            ("1 10 20 2 50", (20, &[20], 1)),
             ("1 2 20", none),
             ("1 20", none),
             ("20 1 50", none),

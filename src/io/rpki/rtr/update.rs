@@ -81,7 +81,7 @@ impl Update {
         };
         let vrps = if self.reset { all_vrps(self.vrps, source) } else { changed_vrps(&held.vrps, self.vrps, source) }?;
         let aspas = changed_aspas(&held.aspas, self.aspas, source)?;
-        Ok(Arc::new(Snapshot { vrps, aspas, loaded: true }))
+        Ok(Arc::new(Snapshot { vrps, aspas, loaded: true, ..Snapshot::default() }))
     }
 }
 

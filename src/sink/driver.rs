@@ -198,6 +198,9 @@ impl Driver {
             self.perform(&mut actions).await;
         }
         self.farewell(actions).await;
+        // First the queue is let go of, then it is said that this one has ended: another may wait to open it.
+        drop(self);
+        drop(stopped);
     }
 
     fn now(&self) -> Timestamp {

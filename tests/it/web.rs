@@ -149,7 +149,7 @@ async fn a_wrong_question_gets_its_status_and_a_sentence() {
         ("/api/v1/rib?next=77", 400, "page token"),
         ("/api/v1/rib?neighbor=nobody", 404, "no neighbor"),
         ("/api/v1/explain", 400, "name a prefix"),
-        ("/api/v1/explain?prefix=192.0.2.0/33", 400, "32"),
+        ("/api/v1/explain?prefix=192.0.2.0/33", 400, "too long"),
         ("/api/v1/explain?prefix=192.0.2.0/24", 404, "no route"),
         ("/api/v1/neighbors?state=up", 400, "established"),
         ("/api/v1/neighbors?colour=red", 400, "no parameter `colour`"),

@@ -62,6 +62,9 @@ peers = [64496, 64497]
 [detect]
 settle_max = "1s"
 
+[detect.bogon]
+enabled = false
+
 [alert.kind.session]
 open_after = "0s"
 

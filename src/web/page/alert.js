@@ -1,5 +1,5 @@
 // One alert: why, what it rests on, the paths before and after, and what people do about it.
-import { ask, tell } from "./api.js";
+import { ask, called, learnNames, tell } from "./api.js";
 import { field, h, nothing, panel, put, s, select, table, toast, trouble } from "./dom.js";
 import { graph, readPath } from "./graph.js";
 import { KINDS, VALIDITY, ago, count, duration, plural, spaced, time } from "./words.js";
@@ -135,12 +135,12 @@ async function drawPaths(place, alert, signal) {
   let before = after.filter((path) => path.kind === "before");
   if (about) {
     try {
-      const page = await ask("rib", { table: "adj-in", prefix: about, limit: PATHS }, signal);
+      const [page] = await Promise.all([ask("rib", { table: "adj-in", prefix: about, limit: PATHS }, signal), learnNames()]);
       const fits = (route) => (expected.length ? expected.includes(route.origin_as) : true);
       const known = new Set(after.map((path) => path.asns.join(" ")));
       for (const route of page.routes.filter(fits)) {
         const asns = readPath(route.as_path ?? "");
-        if (!known.has(asns.join(" "))) before.push({ from: route.neighbor ?? "this router", asns, kind: "before" });
+        if (!known.has(asns.join(" "))) before.push({ from: route.neighbor ? called(route.neighbor) : "this router", asns, kind: "before" });
       }
     } catch (error) {
       if (error.name === "AbortError") return;

@@ -85,3 +85,24 @@ export function listen({ heard, changed, missed }) {
     if (source.readyState === EventSource.OPEN && Date.now() - last > 3 * SILENCE_MS) { last = Date.now(); open(); }
   }, 1000);
 }
+
+/** Most neighbours whose names are known beside their addresses. */
+const NAMES_MAX = 1000;
+const names = new Map();
+let asked = null;
+
+/** Learns what neighbours are called; once, or again when asked to. */
+export function learnNames(again) {
+  if (again) asked = null;
+  asked ??= ask("neighbors", { limit: NAMES_MAX }).then((page) => {
+    names.clear();
+    for (const neighbor of page.neighbors) if (neighbor.name) names.set(neighbor.address, neighbor.name);
+  }).catch(() => { asked = null; });
+  return asked;
+}
+
+/** The name of a neighbour, or its address. */
+export const called = (neighbor) => names.get(neighbor) ?? neighbor;
+
+/** All names that are known. */
+export const allNames = () => [...names.values()];

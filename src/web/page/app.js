@@ -1,5 +1,5 @@
 // The page as a whole: which room is open, what the daemon tells, the theme, the search line.
-import { ask, listen } from "./api.js";
+import { ask, learnNames, listen } from "./api.js";
 import { h, nothing, put, toast, trouble } from "./dom.js";
 import { showKeys, startKeys } from "./keys.js";
 import { time } from "./words.js";
@@ -101,6 +101,7 @@ function changed(live, last) {
 function missed(why) {
   const words = { lagged: "This page fell behind and was brought up to date.", back: "The daemon is back.", restarted: "The daemon was started anew." };
   toast(words[why]);
+  learnNames(true);
   if (room?.again) room.again();
   else show();
 }

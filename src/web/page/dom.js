@@ -16,7 +16,7 @@ function fill(element, props, children) {
 }
 
 function flat(children) {
-  return children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false)
+  return children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false && child !== true)
     .map((child) => (child instanceof Node ? child : document.createTextNode(String(child))));
 }
 
@@ -44,8 +44,25 @@ export function putIfNew(element, value, make) {
 /** A table with a head; `columns` are `[title, class]`, `rows` are elements. */
 export function table(label, columns, rows) {
   const heads = columns.map(([title, kind]) => h("th", { scope: "col", class: kind }, title));
+  named(rows, columns);
   return h("div", { class: "scroll", role: "region", "aria-label": label, tabindex: 0 },
-    h("table", null, h("thead", null, h("tr", null, heads)), h("tbody", null, rows)));
+    h("table", { class: "stack" }, h("thead", null, h("tr", null, heads)), h("tbody", null, rows)));
+}
+
+/** Gives cells the titles of their columns: on a narrow screen each row is a card, and cells that say nothing are left out. */
+function named(rows, columns) {
+  for (const row of rows) {
+    [...row.cells].forEach((cell, at) => {
+      cell.dataset.label = columns[at]?.[0] ?? "";
+      if (cell.textContent === "–" || cell.textContent === "") cell.classList.add("none");
+    });
+  }
+}
+
+/** Adds rows to what `table` made. */
+export function addRows(place, columns, rows) {
+  named(rows, columns);
+  place.querySelector("tbody").append(...rows);
 }
 
 /** A labelled control of a form. */

@@ -1,4 +1,5 @@
 // Why a route won: the candidates in order, the step at which each lost, what import did, and the paths as a graph.
+import { called } from "./api.js";
 import { h, panel, table } from "./dom.js";
 import { graph, readPath } from "./graph.js";
 import { VALIDITY, plural } from "./words.js";
@@ -6,7 +7,7 @@ import { VALIDITY, plural } from "./words.js";
 export function explanation(answer) {
   const { candidates } = answer;
   const best = candidates.find((candidate) => candidate.route.best);
-  const name = (route) => route.neighbor ?? "this router";
+  const name = (route) => (route.neighbor ? called(route.neighbor) : "this router");
   const kind = (candidate) => (candidate.route.best ? "best" : candidate.ineligible ? "rejected" : "other");
   const words = best
     ? [h("b", { class: "mono" }, answer.prefix), " goes through ", h("b", null, name(best.route)), best.route.next_hop && h("span", { class: "dim" }, ` (next hop ${best.route.next_hop})`)]
@@ -27,7 +28,7 @@ function row(candidate, all) {
   const { route } = candidate;
   return h("tr", { class: route.best ? "best" : candidate.ineligible ? "rejected" : "" },
     h("td", { class: "number" }, candidate.rank),
-    h("td", null, route.neighbor ? h("a", { href: `#/neighbors/${encodeURIComponent(route.neighbor)}` }, route.neighbor) : "this router"),
+    h("td", { class: "name" }, route.neighbor ? h("a", { href: `#/neighbors/${encodeURIComponent(route.neighbor)}`, title: route.neighbor }, called(route.neighbor)) : "this router"),
     h("td", { class: "mono path" }, route.as_path || "–"),
     h("td", { class: "number" }, route.local_pref ?? "–"), h("td", { class: "number" }, route.med ?? "–"),
     h("td", null, route.validation ? h("span", { class: `valid ${route.validation}` }, VALIDITY[route.validation]) : "–"),
@@ -40,6 +41,6 @@ function reason(candidate, all) {
   if (candidate.ineligible) return h("span", { class: "cannot" }, `cannot be chosen: ${candidate.ineligible}`);
   if (!candidate.lost_at) return "";
   const other = candidate.lost_to > 1 ? all[candidate.lost_to - 1]?.route.neighbor : null;
-  const values = candidate.value !== null && candidate.against !== null ? ` (${candidate.value} against ${candidate.against}${other ? ` of ${other}` : ""})` : "";
+  const values = candidate.value !== null && candidate.against !== null ? ` (${candidate.value} against ${candidate.against}${other ? ` of ${called(other)}` : ""})` : "";
   return h("span", null, "lost: ", h("b", null, candidate.lost_at), values);
 }

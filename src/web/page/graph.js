@@ -3,7 +3,9 @@
 import { h, s } from "./dom.js";
 
 const PATHS_MAX = 40;
-const WIDTH = 86, HEIGHT = 26, GAP_X = 46, GAP_Y = 16, MARGIN = 10;
+const HEIGHT = 26, GAP_X = 38, GAP_Y = 16, MARGIN = 8;
+/** Of a character in a box, and of the room around the text. */
+const LETTER = 7.3, AROUND = 18, NAME_MAX = 14;
 
 /** The ASes of a path as printed; an AS_SET is one of them. */
 export const readPath = (text) => text.match(/\{[^}]*\}|\([^)]*\)|\[[^\]]*\]|\d+/g) ?? [];
@@ -115,6 +117,8 @@ function arrange({ nodes, edges }) {
 }
 
 function draw({ nodes, edges }, layers, paths, good, bad) {
+  const clip = (name) => (name.length > NAME_MAX ? `${name.slice(0, NAME_MAX - 1)}…` : name);
+  const WIDTH = Math.round(AROUND + LETTER * Math.max(...[...nodes.values()].map((node) => clip(node.name).length - (node.id === "us" ? 2 : 0))));
   const rows = Math.max(...layers.map((list) => list.length));
   const width = layers.length * (WIDTH + GAP_X) - GAP_X + 2 * MARGIN;
   const height = rows * (HEIGHT + GAP_Y) - GAP_Y + 2 * MARGIN;
@@ -137,11 +141,10 @@ function draw({ nodes, edges }, layers, paths, good, bad) {
     s("path", { class: `edge ${edge.kind}`, d: curve(edge.way) }));
   const boxes = [...nodes.values()].map((node) => {
     const kind = node.id === "us" ? "us" : good.has(node.id) ? "good" : bad.has(node.id) ? "bad" : node.origin ? "origin" : "";
-    const text = node.name.length > 12 ? `${node.name.slice(0, 11)}…` : node.name;
     return s("g", { class: `node ${kind}`, transform: `translate(${x(node)} ${y(node) - HEIGHT / 2})` },
       s("title", null, node.times > 1 ? `${node.name}, ${node.times} times in a row` : node.name),
       s("rect", { width: WIDTH, height: HEIGHT, rx: 5 }),
-      s("text", { x: WIDTH / 2, y: HEIGHT / 2 + 4.2 }, text),
+      s("text", { x: WIDTH / 2, y: HEIGHT / 2 + 4.2 }, clip(node.name)),
       node.times > 1 && s("text", { class: "times", x: WIDTH - 3, y: -3 }, `×${node.times}`));
   });
   const said = paths.map((path) => `${path.from}: ${path.asns.join(" ")} (${path.kind})`).join("; ");

@@ -1,9 +1,10 @@
 // Neighbours: the list with what each sent, and one of them in full.
 import { ask } from "./api.js";
-import { field, h, nothing, panel, put, s, select, table, trouble } from "./dom.js";
+import { addRows, field, h, nothing, panel, put, s, select, table, trouble } from "./dom.js";
 import { STATES, VALIDITY, brief, count, duration, plural, spaced, time } from "./words.js";
 
 const PAGE = 200;
+const COLUMNS = [["State"], ["Neighbor"], ["AS", "number"], ["Up for", "number"], ["Received", "number"], ["Accepted", "number"], ["Told", "number"], ["What happened last"]];
 
 const sign = (neighbor) => (neighbor.state === "established" ? "up" : neighbor.enabled ? "down" : "off");
 const stateWord = (neighbor) => (neighbor.enabled ? STATES[neighbor.state] : "disabled");
@@ -23,9 +24,8 @@ export function neighbors({ main, site, parameters, signal }) {
       const page = await ask("neighbors", { ...asked, limit: next ? PAGE : Math.max(PAGE, Math.min(1000, shown)), next }, signal);
       if (mine !== turn) return;
       const rows = page.neighbors.map(row);
-      const body = next && list.querySelector("tbody");
-      if (body) body.append(...rows);
-      else if (rows.length) put(list, table("Neighbors", [["State"], ["Neighbor"], ["AS", "number"], ["Up for", "number"], ["Received", "number"], ["Accepted", "number"], ["Told", "number"], ["What happened last"]], rows));
+      if (next && list.querySelector("tbody")) addRows(list, COLUMNS, rows);
+      else if (rows.length) put(list, table("Neighbors", COLUMNS, rows));
       else put(list, nothing(asked.state || asked.text ? "No neighbor is like that." : "No neighbor is configured."));
       shown = list.querySelectorAll("tbody tr").length;
       put(foot, page.next ? h("button", { type: "button", onclick: () => load(page.next) }, "Show more") : shown > 0 && h("p", { class: "dim" }, `${plural(shown, "neighbor")}, all shown`));
@@ -99,7 +99,7 @@ function whole(neighbor) {
         panel("Routes", { extra: h("span", null, h("a", { href: `#/routes?table=adj-in&neighbor=${encodeURIComponent(neighbor.address)}` }, "received"), " · ",
           h("a", { href: `#/routes?table=adj-out&neighbor=${encodeURIComponent(neighbor.address)}` }, "told")) },
           funnel(total("received"), total("accepted"), total("advertised")),
-          table("Counts by family", [["Family"], ["Received", "number"], ["Accepted", "number"], ["Told", "number"], ["Stale", "number"], ["Dropped", "number"], ["Validation"]],
+          neighbor.counts.length === 0 ? nothing("There is nothing of it while its session is down.") : table("Counts by family", [["Family"], ["Received", "number"], ["Accepted", "number"], ["Told", "number"], ["Stale", "number"], ["Dropped", "number"], ["Validation"]],
             neighbor.counts.map((family) => h("tr", null, h("th", { scope: "row" }, family.family),
               ["received", "accepted", "advertised", "stale", "dropped"].map((name) => h("td", { class: "number" }, count(family[name]))),
               h("td", null, Object.entries(family.validation).filter(([, value]) => value > 0).map(([state, value]) => h("span", { class: `valid ${state}` }, `${brief(value)} ${VALIDITY[state]} `))))))),

@@ -4,11 +4,13 @@ import { h, nothing, panel, put, putIfNew, s, trouble } from "./dom.js";
 import { SEVERITIES, STATES, brief, count, duration, plural, time } from "./words.js";
 import { alertLine } from "./alerts.js";
 
-const SHOWN = 12;
+const SHOWN = 8;
+const OVER = 4;
 
 export function overview({ main, site, signal }) {
   const verdict = h("div", { class: "verdict" });
   const list = h("div", { class: "lines", "aria-busy": "true" });
+  const over = h("div");
   const sessions = h("div", { class: "body" });
   const tables = h("div", { class: "body" });
   const rpki = h("div", { class: "body" });
@@ -16,7 +18,7 @@ export function overview({ main, site, signal }) {
   const daemon = h("p", { class: "foot" });
   put(main, h("h1", { class: "unseen" }, "Overview"), verdict,
     h("div", { class: "look" },
-      panel("Open alerts", { class: "wide", extra: h("a", { href: "#/alerts" }, "all alerts") }, list),
+      panel("Open alerts", { class: "wide", extra: h("a", { href: "#/alerts" }, "all alerts") }, list, over),
       panel("Sessions", { extra: h("a", { href: "#/neighbors" }, "neighbors") }, sessions),
       panel("Change", null, rates),
       panel("Tables", { extra: h("a", { href: "#/routes" }, "routes") }, tables),
@@ -35,13 +37,14 @@ export function overview({ main, site, signal }) {
 
   const load = async () => {
     try {
-      const page = await ask("alerts", { state: ["open", "acknowledged"], limit: SHOWN + 1 }, signal);
+      const [page, past] = await Promise.all([ask("alerts", { state: ["open", "acknowledged"], limit: SHOWN + 1 }, signal), ask("alerts", { state: "resolved", limit: OVER }, signal)]);
       list.removeAttribute("aria-busy");
       const rank = (alert) => (alert.state === "open" ? SEVERITIES.indexOf(alert.severity) : 9);
       const alerts = page.alerts.slice(0, SHOWN).sort((a, b) => rank(a) - rank(b));
       putIfNew(list, alerts, () => (alerts.length
         ? [alerts.map(alertLine), page.alerts.length > SHOWN && h("p", { class: "more" }, h("a", { href: "#/alerts" }, "More alerts are open"))]
         : nothing("Nothing is wrong that ribwatch knows of.")));
+      putIfNew(over, past.alerts, () => past.alerts.length > 0 && [h("h2", { class: "over" }, "Over lately"), h("div", { class: "lines" }, past.alerts.map(pastLine))]);
     } catch (error) {
       if (error.name !== "AbortError") put(list, trouble(error));
     }
@@ -58,6 +61,9 @@ export function overview({ main, site, signal }) {
     again: load,
   };
 }
+
+const pastLine = (alert) => h("p", { class: "past", dataset: { row: alert.id } },
+  h("a", { href: `#/alerts/${alert.id}` }, alert.summary), h("span", { class: "dim" }, `${time(alert.resolved_at)}, after ${duration((new Date(alert.resolved_at) - new Date(alert.first_seen)) / 1000)}`));
 
 /** The sentence on top. */
 function judge(status) {

@@ -1,14 +1,15 @@
 // The looking glass: one line for a prefix or address, every filter of `ribwatch rib`, pages of the daemon, and why a route won.
-import { ask } from "./api.js";
-import { field, h, nothing, put, select, table, trouble } from "./dom.js";
+import { allNames, ask, called, learnNames } from "./api.js";
+import { addRows, field, h, nothing, put, select, table, trouble } from "./dom.js";
 import { explanation } from "./explain.js";
 import { VALIDITY, duration, plural } from "./words.js";
 
 const PAGE = 100;
 const NAMES = ["prefix", "match", "table", "neighbor", "family", "origin", "as_path", "community", "rd", "validation", "aspa"];
 const RARE = ["family", "as_path", "community", "rd", "validation", "aspa"];
-const FAMILIES = ["ipv4-unicast", "ipv6-unicast", "ipv4-multicast", "ipv6-multicast", "ipv4-labeled", "ipv6-labeled", "ipv4-vpn", "ipv6-vpn",
-  "ipv4-flowspec", "ipv6-flowspec", "l2vpn-evpn"];
+const FAMILIES = ["ipv4-unicast", "ipv6-unicast", "ipv4-multicast", "ipv6-multicast", "ipv4-labeled-unicast", "ipv6-labeled-unicast", "vpnv4-unicast",
+  "vpnv6-unicast", "l2vpn-evpn", "ipv4-flowspec", "ipv6-flowspec", "vpnv4-flowspec", "vpnv6-flowspec", "bgp-ls", "ipv4-sr-policy", "ipv6-sr-policy", "ipv4-rtc"];
+const COLUMNS = [[""], ["Prefix"], ["Neighbor"], ["AS path"], ["Next hop"], ["Pref", "number"], ["MED", "number"], ["Validation"], ["Age", "number"]];
 
 export function routes({ main, site, parameters, signal }) {
   const asked = Object.fromEntries(NAMES.map((name) => [name, name === "community" ? parameters.getAll(name).join(" ") : parameters.get(name) ?? ""]));
@@ -35,7 +36,7 @@ export function routes({ main, site, parameters, signal }) {
         field("ASPA", select("aspa", [["", "any"], ["valid", "valid"], ["invalid", "invalid"], ["unknown", "unknown"]], asked.aspa)),
         field("Route distinguisher", input("rd", { size: 12, class: "mono" })))));
   put(main, h("h1", null, "Routes"), form, why, list, foot);
-  ask("neighbors", { limit: 200 }, signal).then(({ neighbors }) => put(form.querySelector("#names"), neighbors.map((one) => h("option", { value: one.name ?? one.address })))).catch(() => {});
+  learnNames().then(() => put(form.querySelector("#names"), allNames().map((name) => h("option", { value: name }))));
 
   let turn = 0, shown = 0;
   const question = () => ({ ...asked, origin: asked.origin.replace(/^as/i, ""), community: asked.community.split(/[\s,]+/).filter(Boolean) });
@@ -43,7 +44,7 @@ export function routes({ main, site, parameters, signal }) {
     const mine = ++turn;
     list.setAttribute("aria-busy", "true");
     try {
-      const page = await ask("rib", { ...question(), limit: PAGE, next }, signal);
+      const [page] = await Promise.all([ask("rib", { ...question(), limit: PAGE, next }, signal), learnNames()]);
       if (mine !== turn) return;
       if (!next) { shown = 0; put(list); }
       add(page);
@@ -61,16 +62,15 @@ export function routes({ main, site, parameters, signal }) {
   const add = (page) => {
     shown += page.routes.length;
     if (page.routes.length === 0) return;
-    const body = list.querySelector("tbody");
     const rows = page.routes.map((route) => row(route));
-    if (body) body.append(...rows);
-    else put(list, table("Routes", [[""], ["Prefix"], ["Neighbor"], ["AS path"], ["Next hop"], ["Pref", "number"], ["MED", "number"], ["Validation"], ["Age", "number"]], rows));
+    if (list.querySelector("tbody")) addRows(list, COLUMNS, rows);
+    else put(list, table("Routes", COLUMNS, rows));
   };
   const open = async () => {
     const single = asked.prefix && !["longer", "shorter"].includes(asked.match);
     if (!single) return void put(why);
     try {
-      const answer = await ask("explain", { prefix: asked.prefix, family: asked.family }, signal);
+      const [answer] = await Promise.all([ask("explain", { prefix: asked.prefix, family: asked.family }, signal), learnNames()]);
       put(why, explanation(answer));
     } catch (error) {
       // The list below says what there is to say.
@@ -97,9 +97,9 @@ function row(route) {
   return h("tr", { dataset: { row: route.prefix }, class: route.rejected_by ? "rejected" : "" },
     h("td", { class: "sign", title: route.best ? "best" : route.rejected_by ? `rejected by ${route.rejected_by}` : "" }, route.best ? "▸" : route.rejected_by ? "×" : "", h("span", { class: "unseen" }, route.best ? "best" : route.rejected_by ? "rejected" : "")),
     h("td", { class: "mono" }, h("a", { href: `#/routes?${parameters}` }, route.prefix), route.path_id > 0 && h("span", { class: "dim" }, ` #${route.path_id}`)),
-    h("td", null, route.neighbor ? h("a", { href: `#/neighbors/${encodeURIComponent(route.neighbor)}` }, route.neighbor) : h("span", { class: "dim" }, "this router"), route.stale && h("span", { class: "tag" }, "stale")),
+    h("td", { class: "name" }, route.neighbor ? h("a", { href: `#/neighbors/${encodeURIComponent(route.neighbor)}`, title: route.neighbor }, called(route.neighbor)) : h("span", { class: "dim" }, "this router"), route.stale && h("span", { class: "tag" }, "stale")),
     h("td", { class: "path" }, h("span", { class: "mono" }, route.as_path || "–"), words.length > 0 && h("p", { class: "communities mono" }, words.join("  ")),
-      route.rejected_by && h("p", { class: "dim" }, `rejected by ${route.rejected_by}`)),
+      route.rejected_by && h("p", { class: "dim small-words" }, `rejected by ${route.rejected_by}`)),
     h("td", { class: "mono" }, route.next_hop ?? "–"),
     h("td", { class: "number" }, route.local_pref ?? "–"),
     h("td", { class: "number" }, route.med ?? "–"),

@@ -1,9 +1,10 @@
 // RPKI: where the data come from, the state of a prefix and origin with what decided it, and what other data would do.
-import { ask } from "./api.js";
-import { field, h, nothing, panel, put, select, table, trouble } from "./dom.js";
+import { ask, called, learnNames } from "./api.js";
+import { addRows, field, h, nothing, panel, put, select, table, trouble } from "./dom.js";
 import { VALIDITY, brief, count, duration, plural } from "./words.js";
 
 const PAGE = 100;
+const COLUMNS = [["Prefix"], ["Neighbor"], ["Origin"], ["ASPA"], ["Import"], ["Best"]];
 const FIT = { matches: "matches", other_origin: "is for another AS", too_long: "is too short for this length" };
 
 export function rpki({ main, site, parameters, signal }) {
@@ -68,7 +69,7 @@ function whatIf(signal) {
   const what = h("input", { name: "what", class: "mono", spellcheck: "false", placeholder: ACTS.add_vrp[1] });
   const result = h("div", { "aria-live": "polite" });
   const run = h("button", { type: "button", class: "main", disabled: true, dataset: { act: "run" } }, "What if?");
-  const form = h("form", { class: "filters", "aria-label": "Changes to try" }, field("Change", act), field("Which", what, "as ribwatch rpki what-if reads it"), h("button", { type: "submit" }, "Add"), run);
+  const form = h("form", { class: "filters", "aria-label": "Changes to try" }, field("Change", act), field("Which", what), h("button", { type: "submit" }, "Add"), run);
   act.addEventListener("change", () => { what.placeholder = ACTS[act.value][1]; });
   const draw = () => {
     run.disabled = changes.length === 0;
@@ -89,6 +90,7 @@ function whatIf(signal) {
     put(result, counts, list, foot);
     try {
       // Counted first, page by page, so that no answer is large; then listed as far as somebody reads.
+      await learnNames();
       const sum = new Sum();
       for (let next = null; ;) {
         const page = await ask("rpki/what-if", { ...words, limit: 0, next }, signal);
@@ -103,9 +105,8 @@ function whatIf(signal) {
         const page = await ask("rpki/what-if", { ...words, limit: PAGE, next }, signal);
         if (mine !== turn) return;
         const rows = [...page.routes.map(routeRow), ...page.told.map(toldRow)];
-        const body = list.querySelector("tbody");
-        if (body) body.append(...rows);
-        else if (rows.length) put(list, table("Routes that would change", [["Prefix"], ["Neighbor"], ["Origin"], ["ASPA"], ["Import"], ["Best"]], rows));
+        if (list.querySelector("tbody")) addRows(list, COLUMNS, rows);
+        else if (rows.length) put(list, table("Routes that would change", COLUMNS, rows));
         put(foot, page.next && h("button", { type: "button", onclick: () => more(page.next) }, rows.length ? "Show more" : "Look further"));
       };
       await more(null);
@@ -159,9 +160,9 @@ function routeRow(route) {
   const lost = (good) => (good ? "good" : "bad");
   return h("tr", null,
     h("td", { class: "mono" }, h("a", { href: `#/routes?prefix=${encodeURIComponent(route.prefix)}` }, route.prefix), h("p", { class: "dim" }, route.as_path)),
-    h("td", null, route.neighbor ?? "this router"),
+    h("td", { class: "name" }, route.neighbor ? called(route.neighbor) : "this router"),
     h("td", null, step(word(now.validation), word(then.validation), `valid ${then.validation}`)), h("td", null, step(word(now.aspa), word(then.aspa), `valid ${then.aspa}`)),
     h("td", null, step(taken(now), taken(then), lost(then.accepted))), h("td", null, step(now.best ? "yes" : "no", then.best ? "yes" : "no", lost(then.best))));
 }
 
-const toldRow = (told) => h("tr", null, h("td", { class: "mono" }, told.prefix), h("td", null, told.neighbor), h("td", { colspan: 4 }, told.then ? "would be announced to it" : "would be withdrawn from it"));
+const toldRow = (told) => h("tr", null, h("td", { class: "mono" }, told.prefix), h("td", null, called(told.neighbor)), h("td", { colspan: 4 }, told.then ? "would be announced to it" : "would be withdrawn from it"));

@@ -5,15 +5,16 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use super::{kept_routes::KeptRoutes, reload::Reloader, sinks::Sinks};
+use super::{history::Keeper, kept_routes::KeptRoutes, reload::Reloader, sinks::Sinks};
 use crate::{
     config::parse_neighbor,
     engine::Owned,
     io::{bgp::Speaker, clock::Clock, rpki::Rpki, shard::ShardHandle},
-    types::{Asn, Prefix, Timestamp},
+    types::{Asn, Family, Prefix, Timestamp},
     validation::hypothesis::{Changes, Hypothesis},
     view::{
         Answer, Backend, Command, DaemonInfo, EventSource, NeighborView, Query, Refusal, Reply, Summary,
+        history::PrefixHistory,
         reload::{ReloadReport, ReloadRequest},
         rpki::{Differences, InForce, OriginCheck, RpkiView},
         sinks::SinkView,
@@ -29,6 +30,8 @@ pub(super) struct DaemonBackend {
     shard: ShardHandle,
     /// Where routes of our own are kept; `None` without `[state]`.
     kept: Option<KeptRoutes>,
+    /// What is remembered of prefixes; `None`: nothing.
+    history: Option<Keeper>,
     rpki: Rpki,
     sinks: OnceLock<Arc<Sinks>>,
     ready: AtomicBool,
@@ -42,6 +45,7 @@ impl DaemonBackend {
         speaker: Speaker,
         shard: ShardHandle,
         kept: Option<KeptRoutes>,
+        history: Option<Keeper>,
         rpki: Rpki,
     ) -> Self {
         Self {
@@ -51,6 +55,7 @@ impl DaemonBackend {
             speaker,
             shard,
             kept,
+            history,
             rpki,
             sinks: OnceLock::new(),
             ready: AtomicBool::new(false),
@@ -161,6 +166,10 @@ impl Backend for DaemonBackend {
 
     fn rpki_differences(&self, sources: &[String]) -> Result<Differences, Refusal> {
         self.rpki.differences(sources).map_err(Refusal::Invalid)
+    }
+
+    fn history(&self, family: Family, prefix: Prefix) -> Option<PrefixHistory> {
+        self.history.as_ref().filter(|_| self.shard.is_watched()).map(|history| history.of(family, prefix))
     }
 
     fn sinks(&self) -> Vec<SinkView> {

@@ -1,5 +1,5 @@
 //! Wiring only: start order, runtimes, drain and stop. `alerts` is the thread that leads the lives of alerts, `backend`
-//! is what readers reach, `reload` goes over to another configuration, `kept_routes` joins routes of our own to their journal, `last_run` is what is known of the run before,
+//! is what readers reach, `reload` goes over to another configuration, `history` remembers what was said of prefixes, `kept_routes` joins routes of our own to their journal, `last_run` is what is known of the run before,
 //! `sinks` tells people of alerts, `replay` plays archives through the same rooms, `watchers` joins detection, alerts and sinks, `logging` is how lines are written.
 //!
 //! Threads: one for the engine; a runtime with a worker per core for sessions; a runtime of its own for readers
@@ -7,6 +7,7 @@
 
 pub mod alerts;
 mod backend;
+mod history;
 mod kept_routes;
 mod last_run;
 mod logging;
@@ -32,7 +33,8 @@ use tracing::{info, warn};
 
 pub use self::logging::init as init_logging;
 use self::{
-    alerts::Alerts, backend::DaemonBackend, kept_routes::KeptRoutes, last_run::LastRun, reload::Reloader, sinks::Sinks,
+    alerts::Alerts, backend::DaemonBackend, history::Keeper, kept_routes::KeptRoutes, last_run::LastRun,
+    reload::Reloader, sinks::Sinks,
 };
 use crate::{
     alert, api,
@@ -112,7 +114,9 @@ impl Daemon {
         let http_listener = readers_runtime.block_on(bind("[http]", &config.http))?;
         let sessions_runtime = runtime("sessions", cores)?;
         let alerts = Alerts::start(config.alert.clone(), clock, config.state.as_ref().map(|state| &*state.dir))?;
-        let observer = watchers::detect(&config.detect, &alerts);
+        let history = Keeper::start(config.rib.history, clock.now())
+            .map_err(|error| format!("the thread of [rib] history cannot be started: {error}"))?;
+        let observer = watchers::detect(&config.detect, &alerts, history.as_ref(), false);
         let settings = EngineSettings {
             best_path: config.rib.best_path,
             cluster_id: config.router.cluster_id,
@@ -177,6 +181,7 @@ impl Daemon {
             shard.clone(),
             rpki.clone(),
             alerts.clone(),
+            history.clone(),
             Arc::clone(&sinks),
             clock,
         ));
@@ -187,6 +192,7 @@ impl Daemon {
             speaker.clone(),
             shard.clone(),
             kept,
+            history,
             rpki.clone(),
         ));
         let sources = rpki;

@@ -12,7 +12,7 @@ use std::{
 
 use tracing::{Level, error, info, warn};
 
-use super::{alerts::Alerts, logging, sinks::Sinks, watchers};
+use super::{alerts::Alerts, history::Keeper, logging, sinks::Sinks, watchers};
 use crate::{
     alert,
     config::{self, Change, Config, ConfigError, Log, Router},
@@ -41,6 +41,7 @@ pub(super) struct Reloader {
     shard: ShardHandle,
     rpki: Rpki,
     alerts: Alerts,
+    history: Option<Keeper>,
     sinks: Arc<Sinks>,
     clock: Clock,
 }
@@ -53,10 +54,22 @@ impl Reloader {
         shard: ShardHandle,
         rpki: Rpki,
         alerts: Alerts,
+        history: Option<Keeper>,
         sinks: Arc<Sinks>,
         clock: Clock,
     ) -> Self {
-        Self { file, current: Mutex::new(config), turn: Mutex::default(), speaker, shard, rpki, alerts, sinks, clock }
+        Self {
+            file,
+            current: Mutex::new(config),
+            turn: Mutex::default(),
+            speaker,
+            shard,
+            rpki,
+            alerts,
+            history,
+            sinks,
+            clock,
+        }
     }
 
     /// The configuration in force.
@@ -156,7 +169,7 @@ impl Reloader {
                 Ok(Undo::Rpki(old))
             }
             Step::Detect { old, new } => {
-                watchers::change(&new, &self.alerts, &self.shard, self.clock);
+                watchers::change(&new, &self.alerts, self.history.as_ref(), &self.shard, self.clock);
                 Ok(Undo::Detect(old))
             }
             Step::Alert { old, new } => {
@@ -206,7 +219,9 @@ impl Reloader {
                     warn!("[rpki] is not as it was: {why}");
                 }
             }
-            Undo::Detect(settings) => watchers::change(&settings, &self.alerts, &self.shard, self.clock),
+            Undo::Detect(settings) => {
+                watchers::change(&settings, &self.alerts, self.history.as_ref(), &self.shard, self.clock)
+            }
             Undo::Alert(settings) => self.alerts.set_settings(*settings),
             Undo::Sinks(settings) => {
                 if let Err(why) = self.sinks.reconfigure(&settings) {

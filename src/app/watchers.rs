@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::runtime::Runtime;
 
-use super::{alerts::Alerts, sinks::Sinks};
+use super::{alerts::Alerts, history::Keeper, sinks::Sinks};
 use crate::{
     alert::Delivery,
     detect::{self, Detect, Finding, Fingerprint, Hold, Kind, News, Report, Severity},
@@ -21,15 +21,31 @@ const INTERVAL: Duration = Duration::from_secs(2);
 /// How long a source may fail before it is an alert: most failures are over with the next try.
 const CACHE_HOLD: Duration = Duration::from_secs(60);
 
-/// All detectors, reporting to the desk; `None` when they are turned off.
-pub(super) fn detect(settings: &detect::Settings, alerts: &Alerts) -> Option<Box<dyn Observer>> {
+/// All detectors, reporting to the desk, and beside them who remembers what was said; `None` when they are turned off.
+/// `resumes`: they take the place of others.
+pub(super) fn detect(
+    settings: &detect::Settings,
+    alerts: &Alerts,
+    history: Option<&Keeper>,
+    resumes: bool,
+) -> Option<Box<dyn Observer>> {
     let report = alerts.reporter();
-    settings.enabled.then(|| Box::new(Detect::new(settings.clone(), Box::new(report))) as _)
+    let detect = || -> Box<dyn Observer> { Box::new(Detect::new(settings.clone(), Box::new(report))) };
+    settings.enabled.then(detect).map(|detect| match history {
+        Some(history) => history.beside(detect, resumes),
+        None => detect,
+    })
 }
 
 /// Goes over to other settings: all there is is looked at anew, without asking any neighbour.
-pub(super) fn change(settings: &detect::Settings, alerts: &Alerts, shard: &ShardHandle, clock: Clock) {
-    match detect(settings, alerts) {
+pub(super) fn change(
+    settings: &detect::Settings,
+    alerts: &Alerts,
+    history: Option<&Keeper>,
+    shard: &ShardHandle,
+    clock: Clock,
+) {
+    match detect(settings, alerts, history, true) {
         Some(observer) => shard.set_observer(observer),
         None => {
             shard.watch_no_more();

@@ -5,11 +5,12 @@
 //! needs an NLRI to be taken apart), `scan` reads a table page by page, `json` holds the field names that the contract
 //! fixes, `neighbor_json` those of one neighbour in full, `nlri_json` those of typed NLRI, `explain` asks why a route won, `reload` is what a change of the configuration costs, `what_if` what other RPKI
 //! data would change, `coverage` what RPKI data make of given prefixes and origins, `observed` what those are handed who
-//! watch every change.
+//! watch every change, `history` what is remembered of it.
 
 pub mod coverage;
 pub mod explain;
 pub mod filter;
+pub mod history;
 pub mod inside;
 pub mod json;
 pub mod neighbor_json;
@@ -411,6 +412,10 @@ pub trait Backend: Send + Sync + 'static {
     /// What the configuration declares to be ours: prefixes and origins. Both empty: nothing is declared.
     fn declared(&self) -> (Vec<Prefix>, Vec<Asn>) {
         (Vec::new(), Vec::new())
+    }
+    /// What neighbours said of a prefix lately; `None`: nothing is remembered here.
+    fn history(&self, _: Family, _: Prefix) -> Option<history::PrefixHistory> {
+        None
     }
     /// Who is told of alerts; none where none are configured.
     fn sinks(&self) -> Vec<sinks::SinkView> {

@@ -10,6 +10,7 @@
 mod alerts;
 mod events;
 mod explain;
+mod history;
 mod neighbors;
 mod overview;
 mod page;
@@ -91,6 +92,7 @@ fn router(site: Site) -> Router {
         .route("/api/v1/neighbors/{address}", get(neighbors::one))
         .route("/api/v1/rib", get(rib::page))
         .route("/api/v1/explain", get(explain::explain))
+        .route("/api/v1/history", get(history::history))
         .route("/api/v1/rpki", get(rpki::sources))
         .route("/api/v1/rpki/check", get(rpki::check))
         .route("/api/v1/rpki/what-if", get(what_if::page))
@@ -127,6 +129,7 @@ ribwatch
   /api/v1/rib                   routes: ?prefix= table= neighbor= family= match= origin= as_path= community= rd=
                                 validation= aspa= limit= next=
   /api/v1/explain               why a route won and others lost: ?prefix= family=
+  /api/v1/history               what neighbors said of a prefix lately: ?prefix= family=
   /api/v1/rpki                  sources of RPKI data, their age, and what is in force
   /api/v1/rpki/check            the state of a prefix and origin: ?prefix= asn=
   /api/v1/rpki/what-if          what other RPKI data would change: ?add_vrp= remove_vrp= add_aspa= remove_aspa= limit= next=

@@ -56,6 +56,7 @@ files! {
     "/page/alert.js" SCRIPT "alert.js",
     "/page/routes.js" SCRIPT "routes.js",
     "/page/explain.js" SCRIPT "explain.js",
+    "/page/timeline.js" SCRIPT "timeline.js",
     "/page/neighbors.js" SCRIPT "neighbors.js",
     "/page/rpki.js" SCRIPT "rpki.js",
 }

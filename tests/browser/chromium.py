@@ -97,9 +97,12 @@ class Chromium:
         """Looks until an expression is true."""
         end = time.monotonic() + patience
         while time.monotonic() < end:
-            value = self.run(script)
-            if value:
-                return value
+            try:
+                if self.run(f"!!({script})"):
+                    return
+            except RuntimeError:
+                # Between two pages there is nothing to look at.
+                pass
             time.sleep(0.02)
         text = self.run("document.body.innerText")
         raise AssertionError(f"did not happen on the page: {what or script}\n--- the page says:\n{text[:2500]}")

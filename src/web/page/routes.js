@@ -2,6 +2,7 @@
 import { allNames, ask, called, learnNames } from "./api.js";
 import { addRows, field, h, nothing, put, select, table, trouble } from "./dom.js";
 import { explanation } from "./explain.js";
+import { timeline } from "./timeline.js";
 import { VALIDITY, duration, plural } from "./words.js";
 
 const PAGE = 100;
@@ -71,10 +72,12 @@ export function routes({ main, site, parameters, signal }) {
     if (!single) return void put(why);
     try {
       const [answer] = await Promise.all([ask("explain", { prefix: asked.prefix, family: asked.family }, signal), learnNames()]);
-      put(why, explanation(answer));
+      put(why, explanation(answer), /unicast$/.test(answer.family) && timeline(answer, signal));
     } catch (error) {
-      // The list below says what there is to say.
-      if (error.name !== "AbortError") put(why);
+      if (error.name === "AbortError") return;
+      // Nobody has it now; perhaps somebody had. Everything else the list below says.
+      const gone = error.status === 404 && asked.prefix.includes("/");
+      put(why, gone && timeline({ prefix: asked.prefix, family: asked.family, candidates: [] }, signal));
     }
   };
   const submit = () => {

@@ -119,10 +119,16 @@ pub(super) fn start(site: &Site) -> [JoinHandle<()>; 2] {
 
 /// Looks at counters and sessions again and again.
 async fn look(site: Site) {
-    let mut beat = tokio::time::interval(INTERVAL);
+    let (mut beat, mut was_ready) = (tokio::time::interval(INTERVAL), false);
     beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         beat.tick().await;
+        let ready = site.backend.is_ready();
+        if was_ready && !ready {
+            // We are stopping: that our own sessions end now is no news.
+            return;
+        }
+        was_ready = ready;
         let neighbors = site.backend.neighbors();
         let look = Look { now: site.backend.now(), seq: site.backend.summary().seq, neighbors: &neighbors };
         let changes = site.hub.pulse().look(look);

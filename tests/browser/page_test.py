@@ -260,7 +260,7 @@ def neighbors(page):
     page.shot("neighbor-dark")
     page.go("/neighbors/127.0.0.6")
     page.says("Administrative Shutdown", ".history")
-    page.says("up", ".history")
+    page.says("established", ".history")
     page.go("/neighbors/nobody")
     page.says("no neighbor")
 

@@ -1,5 +1,6 @@
 // Elements from names and values. Text is only ever set as text: whatever a neighbour sent is shown, never run.
 
+const TOASTS_MAX = 3;
 const SVG = "http://www.w3.org/2000/svg";
 
 function fill(element, props, children) {
@@ -83,8 +84,9 @@ export function panel(title, props, ...children) {
 
 /** Says something for a moment. */
 export function toast(text, kind) {
-  const note = h("p", { class: `toast ${kind ?? ""}` }, text);
-  document.getElementById("toasts").append(note);
+  const [note, place] = [h("p", { class: `toast ${kind ?? ""}` }, text), document.getElementById("toasts")];
+  while (place.children.length >= TOASTS_MAX) place.firstChild.remove();
+  place.append(note);
   setTimeout(() => note.remove(), 6000);
 }
 

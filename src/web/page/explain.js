@@ -16,7 +16,7 @@ export function explanation(answer) {
   const rejected = paths.some((path) => path.kind === "rejected");
   return panel("Why", { extra: h("span", { class: "dim" }, `${answer.family}, ${plural(answer.paths, "path")}`) },
     h("p", { class: "winner" }, words),
-    table("Candidates", [["", "number"], ["Neighbor"], ["AS path"], ["Pref", "number"], ["MED", "number"], ["Validation"], ["Why it stands there"]],
+    table("Candidates", [["#", "number"], ["Neighbor"], ["AS path"], ["Pref", "number"], ["MED", "number"], ["Validation"], ["Why"]],
       candidates.map((candidate) => row(candidate, candidates))),
     answer.paths > candidates.length && h("p", { class: "dim" }, `Only the first ${candidates.length} are shown.`),
     paths.some((path) => path.asns.length) && [graph(paths),

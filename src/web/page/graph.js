@@ -6,6 +6,8 @@ const PATHS_MAX = 40;
 const HEIGHT = 26, GAP_X = 38, GAP_Y = 16, MARGIN = 8;
 /** Of a character in a box, and of the room around the text. */
 const LETTER = 7.3, AROUND = 18, NAME_MAX = 14;
+/** How much a graph may shrink. */
+const SMALLEST = 0.68;
 
 /** The ASes of a path as printed; an AS_SET is one of them. */
 export const readPath = (text) => text.match(/\{[^}]*\}|\([^)]*\)|\[[^\]]*\]|\d+/g) ?? [];
@@ -148,5 +150,9 @@ function draw({ nodes, edges }, layers, paths, good, bad) {
       node.times > 1 && s("text", { class: "times", x: WIDTH - 3, y: -3 }, `×${node.times}`));
   });
   const said = paths.map((path) => `${path.from}: ${path.asns.join(" ")} (${path.kind})`).join("; ");
-  return s("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": `Paths: ${said}` }, lines, boxes);
+  const picture = s("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": `Paths: ${said}` }, lines, boxes);
+  // A little smaller where there is little room; smaller than that it is scrolled, since nobody could read it.
+  picture.style.width = `min(100%, ${width}px)`;
+  picture.style.minWidth = `${Math.round(width * SMALLEST)}px`;
+  return picture;
 }

@@ -4,7 +4,7 @@ import { addRows, field, h, nothing, panel, put, s, select, table, trouble } fro
 import { STATES, VALIDITY, brief, count, duration, plural, spaced, time } from "./words.js";
 
 const PAGE = 200;
-const COLUMNS = [["State"], ["Neighbor"], ["AS", "number"], ["Up for", "number"], ["Received", "number"], ["Accepted", "number"], ["Told", "number"], ["What happened last"]];
+const COLUMNS = [["State"], ["Neighbor"], ["AS", "number"], ["Up for", "number"], ["Received", "number"], ["Accepted", "number"], ["Advertised", "number"], ["What happened last"]];
 
 const sign = (neighbor) => (neighbor.state === "established" ? "up" : neighbor.enabled ? "down" : "off");
 const stateWord = (neighbor) => (neighbor.enabled ? STATES[neighbor.state] : "disabled");
@@ -14,7 +14,7 @@ export function neighbors({ main, site, parameters, signal }) {
   const list = h("div", { class: "results" });
   const foot = h("div", { class: "foot" });
   const form = h("form", { class: "filters", "aria-label": "Filter neighbors" },
-    field("State", select("state", [["", "any"], ["established", "up"], ["down", "down"]], asked.state)),
+    field("State", select("state", [["", "any"], ["established", "established"], ["down", "not established"]], asked.state)),
     field("Name, address or AS", h("input", { name: "text", value: asked.text, type: "search", size: 22, spellcheck: "false" })));
   put(main, h("h1", null, "Neighbors"), form, list, foot);
   let turn = 0, shown = 0;
@@ -97,9 +97,9 @@ function whole(neighbor) {
     h("div", { class: "columns" },
       h("div", null,
         panel("Routes", { extra: h("span", null, h("a", { href: `#/routes?table=adj-in&neighbor=${encodeURIComponent(neighbor.address)}` }, "received"), " · ",
-          h("a", { href: `#/routes?table=adj-out&neighbor=${encodeURIComponent(neighbor.address)}` }, "told")) },
+          h("a", { href: `#/routes?table=adj-out&neighbor=${encodeURIComponent(neighbor.address)}` }, "advertised")) },
           funnel(total("received"), total("accepted"), total("advertised")),
-          neighbor.counts.length === 0 ? nothing("There is nothing of it while its session is down.") : table("Counts by family", [["Family"], ["Received", "number"], ["Accepted", "number"], ["Told", "number"], ["Stale", "number"], ["Dropped", "number"], ["Validation"]],
+          neighbor.counts.length === 0 ? nothing("There is nothing of it while its session is down.") : table("Counts by family", [["Family"], ["Received", "number"], ["Accepted", "number"], ["Advertised", "number"], ["Stale", "number"], ["Dropped", "number"], ["Validation"]],
             neighbor.counts.map((family) => h("tr", null, h("th", { scope: "row" }, family.family),
               ["received", "accepted", "advertised", "stale", "dropped"].map((name) => h("td", { class: "number" }, count(family[name]))),
               h("td", null, Object.entries(family.validation).filter(([, value]) => value > 0).map(([state, value]) => h("span", { class: `valid ${state}` }, `${brief(value)} ${VALIDITY[state]} `))))))),
@@ -111,7 +111,7 @@ function whole(neighbor) {
       h("aside", null,
         panel("Session", null, h("dl", { class: "facts" },
           fact("State", spaced(neighbor.state)), neighbor.changed_at && fact("Since", `${time(neighbor.changed_at)} UTC`),
-          fact("Went down", plural(neighbor.flaps, "time")), fact("Hold time", neighbor.hold_time_s ? duration(neighbor.hold_time_s) : "–"),
+          fact("Went down", plural(neighbor.flaps, "time")), fact("Hold time", neighbor.hold_time_s ? `${neighbor.hold_time_s} s` : "–"),
           fact("Families", neighbor.families.join(", ") || "–"), neighbor.negotiated.length > 0 && fact("Agreed on", h("ul", { class: "plain" }, neighbor.negotiated.map((item) => h("li", null, item)))),
           fact("Import", neighbor.import_policies.join(", ") || "none"), fact("Export", neighbor.export_policies.join(", ") || "none"),
           fact("Waits to be sent", `${count(neighbor.send_queue)} octets`), neighbor.range && fact("From range", neighbor.range))),
@@ -123,10 +123,10 @@ function whole(neighbor) {
   ];
 }
 
-/** Received, accepted, told, one bar each on one scale. */
+/** Received, accepted, advertised, one bar each on one scale. */
 function funnel(received, accepted, told) {
   const most = Math.max(1, received, accepted, told);
-  return h("dl", { class: "funnel" }, [["Received", received], ["Accepted", accepted], ["Told", told]].map(([name, value]) => [
+  return h("dl", { class: "funnel" }, [["Received", received], ["Accepted", accepted], ["Advertised", told]].map(([name, value]) => [
     h("dt", null, name), h("dd", null, s("svg", { viewBox: "0 0 100 8", preserveAspectRatio: "none", "aria-hidden": "true" },
       s("rect", { class: "rest", width: 100, height: 8 }), s("rect", { class: "part", width: (100 * value) / most, height: 8 })), h("span", { class: "number" }, count(value)))]));
 }

@@ -77,7 +77,7 @@ function judge(status) {
     h("p", { class: `words ${open.critical ? "critical" : open.warning ? "warning" : "calm"}` }, words),
     h("p", { class: "tallies" }, parts,
       acked > 0 && h("a", { class: "tally", href: "#/alerts?state=acknowledged" }, h("b", null, count(acked)), " acknowledged"),
-      h("a", { class: `tally ${established === total ? "good" : "warning"}`, href: "#/neighbors" }, h("b", null, `${count(established)}/${count(total)}`), " sessions up"),
+      h("a", { class: `tally ${established < total ? "warning" : total ? "good" : ""}`, href: "#/neighbors" }, h("b", null, `${count(established)}/${count(total)}`), " sessions up"),
       status.daemon.not_ready.map((why) => h("span", { class: "tally warning" }, why))),
   ];
 }

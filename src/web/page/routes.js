@@ -25,7 +25,7 @@ export function routes({ main, site, parameters, signal }) {
       h("button", { type: "submit", class: "main" }, "Show")),
     h("div", { class: "filters" },
       field("Match", select("match", [["", "as written"], ["exact", "exact"], ["longest", "longest"], ["longer", "it and inside"], ["shorter", "it and around"]], asked.match)),
-      field("Table", select("table", [["", "Loc-RIB (best)"], ["adj-in", "Adj-RIB-In (all received)"], ["adj-out", "Adj-RIB-Out (told)"]], asked.table)),
+      field("Table", select("table", [["", "Loc-RIB (best)"], ["adj-in", "Adj-RIB-In (all received)"], ["adj-out", "Adj-RIB-Out (advertised)"]], asked.table)),
       field("Neighbor", input("neighbor", { size: 12, list: "names" })), h("datalist", { id: "names" }),
       field("Origin AS", input("origin", { size: 8 }))),
     h("details", { class: "more", open: RARE.some((name) => asked[name]) }, h("summary", null, "More filters"),

@@ -36,7 +36,7 @@ export function time(text) {
 export const ago = (text) => (text ? `${duration(Math.max(0, (Date.now() - new Date(text).getTime()) / 1000))} ago` : "–");
 
 export const STATES = {
-  idle: "idle", connect: "connecting", active: "listening", open_sent: "open sent", open_confirm: "open confirm", established: "up",
+  idle: "idle", connect: "connect", active: "active", open_sent: "open sent", open_confirm: "open confirm", established: "established",
 };
 
 export const VALIDITY = { valid: "valid", invalid: "invalid", not_found: "not found", unknown: "unknown", not_checked: "not checked" };

@@ -108,6 +108,12 @@ impl Lab {
         self.observer = Some(observer);
     }
 
+    /// Somebody takes the place of who watched, and is shown all there is.
+    pub fn watched_anew_by(&mut self, observer: Box<dyn Observer>) {
+        self.engine.watch_anew();
+        self.observer = Some(observer);
+    }
+
     /// Adds a neighbour and brings its session up.
     pub fn peer(&mut self, mut spec: Spec) -> Who {
         let who = self.neighbors.len();

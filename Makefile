@@ -1,12 +1,15 @@
 # Thin on purpose: every target is one script or one cargo call. CI runs the same words.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check interop bench storm fuzz build
+.PHONY: help demo test check interop bench storm fuzz build deb
 
 help: ## What can be done here
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | column -t -s "$$(printf '\t')" 2>/dev/null || cat $(MAKEFILE_LIST)
 
 build: ## The release binary: target/release/ribwatch
 	cargo build --release --locked
+
+deb: build ## A Debian package of it: target/debian/ribwatch_VERSION_ARCHITECTURE.deb
+	./packaging/deb
 
 demo: build ## The whole product on one machine: sessions, a RIB, queries, a watch, a session that dies and returns
 	./target/release/ribwatch demo --exit
@@ -16,7 +19,7 @@ test: ## Installs what the tests need and passes them all, other BGP daemons inc
 
 check: ## Format, lints, docs and the house rules
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 	cargo test --locked --quiet --test it tidy::
 

@@ -2,8 +2,10 @@
 
   benches/run                      all scenarios with ribwatch and BIRD, the first one with every daemon (ALL=1: all)
   benches/run ingest propagate     only these: ingest peers propagate fanin withdraw rs-policy prefix-set readers
+                                   alert-latency detectors
   benches/run --daemons BIRD,FRR   only these daemons
   benches/run --mrt FILE           a recorded feed (BGP4MP; .gz .bz2 .xz or plain) in place of the made table
+  benches/run --replay FILE        recorded updates for `detectors`, in place of those of ../shared/data/mrt; may be repeated
   benches/run --prefixes N --seed N --scale X     another table; --scale 2 doubles every scenario (linearity)
   benches/run --peers N            another number of peers (rs-policy: clients)
   benches/run --cpus 0|all         where the daemon may run (default 0; the feeder is on the last CPU)
@@ -28,11 +30,14 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 sys.dont_write_bytecode = True
-import daemons  # noqa: E402  (its folder is known only now)
+import alerts  # noqa: E402  (their folder is known only now)
+import daemons  # noqa: E402
 import policies  # noqa: E402
 import readers  # noqa: E402
 
 LIMIT_SECONDS = 300
+# Updates without incidents, for `detectors`.
+RECORDED = ("pch-ebgp-fulltable-feed.20151023.bgp4mp_et.gz", "routeviews-updates.20260222.1530.bz2", "ris-updates.20160811.1600.gz")
 CHURN_ROUNDS = 5
 # name: (prefixes, sending peers, with a receiver, what follows the table, what it is)
 SCENARIOS = {
@@ -229,8 +234,21 @@ def measure_readers(options, feeder_program):
     readers.measure(start_feeder, make_directory, LIMIT_SECONDS)
 
 
+def measure_alerts(scenario, bench):
+    """Whether the limits of a scenario without another daemon hold."""
+    if not daemons.Ribwatch.available():
+        return True
+    try:
+        return alerts.SCENARIOS[scenario](bench)
+    except Failure as failure:
+        print(f"  {scenario} failed: {failure}", flush=True)
+        return False
+
+
 class Bench:
-    """What the scenarios of `policies` need from here."""
+    """What the scenarios of `policies` and `alerts` need from here."""
+
+    unpacked = staticmethod(lambda file, directory: unpacked(file, directory))
 
     def __init__(self, options, program):
         self.options, self.program = options, program
@@ -285,7 +303,7 @@ def unpacked(file, directory):
 
 def parse_arguments():
     parser = argparse.ArgumentParser(prog="benches/run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("scenario", nargs="*", choices=[[], *SCENARIOS, *policies.SCENARIOS, "readers"], default=[])
+    parser.add_argument("scenario", nargs="*", choices=[[], *SCENARIOS, *policies.SCENARIOS, "readers", *alerts.SCENARIOS], default=[])
     parser.add_argument("--daemons", default="")
     parser.add_argument("--mrt")
     parser.add_argument("--prefixes", type=int)
@@ -295,7 +313,11 @@ def parse_arguments():
     parser.add_argument("--cpus", default="0")
     parser.add_argument("--ribwatch")
     parser.add_argument("--json")
-    return parser.parse_args()
+    parser.add_argument("--replay", action="append")
+    options = parser.parse_args()
+    recorded = os.path.join(HERE, "..", "..", "shared", "data", "mrt")
+    options.replay = options.replay or [os.path.normpath(os.path.join(recorded, name)) for name in RECORDED]
+    return options
 
 
 def chosen(options, scenario, position):
@@ -317,13 +339,16 @@ def main():
     with tempfile.TemporaryDirectory(prefix="ribwatch-bench-mrt-") as directory:
         if options.mrt:
             options.mrt = unpacked(options.mrt, directory)
-        names = options.scenario or (["ingest", "propagate"] if options.mrt else [*SCENARIOS, *policies.SCENARIOS, "readers"])
+        names = options.scenario or (["ingest", "propagate"] if options.mrt else [*SCENARIOS, *policies.SCENARIOS, "readers", *alerts.SCENARIOS])
         for kind in chosen(options, names[0], 0):
             print(f"{kind.name}: {kind.version() if kind.available() else 'not installed'}")
         print(f"daemon on CPU {options.cpus}, feeder on CPU {os.cpu_count() - 1}; load {os.getloadavg()[0]:.1f}")
         for position, scenario in enumerate(names):
             if scenario == "readers":
                 measure_readers(options, feeder_program)
+                continue
+            if scenario in alerts.SCENARIOS:
+                failed = not measure_alerts(scenario, Bench(options, feeder_program)) or failed
                 continue
             kinds = chosen(options, scenario, position)
             if scenario in policies.SCENARIOS:

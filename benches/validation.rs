@@ -179,6 +179,8 @@ fn negotiated(peer: u32) -> Negotiated {
         four_octet_as: true,
         add_path_receive: Vec::new(),
         add_path_send: Vec::new(),
+        filters_received: Vec::new(),
+        filters_sent: Vec::new(),
         extended_message: false,
         route_refresh: true,
         enhanced_refresh: false,

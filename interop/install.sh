@@ -16,7 +16,9 @@ wanted='
 /usr/sbin/pmbgpd     pmacct
 /usr/bin/bgpdump     bgpdump
 /usr/bin/stayrtr     stayrtr
+/usr/bin/prometheus  prometheus
 /usr/bin/prometheus-alertmanager prometheus-alertmanager
+/usr/sbin/nats-server nats-server
 /usr/sbin/ip         iproute2
 /usr/bin/taskset     util-linux
 /usr/bin/python3     python3

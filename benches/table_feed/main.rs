@@ -13,6 +13,9 @@
 //!           -> {"event":"received", ...}      the receiver holds exactly what it should (with --receiver)
 //! churn     -> sent, received                 the next round: a fifth of the table changes
 //! withdraw  -> sent, received                 the first peer takes all of it back
+//! pace N    -> {"event":"pacing"}             from now on N changes a second over all sessions (with --steady)
+//! calm      -> {"event":"calm", ...}          that ends; what was sent, and how long octets waited at most
+//! hijack N  -> {"event":"hijacked", ...}      watched prefix N, or for an odd N a half of it, comes from somebody else (--watched)
 //! mark N    -> {"event":"marking"}            the clients count from zero, and apart what has community N (a number)
 //! tally     -> {"event":"tally", ...}         what the clients were told since then (with --clients)
 //! holes     -> {"event":"holes", ...}         what the receiver still lacks
@@ -23,6 +26,7 @@ mod mrt;
 mod random;
 mod receiver;
 mod session;
+mod steady;
 mod table;
 mod tally;
 mod wire;
@@ -31,10 +35,11 @@ use std::io::{BufRead, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, mpsc};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use receiver::Receiver;
 use session::{Local, Session, Sink};
+use steady::Stream;
 use table::{Shape, Table};
 use tally::Tally;
 
@@ -47,6 +52,9 @@ table_feed: BGP peers for benches/run
   --mrt FILE          send the UPDATEs of this MRT file (BGP4MP, not compressed) instead of a made table
   --receiver          one more peer, which only listens and counts
   --clients           every peer announces a part of the prefixes and counts what it is told of the others'
+  --watched N         so many of the /24s come from AS 64500 at every peer (default 0)
+  --watched-list FILE write these there, one per line
+  --steady N          prefixes of each peer for `pace` (default 0)
   --list FILE         write the prefixes there, one per line
   --listen-port N     where the daemon finds every peer (default 17900)
   --first-asn N       ASN of the first sending peer, the others follow; 127.0.1.1, 127.0.1.2, ... (default 65001)
@@ -57,6 +65,7 @@ struct Options {
     mrt: Option<String>,
     receiver: bool,
     list: Option<String>,
+    watched_list: Option<String>,
     listen_port: u16,
     first_asn: u32,
     receiver_asn: u32,
@@ -94,10 +103,11 @@ fn main() -> ExitCode {
 
 fn parse(mut args: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
     let mut options = Options {
-        shape: Shape { prefixes: 1_000_000, peers: 1, sets: 0, seed: 1, split: false },
+        shape: Shape { prefixes: 1_000_000, peers: 1, sets: 0, seed: 1, split: false, watched: 0, steady: 0 },
         mrt: None,
         receiver: false,
         list: None,
+        watched_list: None,
         listen_port: 17900,
         first_asn: 65001,
         receiver_asn: 64999,
@@ -128,6 +138,9 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Option<Options>, Stri
             "--first-asn" => options.first_asn = number()? as u32,
             "--receiver-asn" => options.receiver_asn = number()? as u32,
             "--mrt" => options.mrt = Some(value),
+            "--watched" => options.shape.watched = number()? as usize,
+            "--watched-list" => options.watched_list = Some(value),
+            "--steady" => options.shape.steady = number()? as usize,
             "--list" => options.list = Some(value),
             _ => return Err(format!("unknown option {name}")),
         }
@@ -145,6 +158,9 @@ fn run(options: &Options) -> Result<(), String> {
     };
     if let Some(file) = &options.list {
         std::fs::write(file, table.list()).map_err(|e| format!("{file}: {e}"))?;
+    }
+    if let Some(file) = &options.watched_list {
+        std::fs::write(file, table::lines(&table.watched)).map_err(|e| format!("{file}: {e}"))?;
     }
     let (events, inbox) = mpsc::channel();
     let mut receiver = Receiver::new(&table.initial[0], table.four_octet_as);
@@ -199,6 +215,8 @@ fn converse(
     let (mut up, mut sent, mut round) = (0, 0, 0);
     let mut senders = table.initial.len();
     let mut started = Instant::now();
+    let loops = Arc::new(std::mem::take(&mut table.steady));
+    let mut stream = None;
     for event in inbox {
         match event {
             Event::Established => {
@@ -240,6 +258,31 @@ fn converse(
                     _ if word.starts_with("mark ") => {
                         tally.begin(word[5..].parse().map_err(|_| format!("{word}: not a number"))?);
                         say("{\"event\":\"marking\"}");
+                        continue;
+                    }
+                    _ if word.starts_with("pace ") && !loops.is_empty() => {
+                        let per_second = word[5..].parse().map_err(|_| format!("{word}: not a number"))?;
+                        let queues = sessions.iter().take(loops.len()).map(Session::queue).collect();
+                        stream = Some(Stream::start(loops.clone(), queues, per_second));
+                        say("{\"event\":\"pacing\"}");
+                        continue;
+                    }
+                    "calm" => {
+                        let facts = stream.take().map(Stream::end).ok_or("calm: nothing is paced")?;
+                        say(&format!("{{\"event\":\"calm\",{facts}}}"));
+                        continue;
+                    }
+                    _ if word.starts_with("hijack ") => {
+                        let number: usize = word[7..].parse().map_err(|_| format!("{word}: not a number"))?;
+                        let watched = *table.watched.get(number).ok_or(format!("{word}: not so many are watched"))?;
+                        let peer = number % table.initial.len();
+                        let (key, octets) = steady::hijack(number, watched, (peer, options.first_asn + peer as u32));
+                        let at = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|e| e.to_string())?;
+                        let (due, waits) = (Instant::now(), Arc::default());
+                        let _ = sessions[peer].queue().send(session::Outgoing::Steady(octets, due, waits));
+                        let (prefix, at_ns) = (table::lines(&[key]), at.as_nanos());
+                        let prefix = prefix.trim();
+                        say(&format!("{{\"event\":\"hijacked\",\"prefix\":\"{prefix}\",\"at_ns\":{at_ns}}}"));
                         continue;
                     }
                     "holes" => {

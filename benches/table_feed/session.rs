@@ -3,10 +3,11 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::Event;
 use crate::receiver::Receiver;
+use crate::steady::Waits;
 use crate::tally::Tally;
 use crate::wire;
 
@@ -29,9 +30,17 @@ pub enum Sink {
     Tally(Arc<Tally>),
 }
 
+/// What a peer is to write.
+pub enum Outgoing {
+    /// Octets; `Event::Sent` follows when the kernel has the last of them.
+    Told(Arc<Vec<u8>>),
+    /// Octets of a steady stream, with the moment at which they were due and who counts how long they waited.
+    Steady(Vec<u8>, Instant, Arc<Waits>),
+}
+
 /// Handle of a running peer.
 pub struct Session {
-    outgoing: mpsc::Sender<Arc<Vec<u8>>>,
+    outgoing: mpsc::Sender<Outgoing>,
 }
 
 impl Session {
@@ -49,7 +58,12 @@ impl Session {
     /// Queues octets; `Event::Sent` follows when the kernel has the last of them.
     pub fn send(&self, octets: Arc<Vec<u8>>) {
         // A session that went down has already said so.
-        let _ = self.outgoing.send(octets);
+        let _ = self.outgoing.send(Outgoing::Told(octets));
+    }
+
+    /// The queue itself, for whoever sends from another thread.
+    pub fn queue(&self) -> mpsc::Sender<Outgoing> {
+        self.outgoing.clone()
     }
 }
 
@@ -57,7 +71,7 @@ fn live(
     local: Local,
     listener: &TcpListener,
     routes: Sink,
-    queue: mpsc::Receiver<Arc<Vec<u8>>>,
+    queue: mpsc::Receiver<Outgoing>,
     events: &mpsc::Sender<Event>,
 ) -> Result<(), String> {
     let text = |e: std::io::Error| e.to_string();
@@ -120,12 +134,13 @@ fn shake_hands(local: Local, stream: &mut TcpStream) -> Result<(), String> {
 }
 
 /// Writes what is queued; a KEEPALIVE whenever nothing was for 20 seconds.
-fn write_all(mut stream: TcpStream, queue: &mpsc::Receiver<Arc<Vec<u8>>>, events: &mpsc::Sender<Event>) {
+fn write_all(mut stream: TcpStream, queue: &mpsc::Receiver<Outgoing>, events: &mpsc::Sender<Event>) {
     let mut keepalive = Vec::new();
     wire::message(wire::KEEPALIVE, &[], &mut keepalive);
     loop {
         let outcome = match queue.recv_timeout(Duration::from_secs(20)) {
-            Ok(octets) => stream.write_all(&octets).map(|()| drop(events.send(Event::Sent))),
+            Ok(Outgoing::Told(octets)) => stream.write_all(&octets).map(|()| drop(events.send(Event::Sent))),
+            Ok(Outgoing::Steady(octets, due, waits)) => stream.write_all(&octets).map(|()| waits.note(due)),
             Err(mpsc::RecvTimeoutError::Timeout) => stream.write_all(&keepalive),
             Err(mpsc::RecvTimeoutError::Disconnected) => return,
         };

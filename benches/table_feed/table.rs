@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::mrt::Recorder;
 use crate::random::Random;
+use crate::steady::Loop;
 use crate::wire::{self, Key};
 
 /// How large, how many, which.
@@ -21,7 +22,14 @@ pub struct Shape {
     pub seed: u64,
     /// Each peer announces a part of its own; else every peer announces every prefix.
     pub split: bool,
+    /// So many of the /24s come from [`WATCHED_ORIGIN`] at every peer, and never change.
+    pub watched: usize,
+    /// Prefixes of each peer that change in a steady stream; 0: there is none.
+    pub steady: usize,
 }
+
+/// Where the watched prefixes come from: a number for documentation (RFC 5398).
+pub const WATCHED_ORIGIN: u32 = 64500;
 
 /// Encoded streams, and for a made table what is needed to change it.
 pub struct Table {
@@ -37,12 +45,16 @@ pub struct Table {
     sets: usize,
     mean_path_len: f64,
     recipe: Option<Recipe>,
+    /// Prefixes from [`WATCHED_ORIGIN`], in order.
+    pub watched: Vec<Key>,
+    /// What each peer sends in a steady stream.
+    pub steady: Vec<Loop>,
 }
 
 /// One attribute set of a made table and the prefixes that carry it.
-struct Group {
+pub struct Group {
     attributes: Vec<u8>,
-    keys: Vec<Key>,
+    pub keys: Vec<Key>,
 }
 
 /// What `churn` needs: the groups of the first peer and the way to new sets.
@@ -55,7 +67,8 @@ struct Recipe {
 impl Table {
     /// Makes the table that `shape` describes; peer `i` has the ASN `first_asn + i`.
     pub fn make(shape: &Shape, first_asn: u32) -> Self {
-        let keys = prefixes(shape.prefixes, &mut Random::new(shape.seed, 1));
+        let mut keys = prefixes(shape.prefixes, &mut Random::new(shape.seed, 1));
+        let watched = take_watched(&mut keys, shape.watched);
         let mut table = Table {
             initial: Vec::new(),
             four_octet_as: true,
@@ -66,6 +79,8 @@ impl Table {
             sets: 0,
             mean_path_len: 0.0,
             recipe: None,
+            watched,
+            steady: Vec::new(),
         };
         let mut asns_in_paths = 0;
         for peer in 0..shape.peers {
@@ -81,10 +96,17 @@ impl Table {
             for group in &groups {
                 table.updates += wire::announce(&group.attributes, &group.keys, &mut stream);
             }
+            asns_in_paths += sets.asns;
+            for some in table.watched.chunks(10) {
+                let attributes = sets.make_from(Some(WATCHED_ORIGIN), &mut random);
+                table.updates += wire::announce(&attributes, some, &mut stream);
+            }
+            if shape.steady > 0 {
+                table.steady.push(Loop::make(&groups, shape.steady, &mut sets, &mut random));
+            }
             // An End-of-RIB closes the initial table (RFC 4724 §2).
             wire::message(wire::UPDATE, &[0, 0, 0, 0], &mut stream);
             table.sets += groups.len();
-            asns_in_paths += sets.asns;
             table.initial.push(Arc::new(stream));
             if peer == 0 {
                 table.recipe = Some(Recipe { groups, sets, seed: shape.seed });
@@ -118,6 +140,8 @@ impl Table {
             sets: 0,
             mean_path_len: 0.0,
             recipe: None,
+            watched: Vec::new(),
+            steady: Vec::new(),
         }
     }
 
@@ -155,7 +179,7 @@ impl Table {
         let mut keys: Vec<Key> =
             self.recipe.iter().flat_map(|recipe| &recipe.groups).flat_map(|g| &g.keys).copied().collect();
         keys.sort_unstable();
-        keys.iter().map(|key| format!("{}/{}\n", Ipv4Addr::from((key >> 32) as u32), key & 0xff)).collect()
+        lines(&keys)
     }
 
     /// Members of the JSON object that describes the table.
@@ -212,6 +236,21 @@ fn is_public(address: u32) -> bool {
     )
 }
 
+/// Prefixes, one per line.
+pub fn lines(keys: &[Key]) -> String {
+    keys.iter().map(|key| format!("{}/{}\n", Ipv4Addr::from((key >> 32) as u32), key & 0xff)).collect()
+}
+
+/// Takes `count` of the /24s out of `keys`, at equal distances: a network has prefixes all over the table.
+fn take_watched(keys: &mut Vec<Key>, count: usize) -> Vec<Key> {
+    let places: Vec<usize> = (0..keys.len()).filter(|at| keys[*at] & 0xff == 24).collect();
+    let chosen = (0..count.min(places.len())).map(|n| places[n * places.len() / count]);
+    let watched: Vec<Key> = chosen.map(|at| keys[at]).collect();
+    let taken: HashSet<Key> = watched.iter().copied().collect();
+    keys.retain(|key| !taken.contains(key));
+    watched
+}
+
 /// The share of one peer of several.
 fn part_of(keys: &[Key], peer: usize, peers: usize) -> &[Key] {
     &keys[keys.len() * peer / peers..keys.len() * (peer + 1) / peers]
@@ -249,12 +288,12 @@ fn partition(keys: &[Key], sets: usize, random: &mut Random) -> Vec<Vec<Key>> {
 }
 
 /// Next hop of peer number `peer`: a documentation address, since some daemons refuse 127.0.0.0/8.
-fn next_hop(peer: usize) -> [u8; 4] {
+pub fn next_hop(peer: usize) -> [u8; 4] {
     [198, 51, 100, 1 + peer as u8]
 }
 
 /// Makes attribute sets of one peer, no two alike.
-struct SetMaker {
+pub struct SetMaker {
     peer_asn: u32,
     next_hop: [u8; 4],
     /// ASNs that carry others' traffic: few, and some much more often than others.
@@ -272,9 +311,18 @@ impl SetMaker {
         SetMaker { peer_asn, next_hop, transits, made: HashSet::new(), asns: 0 }
     }
 
-    fn make(&mut self, random: &mut Random) -> Vec<u8> {
+    pub fn make(&mut self, random: &mut Random) -> Vec<u8> {
+        self.make_from(None, random)
+    }
+
+    /// A set whose path ends with `origin`, if one is given.
+    pub fn make_from(&mut self, origin: Option<u32>, random: &mut Random) -> Vec<u8> {
         loop {
-            let path = self.path(random);
+            let mut path = self.path(random);
+            if let Some(origin) = origin {
+                let own = path[path.len() - 1];
+                path.iter_mut().filter(|asn| **asn == own).for_each(|asn| *asn = origin);
+            }
             let attributes = self.encode(&path, random);
             if self.made.insert(attributes.clone()) {
                 self.asns += path.len();

@@ -1,4 +1,7 @@
-"""Takes mail, HTTP requests and syslog messages, checks what can be checked, and writes each to /run/got, one line of JSON."""
+"""Takes mail, HTTP requests and syslog messages, checks what can be checked, and writes each to /run/got, one line of JSON.
+
+What `formats.py` finds wrong with it stands in `faults`. Slack and PagerDuty answer as the real ones do.
+"""
 
 import base64
 import email
@@ -9,6 +12,8 @@ import http.server
 import json
 import socketserver
 import threading
+
+import formats
 
 KEY = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 LOCK = threading.Lock()
@@ -64,20 +69,28 @@ class Mail(socketserver.StreamRequestHandler):
         defects = [type(defect).__name__ for part in message.walk() for defect in part.defects]
         note("mail", sender=sender, recipients=recipients, defects=defects, subject=message["Subject"],
              thread=message["References"] or message["Message-ID"], date=str(message["Date"].datetime),
-             text=message.get_content())
+             text=message.get_content(), headers=dict(message.items()), faults=formats.mail(message, octets))
 
 
 class Hook(http.server.BaseHTTPRequestHandler):
-    """HTTP: refuses what goes to /refuse, verifies signatures where there are any."""
+    """HTTP: refuses what goes to /refuse, verifies signatures where there are any, plays Slack and PagerDuty."""
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
+        if self.path in formats.SERVICES:
+            code, answer, faults = formats.SERVICES[self.path](self.headers, body)
+            note("http", path=self.path, body=json.loads(body), faults=faults)
+            self.send_response(code)
+            self.end_headers()
+            self.wfile.write(answer.encode())
+            return
         signed = None
         if "webhook-signature" in self.headers:
             text = f"{self.headers['webhook-id']}.{self.headers['webhook-timestamp']}.".encode() + body
             right = "v1," + base64.b64encode(hmac.new(KEY, text, hashlib.sha256).digest()).decode()
             signed = hmac.compare_digest(right, self.headers["webhook-signature"])
-        note("http", path=self.path, signed=signed, body=json.loads(body))
+        faults = formats.webhook(self.headers, json.loads(body)) if self.path == "/hook" else []
+        note("http", path=self.path, signed=signed, body=json.loads(body), faults=faults)
         refused = self.path == "/refuse"
         self.send_response(422 if refused else 200)
         self.end_headers()
@@ -91,7 +104,8 @@ class Datagram(socketserver.BaseRequestHandler):
     """Syslog over UDP (RFC 5426): one message in each datagram."""
 
     def handle(self):
-        note("syslog-udp", line=self.request[0].decode())
+        line = self.request[0].decode()
+        note("syslog-udp", line=line, faults=formats.syslog(line, 2048))
 
 
 class Stream(socketserver.StreamRequestHandler):
@@ -104,7 +118,8 @@ class Stream(socketserver.StreamRequestHandler):
                 count += octet
             if not count:
                 return
-            note("syslog-tcp", line=self.rfile.read(int(count)).decode())
+            line = self.rfile.read(int(count)).decode()
+            note("syslog-tcp", line=line, faults=formats.syslog(line, 1 << 20))
 
 
 def main():

@@ -41,7 +41,7 @@ pub fn alert(alert: &Alert) -> Value {
 }
 
 /// ASes by the part they play, as numbers.
-fn asns(alert: &Alert) -> Value {
+pub fn asns(alert: &Alert) -> Value {
     let part = |(part, asns): (&Arc<str>, &Vec<Asn>)| {
         let value = match &asns[..] {
             [one] if PLAYED_BY_ONE.contains(&&**part) => json!(one.0),

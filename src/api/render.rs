@@ -241,6 +241,11 @@ fn family_counts(counts: &crate::view::FamilyCounts) -> v1::FamilyCounts {
         validation: Some(state_counts(counts.validation)),
         aspa: Some(state_counts(counts.aspa)),
         stale: counts.stale,
+        filter: counts.filter.map(|filter| v1::RouteFilterCounts {
+            awaited: filter.awaited,
+            entries: filter.entries,
+            refused: filter.refused,
+        }),
     }
 }
 

@@ -162,6 +162,12 @@ impl Replay {
         self.look();
     }
 
+    /// Lets time pass without anything that happens.
+    pub fn pass(&mut self, until: Timestamp) {
+        self.run_until(until);
+        self.look();
+    }
+
     /// There is nothing more. Routes stay as they are, and the desk's clock runs on until every hold time is over.
     pub fn finish(&mut self) {
         self.end_of_file();
@@ -300,6 +306,8 @@ impl Replay {
             four_octet_as: true,
             add_path_receive: FAMILIES.to_vec(),
             add_path_send: Vec::new(),
+            filters_received: Vec::new(),
+            filters_sent: Vec::new(),
             extended_message: true,
             route_refresh: false,
             enhanced_refresh: false,

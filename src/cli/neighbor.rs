@@ -361,6 +361,17 @@ fn counts(neighbor: &v1::Neighbor, out: &mut Output<'_>) -> Result<(), Failure> 
     for counts in neighbor.counts.iter().filter(|counts| counts.dropped > 0) {
         out.line(&format!("{}: {} paths dropped, their prefix had all it may have", counts.family, counts.dropped))?;
     }
+    for (family, filter) in neighbor.counts.iter().filter_map(|counts| Some((&counts.family, counts.filter?))) {
+        let text = match filter {
+            v1::RouteFilterCounts { awaited: true, .. } => "nothing is sent before it asks (RFC 5291)".to_owned(),
+            v1::RouteFilterCounts { entries: 0, refused: 0, .. } => "it wants all routes".to_owned(),
+            v1::RouteFilterCounts { entries, refused: 0, .. } => format!("it wants what its {entries} entries permit"),
+            v1::RouteFilterCounts { entries, refused, .. } => {
+                format!("it wants what its {entries} entries permit; {refused} more were refused")
+            }
+        };
+        out.line(&format!("{family}: route filter: {text}"))?;
+    }
     Ok(())
 }
 

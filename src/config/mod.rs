@@ -124,7 +124,7 @@ pub fn parse_neighbor(text: &str, config: &Config) -> Result<Neighbor, ConfigErr
     // The neighbour's own lines come first, so that their numbers are those of `text`.
     let whole = format!("{text}\n{}", config.groups.0);
     let root = parse_toml(FILE, &whole)?;
-    let names = PolicyNames::of(&config.policy.library);
+    let names = PolicyNames::of(&config.policy);
     let neighbor = sections::read_one_neighbor(&root, &config.router, &names, &faults);
     match neighbor {
         Some(neighbor) if faults.borrow().is_empty() => Ok(neighbor),

@@ -62,6 +62,8 @@ pub struct Finding {
     /// The cause that it belongs to, where several findings have one: they are one alert with members. `None`: it
     /// stands for itself.
     pub cause: Option<Fingerprint>,
+    /// It is what its cause does to something that the alert names already, and no member of its own.
+    pub symptom: bool,
     /// How grave it is, from the evidence.
     pub severity: Severity,
     /// The prefix it is about, where it is about one.
@@ -95,6 +97,7 @@ impl Finding {
         Self {
             key,
             cause: None,
+            symptom: false,
             severity,
             prefix: None,
             asns: BTreeMap::new(),

@@ -10,14 +10,14 @@ use std::{
 use rustc_hash::FxBuildHasher;
 
 use super::{
-    Board, Finding, Fingerprint,
+    Board, Finding, Fingerprint, Kind,
     paths::{Fault, PathRules, PathSeen, Verdict},
-    scene::is_enough,
+    scene::{family_of, is_enough},
     settings::Settings,
     watch::Watch,
 };
 use crate::{
-    rib::{PathFlags, SessionSlot, SetId},
+    rib::{NlriRef, PathFlags, SessionSlot, SetId},
     types::{Asn, Prefix, Timestamp},
     view::observed::{Observed, PathChange, VantageClass},
 };
@@ -212,6 +212,26 @@ impl Judged {
             }
             self.dirty.insert(id);
         }
+    }
+
+    /// The cause of a leak that paths of `prefix` show now, of those that are told.
+    pub fn leak_of(&self, seen: &Observed<'_>, prefix: Prefix) -> Option<Fingerprint> {
+        if self.faulty.is_empty() {
+            return None;
+        }
+        let table = seen.rib.tables.get(family_of(prefix))?;
+        let counting =
+            table.paths(table.find(NlriRef::Prefix(prefix))?).iter().filter(|path| seen.counts(path.session));
+        let causes = counting.flat_map(|path| {
+            let key = (seen.rib.attrs.received(path.set), path.session, path.flags.validity().1);
+            self.faulty.get(&key).into_iter().flat_map(|causes| causes.iter())
+        });
+        let told = causes.filter_map(|id| self.causes.get(*id as usize)?.as_ref()).filter(|c| c.told_at.is_some());
+        let leaks = told.map(|cause| &cause.finding).filter(|finding| {
+            matches!(finding.key.kind, Kind::RouteLeak | Kind::Otc | Kind::Peerlock | Kind::AspaInvalid)
+        });
+        let gravest = leaks.min_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.key.cmp(&b.key)))?;
+        Some(gravest.cause.as_ref().unwrap_or(&gravest.key).clone())
     }
 
     fn causes_of(&self, key: SetKey) -> Vec<CauseId> {

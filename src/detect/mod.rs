@@ -17,6 +17,7 @@
 //! line in that folder's `mod.rs`, and its keys in `config`.
 
 mod board;
+pub mod events;
 pub mod feeds;
 mod finding;
 mod judged;
@@ -40,7 +41,7 @@ use self::{
     feeds::{Feed, FeedRule},
     judged::Judged,
     scenes::SceneRule,
-    watch::Watch,
+    watch::{Relation, Watch},
     world::World,
 };
 use crate::{
@@ -130,6 +131,7 @@ impl Detect {
                 self.dirty.extend(rule.due(seen.now));
             }
         }
+        self.dirty.extend(self.world.events.forget(seen.now));
         while let Some(prefix) = self.dirty.pop_first() {
             let Some(relation) = self.watch.concerns(prefix) else { continue };
             let scene = Scene::new(seen, prefix, relation, (&self.watch, &self.settings, &self.world));
@@ -137,6 +139,7 @@ impl Detect {
             for rule in &mut self.scenes {
                 rule.examine(&scene, &mut findings);
             }
+            self.follow_event(seen, (prefix, relation), &mut findings);
             let blind = |finding: &Finding| {
                 let up = |name: &Arc<str>| {
                     self.world.sessions().any(|(_, s)| s.phase == world::Phase::Up && s.vantage.name == *name)
@@ -149,6 +152,19 @@ impl Detect {
             };
             self.board.replace(seen.now, &Owner::Scene(prefix), findings, &how);
         }
+    }
+
+    /// Whether the scene of a prefix is an event, and what that explains.
+    fn follow_event(&mut self, seen: &Observed<'_>, (prefix, relation): (Prefix, Relation), findings: &mut [Finding]) {
+        if relation == Relation::Covering {
+            return;
+        }
+        let cause = events::cause_of(findings).or_else(|| self.judged.leak_of(seen, prefix));
+        if self.world.events.set(seen.now, prefix, cause) {
+            let feed = Feed { seen, world: &self.world, watch: &self.watch, settings: &self.settings };
+            self.feeds.iter_mut().for_each(|rule| rule.event_over(&feed, prefix, &mut self.board));
+        }
+        self.world.events.explain(prefix, findings);
     }
 
     /// Everything that could be seen was seen once: what was known of an earlier run and does not stand is over.
@@ -207,8 +223,9 @@ impl Observer for Detect {
     fn next_deadline(&self) -> Option<Timestamp> {
         let feeds = self.feeds.iter().filter_map(|rule| rule.next_deadline());
         let scenes = self.scenes.iter().filter_map(|rule| rule.next_deadline());
+        let events = self.world.events.next_deadline();
         let settle = (!self.world.settled).then_some(self.settle_at);
-        feeds.chain(scenes).chain(self.judged.next_deadline()).chain(settle).min()
+        feeds.chain(scenes).chain(self.judged.next_deadline()).chain(events).chain(settle).min()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use super::events::Events;
 use crate::{
     rib::SessionSlot,
     types::{Family, Timestamp},
@@ -64,6 +65,8 @@ pub struct World {
     pub started_at: Timestamp,
     /// Whether everything that could be seen was seen once.
     pub settled: bool,
+    /// What explains findings about watched prefixes.
+    pub events: Events,
     /// When RPKI data last lost much at once.
     pub rpki_shrank: Option<Timestamp>,
     /// By slot.

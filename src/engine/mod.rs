@@ -11,7 +11,7 @@
 //! desk        the one place where a path is filed or taken out, best path chosen   } refresh: who sends again
 //! events      what changed, numbered; observe: the same for those who watch every change
 //! groups      who is sent the same, and what they were told (update_group)
-//! export      what is dirty goes out: transform (attributes), stream (octets)
+//! export      what is dirty goes out: transform (attributes), filters (what neighbours want), stream (octets)
 //! query       answers, with rows, explain, what_if
 //! ```
 //!
@@ -30,6 +30,7 @@ mod desk;
 mod events;
 mod explain;
 mod export;
+mod filters;
 mod flows;
 mod groups;
 mod hold;
@@ -60,13 +61,13 @@ use crate::{
     types::{Family, PeerId, PeerKind, Prefix, Timestamp},
     validation,
     view::{EventBatch, Nlri, observed::Observation},
-    wire::bgp::{RouteRefresh, notification::Notification},
+    wire::bgp::{RouteRefresh, notification::Notification, orf::OrfRefresh},
 };
 
 pub use self::import::{Sender, Validator, Validity};
 pub use self::settings::{
-    AddPathSelect, Confederation, EngineSettings, ExportOptions, ImportOptions, LocalAs, MaxPrefix, NextHopRule, Owned,
-    PeerSettings, RemovePrivate, Retention,
+    AddPathSelect, Confederation, EngineSettings, ExportOptions, FILTER_ENTRIES_MAX, ImportOptions, LocalAs, MaxPrefix,
+    NextHopRule, Owned, PeerSettings, RemovePrivate, Retention,
 };
 use self::{
     background::{Background, Job},
@@ -150,6 +151,13 @@ pub enum Input {
         peer: PeerId,
         /// The message.
         refresh: RouteRefresh,
+    },
+    /// The neighbour sent ROUTE-REFRESH about the filter of what it wants to be sent (RFC 5291).
+    Filter {
+        /// Which neighbour.
+        peer: PeerId,
+        /// The message.
+        filter: OrfRefresh,
     },
     /// The neighbour's outbound queue has room again.
     Writable {
@@ -300,6 +308,7 @@ impl Engine {
             Input::Owned(owned) => self.take_owned(owned, out),
             Input::Reconfigure { peer, settings } => self.reconfigure(peer, settings, out),
             Input::Refresh { peer, refresh } => self.refresh(now, peer, refresh, out),
+            Input::Filter { peer, filter } => self.take_filter(peer, filter, out),
             Input::Writable { peer } => self.writable(peer),
             Input::EventsWanted(wanted) => self.events.want(wanted),
         }

@@ -45,6 +45,7 @@ impl Engine {
             return;
         }
         match refresh.subtype {
+            RefreshSubtype::Request if self.enforce_filter(slot, family) => {}
             RefreshSubtype::Request => self.resend(slot, family),
             RefreshSubtype::BeginOfRefresh => self.begin_refresh(now, slot, family, out),
             RefreshSubtype::EndOfRefresh => self.end_refresh(slot, family),

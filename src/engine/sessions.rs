@@ -14,7 +14,7 @@ use crate::{
     types::{Family, PeerId, Timestamp},
 };
 
-use super::{PeerSettings, import::ImportRules, retention::Kept};
+use super::{PeerSettings, filters::NeighborFilter, import::ImportRules, retention::Kept};
 
 /// A session's number in the tables. Slot 0 is this router itself.
 pub type Slot = SessionSlot;
@@ -87,6 +87,10 @@ pub struct Session {
     pub warned_total: bool,
     /// The warning about paths that were dropped was given.
     pub warned_dropped: bool,
+    /// What it wants to be sent, in families in which it can say so.
+    pub filters: Vec<NeighborFilter>,
+    /// The warning about entries that were refused was given.
+    pub warned_filter: bool,
     /// The warning about validation states without a meaning was given.
     pub warned_state: bool,
     /// Update group that it is a member of, once it takes routes from us.
@@ -116,6 +120,8 @@ impl Session {
             families: Vec::new(),
             warned_total: false,
             warned_dropped: false,
+            filters: negotiated.filters_received.iter().copied().map(NeighborFilter::awaited).collect(),
+            warned_filter: false,
             warned_state: false,
             group: None,
             outstanding: 0,

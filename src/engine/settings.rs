@@ -114,6 +114,8 @@ pub struct PeerSettings {
     pub export_options: ExportOptions,
     /// What happens to its routes when its session is lost.
     pub retention: Retention,
+    /// Most entries of an outbound route filter that it may give us in one family (RFC 5291).
+    pub filter_entries_max: usize,
     /// Whose view its routes are.
     pub vantage: VantageClass,
 }
@@ -133,10 +135,15 @@ impl PeerSettings {
             import_options: ImportOptions::default(),
             export_options: ExportOptions::default(),
             retention: Retention::default(),
+            filter_entries_max: FILTER_ENTRIES_MAX,
             vantage: VantageClass::default(),
         }
     }
 }
+
+/// Entries of an outbound route filter that are taken unless the configuration says otherwise: more than filters have that
+/// people write, and about a megabyte.
+pub const FILTER_ENTRIES_MAX: usize = 10_000;
 
 /// How an AS other than our own (`EngineSettings::asn`) appears in paths towards a neighbour that knows us under it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -201,6 +208,8 @@ pub enum AddPathSelect {
 pub struct ExportOptions {
     /// Next hop.
     pub next_hop: NextHopRule,
+    /// An IPv6 next hop on the link that it shares with us has the link-local address beside it (RFC 2545 §3).
+    pub link_local_next_hop: bool,
     /// It is a client of ours as a route reflector (RFC 4456 §6).
     pub route_reflector_client: bool,
     /// It is a client of ours as a route server (RFC 7947): we are transparent, and it has a best path of its own.

@@ -7,6 +7,7 @@ use crate::{
 
 use super::{
     Engine,
+    filters::NeighborFilter,
     sessions::{FamilyState, Session, Slot},
     stream::Stream,
 };
@@ -45,6 +46,7 @@ impl Engine {
             advertised: group.map_or(0, |group| group.advertised(slot, state.family)),
             end_of_rib: state.end_of_rib,
             dropped: state.dropped,
+            filter: session.filters.iter().find(|filter| filter.family == state.family).map(NeighborFilter::counts),
             withheld: group.map_or(0, |group| group.withheld(state.family)),
         }
     }

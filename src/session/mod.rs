@@ -2,7 +2,7 @@
 //! and whoever drives it (`io::bgp` in the daemon, `tests/it/net.rs` in virtual time).
 //!
 //! `bgp_peer` is one neighbour (RFC 4271 §8, §6.8), `bgp_fsm` one of its connections, `negotiate` what two
-//! OPENs agree on, `counters` what is counted. No socket, no clock, no table lives here: a session never sees
+//! OPENs agree on (`filters` about outbound route filters), `counters` what is counted. No socket, no clock, no table lives here: a session never sees
 //! a route, it decodes UPDATEs into the batch that it is lent and says so.
 //!
 //! How to drive a [`BgpPeer`](bgp_peer::BgpPeer):
@@ -22,6 +22,7 @@ mod bgp_fsm;
 pub mod bgp_peer;
 mod collision;
 pub mod counters;
+mod filters;
 pub mod negotiate;
 mod settings;
 #[cfg(test)]
@@ -34,7 +35,12 @@ pub use settings::{PeerSettings, RemoteAsn, RestartOffer};
 use self::negotiate::Negotiated;
 use crate::{
     types::Family,
-    wire::bgp::{RouteRefresh, batch::UpdateBatch, notification::Notification},
+    wire::bgp::{
+        RouteRefresh,
+        batch::UpdateBatch,
+        notification::Notification,
+        orf::{OrfChange, OrfRefresh},
+    },
 };
 
 /// Time that a driver gives a closing connection to write what [`Action::Send`] left before it drops it.
@@ -168,6 +174,13 @@ pub enum Input<'a> {
         /// Which routes.
         family: Family,
     },
+    /// Do this to the filter that the neighbour keeps of what it sends us (RFC 5291), and ask for the routes.
+    SendFilter {
+        /// Of which routes.
+        family: Family,
+        /// In order; without any the routes are asked for.
+        changes: &'a [OrfChange],
+    },
     /// The engine ends the session, for instance for too many prefixes (RFC 4486 §4).
     Notify {
         /// What the neighbour is told.
@@ -226,6 +239,8 @@ pub enum Action {
     Updates(UpdateBatch),
     /// The neighbour sent ROUTE-REFRESH: a request, or the marks of RFC 7313.
     Refresh(RouteRefresh),
+    /// The neighbour sent ROUTE-REFRESH about the filter of what it wants to be sent (RFC 5291), as was agreed.
+    Filter(OrfRefresh),
     /// The state of the neighbour changed: that of its most advanced connection.
     StateChanged {
         /// Before.

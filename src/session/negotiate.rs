@@ -11,13 +11,19 @@
 //! 4. the role (2/11, RFC 9234 §4.2, eBGP only);
 //! 5. a common family (2/7, the data lists the families that we announced).
 //!
+//! Outbound route filters are in `filters`.
+//!
 //! A collector session (`monitor_only`) announces families, four-octet AS, extended messages, extended next hop,
 //! ADD-PATH receive, role, names. It leaves out route refresh, enhanced refresh, End-of-RIB and ADD-PATH send:
-//! each of them is a promise to send something, and a collector session sends nothing but keepalives.
+//! each of them is a promise to send something, and a collector session sends nothing but keepalives. Filters of what is
+//! to be sent have no meaning there.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{Ipv6Addr, SocketAddr},
+    time::Duration,
+};
 
-use super::settings::PeerSettings;
+use super::{filters, settings::PeerSettings};
 use crate::{
     types::{Asn, Family, PeerKind, Prefix, Role, RouterId},
     wire::{
@@ -43,6 +49,8 @@ const STALE_TIME_MAX: u32 = 0x00ff_ffff;
 pub struct Link {
     /// The subnet of our end's address; the neighbour's end is in it.
     pub subnet: Prefix,
+    /// Our link-local address on the interface.
+    pub link_local: Option<Ipv6Addr>,
 }
 
 /// What both OPENs agreed on (RFC 5492 §3 and the RFC of each capability). Fixed for the life of the session.
@@ -76,6 +84,10 @@ pub struct Negotiated {
     pub add_path_receive: Vec<Family>,
     /// Families in which we send path identifiers (RFC 7911).
     pub add_path_send: Vec<Family>,
+    /// Families in which the neighbour tells us by address prefixes what it wants to be sent (RFC 5291 §6).
+    pub filters_received: Vec<Family>,
+    /// Families in which we may tell it (RFC 5291 §6).
+    pub filters_sent: Vec<Family>,
     /// Messages up to 65,535 octets both ways (RFC 8654).
     pub extended_message: bool,
     /// The neighbour understands ROUTE-REFRESH (RFC 2918).
@@ -115,6 +127,8 @@ impl Negotiated {
         say(self.extended_message, "extended message".into());
         say(!self.add_path_receive.is_empty(), format!("ADD-PATH receive {}", list(&self.add_path_receive)));
         say(!self.add_path_send.is_empty(), format!("ADD-PATH send {}", list(&self.add_path_send)));
+        say(!self.filters_received.is_empty(), format!("route filters received {}", list(&self.filters_received)));
+        say(!self.filters_sent.is_empty(), format!("route filters sent {}", list(&self.filters_sent)));
         say(!self.extended_next_hop.is_empty(), format!("extended next hop {}", list(&self.extended_next_hop)));
         if let Some(role) = self.local_role {
             let told = self.remote_capabilities.iter().any(|capability| matches!(capability, Capability::Role(_)));
@@ -211,6 +225,9 @@ fn local_capabilities(settings: &PeerSettings, ends: Endpoints, restarted: bool)
         }
     };
     say(talks && settings.route_refresh, Capability::RouteRefresh);
+    if let Some(filters) = filters::offer(&settings.families, &settings.route_filters) {
+        say(talks, filters);
+    }
     let ipv6_next_hop = settings.families.contains(&Family::IPV4_UNICAST)
         && (settings.extended_next_hop || ends.remote.ip().to_canonical().is_ipv6());
     say(ipv6_next_hop, Capability::ExtendedNextHop(vec![(Family::IPV4_UNICAST, AFI_IPV6)]));
@@ -295,6 +312,8 @@ pub fn negotiate(settings: &PeerSettings, ours: &Open, theirs: &Open, ends: Endp
     let both = |capability: &Capability| ours.capabilities.contains(capability) && has(theirs, capability);
     let (we_receive, we_send) = add_path_sides(ours);
     let (they_receive, they_send) = add_path_sides(theirs);
+    let (we_take_filters, we_give_filters) = filters::sides(ours);
+    let (they_take_filters, they_give_filters) = filters::sides(theirs);
     let in_both = |mine: &[Family], other: &[Family]| -> Vec<Family> {
         families.iter().copied().filter(|family| mine.contains(family) && other.contains(family)).collect()
     };
@@ -312,6 +331,8 @@ pub fn negotiate(settings: &PeerSettings, ours: &Open, theirs: &Open, ends: Endp
         four_octet_as: has_four_octet_as(ours) && has_four_octet_as(theirs),
         add_path_receive: in_both(&we_receive, &they_send),
         add_path_send: in_both(&we_send, &they_receive),
+        filters_received: in_both(&we_take_filters, &they_give_filters),
+        filters_sent: in_both(&we_give_filters, &they_take_filters),
         extended_message: both(&Capability::ExtendedMessage),
         route_refresh: has(theirs, &Capability::RouteRefresh),
         enhanced_refresh: both(&Capability::EnhancedRouteRefresh),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::{
     types::{Asn, Family, Role, RouterId, Timestamp},
-    wire::bgp::update::Rules,
+    wire::bgp::{capability::OrfMode, update::Rules},
 };
 
 /// Which AS a neighbour may have.
@@ -100,6 +100,8 @@ pub struct PeerSettings {
     pub extended_message: bool,
     /// Announce that we answer ROUTE-REFRESH (RFC 2918).
     pub route_refresh: bool,
+    /// Families of plain prefixes in which we receive or send outbound route filters by address prefixes (RFC 5291).
+    pub route_filters: Vec<(Family, OrfMode)>,
     /// Announce begin and end marks of a refresh (RFC 7313).
     pub enhanced_refresh: bool,
     /// Announce IPv6 next hops for IPv4 unicast (RFC 8950) on IPv4 transport too; on IPv6 transport it always is.
@@ -144,6 +146,7 @@ impl PeerSettings {
             software_version: None,
             extended_message: true,
             route_refresh: true,
+            route_filters: Vec::new(),
             enhanced_refresh: true,
             extended_next_hop: false,
             end_of_rib: true,

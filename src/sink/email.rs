@@ -160,7 +160,7 @@ fn content(change: &Change, context: &Context<'_>) -> String {
     line("");
     let mut field = |name: &str, value: String| {
         if !value.is_empty() {
-            line(&format!("{name:<16}{value}"));
+            line(&format!("{name:<15} {value}"));
         }
     };
     field("kind", alert.kind().to_string());
@@ -272,6 +272,10 @@ mod tests {
         );
         assert!(content.contains("\r\nASes            expected AS64500; observed AS64511\r\n"), "{content}");
         assert!(content.contains("\r\nas_path         64497 64511\r\n"), "{content}");
+        let mut named = (*opened.alert).clone();
+        named.evidence.insert("paths_of_expected_origins".into(), 1.into());
+        let (_, content) = read(&Change { alert: Arc::new(named), ..opened });
+        assert!(content.contains("\r\npaths_of_expected_origins 1\r\n"), "a long name stands apart: {content}");
         let (head, _) = read(&resolved);
         assert!(head[2].starts_with("Subject: [ribwatch] RESOLVED: "));
         assert_eq!(head[4], "Message-ID: <test-1-2@example.net>");

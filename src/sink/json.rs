@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Context, text};
-use crate::alert::Change;
+use crate::alert::{self, Change};
 
 /// What a webhook, a file or a subject gets.
 #[derive(Serialize)]
@@ -22,7 +22,7 @@ pub struct Body<'a> {
     /// The prefix it is about.
     pub prefix: Option<String>,
     /// ASes by part played.
-    pub asns: BTreeMap<&'a str, Vec<u32>>,
+    pub asns: Value,
     /// Who showed it when it was last seen.
     pub neighbors: Vec<&'a str>,
     /// RFC 3339, UTC.
@@ -110,7 +110,6 @@ impl<'a> Body<'a> {
     /// The body about `change`.
     pub fn new(change: &'a Change, context: &Context<'a>) -> Self {
         let alert = &*change.alert;
-        let asns = alert.asns.iter().map(|(part, asns)| (&**part, asns.iter().map(|asn| asn.0).collect()));
         let comments = alert.comments.iter().map(|comment| CommentBody {
             at: comment.at.to_string(),
             author: &comment.author,
@@ -122,7 +121,7 @@ impl<'a> Body<'a> {
             severity: alert.severity.name(),
             state: alert.state.name(),
             prefix: alert.prefix.map(|prefix| prefix.to_string()),
-            asns: asns.collect(),
+            asns: alert::json::asns(alert),
             neighbors: alert.neighbors.iter().map(|name| &**name).collect(),
             first_seen: alert.first_seen.to_string(),
             last_seen: alert.last_seen.to_string(),
@@ -159,8 +158,10 @@ impl<'a> Body<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::sink::sample;
+    use crate::{sink::sample, types::Asn};
 
     #[test]
     fn the_fields_are_those_of_the_contract_and_what_happened() {
@@ -177,6 +178,13 @@ mod tests {
         let value = Body::new(&resolved, &Context::plain("rtr-1")).value();
         assert_eq!((&value["event"], &value["state"]), (&"resolved".into(), &"resolved".into()));
         assert_eq!(value["resolved_at"], "2025-11-24T16:00:00.001Z");
+        // A part that one AS plays is a number, as on the command line.
+        let mut leak = (*opened.alert).clone();
+        leak.asns = BTreeMap::from([("leaker".into(), vec![Asn(64496)]), ("otc".into(), vec![Asn(64497)])]);
+        let change = Change { alert: Arc::new(leak), ..opened.clone() };
+        let value = Body::new(&change, &Context::plain("rtr-1")).value();
+        assert_eq!(value["asns"], serde_json::json!({"leaker": 64496, "otc": [64497]}));
+        assert_eq!(value["asns"], alert::json::alert(&change.alert)["asns"]);
         let delivery = |change: &Change| Body::new(change, &Context::plain("r")).delivery;
         assert_ne!(delivery(&opened), delivery(&resolved), "two deliveries are two");
     }

@@ -11,6 +11,7 @@ pub mod filter;
 pub mod json;
 pub mod jsonl;
 mod kept;
+pub mod nats;
 pub mod pagerduty;
 pub mod request;
 pub mod sample;
@@ -92,6 +93,8 @@ pub enum Receiver {
     Syslog(syslog::Settings),
     /// People, by SMTP.
     Email(email::Settings),
+    /// A subject of a NATS cluster.
+    Nats(nats::Settings),
     /// A file.
     Jsonl(jsonl::Settings),
 }
@@ -106,6 +109,7 @@ impl Receiver {
             Self::Alertmanager(_) => "alertmanager",
             Self::Syslog(_) => "syslog",
             Self::Email(_) => "email",
+            Self::Nats(_) => "nats",
             Self::Jsonl(_) => "jsonl",
         }
     }
@@ -123,7 +127,7 @@ impl Receiver {
         match self {
             Self::Webhook(_) | Self::Slack(_) | Self::PagerDuty(_) => 4,
             // One connection, or one state that each request is a part of.
-            Self::Alertmanager(_) | Self::Syslog(_) | Self::Email(_) | Self::Jsonl(_) => 1,
+            Self::Alertmanager(_) | Self::Syslog(_) | Self::Email(_) | Self::Nats(_) | Self::Jsonl(_) => 1,
         }
     }
 }
@@ -162,6 +166,8 @@ pub enum Payload {
     Octets(Vec<u8>),
     /// By SMTP.
     Mail(email::Mail),
+    /// By NATS.
+    Message(nats::Message),
 }
 
 /// A change that is to be told.
@@ -189,6 +195,7 @@ impl SinkSettings {
             }
             Receiver::Syslog(settings) => Payload::Octets(syslog::octets(settings, change, &context)),
             Receiver::Email(settings) => Payload::Mail(email::mail(settings, change, &context)),
+            Receiver::Nats(settings) => Payload::Message(nats::message(settings, change, &context)),
             Receiver::Jsonl(_) => Payload::Octets(jsonl::octets(change, &context)),
         })
     }

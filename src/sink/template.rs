@@ -67,7 +67,7 @@ impl Template {
             match piece {
                 Piece::Text(text) => out.push_str(text),
                 Piece::Field { name, as_json: true } => out.push_str(&body[*name].to_string()),
-                Piece::Field { name, as_json: false } => self.escape.push(&plain(&body[*name]), &mut out),
+                Piece::Field { name, as_json: false } => self.escape.push(&plain(name, &body[*name]), &mut out),
             }
         }
         out
@@ -79,15 +79,15 @@ impl Template {
     }
 }
 
-/// A value as a person writes it: lists with commas, nothing for null.
-fn plain(value: &Value) -> String {
+/// The value of a field as a person writes it: lists with commas, ASes by their parts, nothing for null.
+fn plain(name: &str, value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
-        Value::Object(fields) if fields.values().all(Value::is_array) => {
-            let part = |(name, value): (&String, &Value)| format!("{name} {}", plain(value));
-            fields.iter().map(part).collect::<Vec<_>>().join("; ")
+        Value::Array(items) => items.iter().map(|item| plain("", item)).collect::<Vec<_>>().join(", "),
+        Value::Object(parts) if name == "asns" => {
+            let part = |(part, asns): (&String, &Value)| format!("{part} {}", plain("", asns));
+            parts.iter().map(part).collect::<Vec<_>>().join("; ")
         }
         other => other.to_string(),
     }
@@ -124,14 +124,19 @@ mod tests {
     fn fields_are_filled_in_and_fit_where_they_stand() {
         let body = json!({
             "summary": "he said \"no\"\nand left", "prefix": null, "neighbors": ["a", "b"],
-            "asns": {"expected": [64500], "observed": [64511, 64512]}, "member_count": 3, "evidence": {"x": 1},
+            "asns": {"expected": [64500], "leaker": 64496, "observed": [64511, 64512]}, "member_count": 3, "evidence": {"x": 1},
         });
         let cases = [
             (Escape::Json, r#"{"t": "{{ summary }}"}"#, r#"{"t": "he said \"no\"\nand left"}"#),
             (Escape::Json, "{{summary}}", r#"he said \"no\"\nand left"#),
             (Escape::Json, r#"{"p": {{ json prefix }}, "e": {{json evidence}}}"#, r#"{"p": null, "e": {"x":1}}"#),
             (Escape::None, "{{ prefix }}|{{ neighbors }}|{{ member_count }}", "|a, b|3"),
-            (Escape::None, "{{ asns }} {{ evidence }}", "expected 64500; observed 64511, 64512 {\"x\":1}"),
+            (Escape::Json, "{{ json asns }}", r#"{"expected":[64500],"leaker":64496,"observed":[64511,64512]}"#),
+            (
+                Escape::None,
+                "{{ asns }} {{ evidence }}",
+                "expected 64500; leaker 64496; observed 64511, 64512 {\"x\":1}",
+            ),
             (Escape::Url, "https://n/{{ neighbors }}?q", "https://n/a%2C%20b?q"),
             (Escape::None, "no fields, } and { alone", "no fields, } and { alone"),
         ];

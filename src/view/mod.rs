@@ -61,6 +61,19 @@ pub struct FamilyCounts {
     pub validation: [u64; 4],
     /// The same by the code of their AS path's state.
     pub aspa: [u64; 4],
+    /// The filter that the neighbour gave us of what it is sent; `None`: that was not agreed on.
+    pub filter: Option<FilterCounts>,
+}
+
+/// An outbound route filter of a neighbour (RFC 5291).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct FilterCounts {
+    /// Nothing is sent before its first request has come.
+    pub awaited: bool,
+    /// Entries that it has.
+    pub entries: u64,
+    /// Entries that were refused, since there were too many.
+    pub refused: u64,
 }
 
 /// Counts of one family in the RIB as a whole.

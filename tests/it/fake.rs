@@ -417,6 +417,7 @@ fn neighbor_view(peer: PeerId, address: IpAddr, asn: u32) -> NeighborView {
             stale: 2,
             validation: [0, 1, 2, 0],
             aspa: [3, 0, 0, 0],
+            filter: None,
         }],
         hold_time: Duration::from_secs(90),
         negotiated: vec!["4-octet AS".into(), "route refresh".into()],

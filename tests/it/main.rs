@@ -14,6 +14,7 @@ mod engine;
 mod export;
 mod fake;
 mod history;
+mod incidents;
 mod injection;
 mod lab;
 mod malformed_live;

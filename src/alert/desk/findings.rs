@@ -34,6 +34,8 @@ pub(super) struct Tracked {
     pub(super) severity: Severity,
     pub(super) prefix: Option<Prefix>,
     pub(super) member_count: u64,
+    /// It is no member.
+    pub(super) symptom: bool,
     /// All of it; not kept of most members of a large group.
     pub(super) body: Option<Arc<Finding>>,
 }
@@ -43,12 +45,17 @@ impl Tracked {
         self.severity = finding.severity;
         self.prefix = finding.prefix;
         self.member_count = finding.member_count;
+        self.symptom = finding.symptom;
         self.body = Some(Arc::new(finding));
     }
 
     /// How many things it is about, as a part of alert `home`.
     fn weight(&self, key: &Fingerprint) -> u64 {
-        if self.home == *key { self.member_count } else { self.member_count.max(1) }
+        match () {
+            () if self.symptom => 0,
+            () if self.home == *key => self.member_count,
+            () => self.member_count.max(1),
+        }
     }
 }
 
@@ -60,6 +67,8 @@ pub(super) struct Group {
     pub(super) bodies: BTreeSet<Fingerprint>,
     /// How many there are of each severity.
     severities: [usize; Severity::ALL.len()],
+    /// How many only show what the cause does to others.
+    pub(super) symptoms: usize,
     /// How many things they are about together.
     pub(super) members: u64,
     /// The one whose words the alert has.
@@ -79,6 +88,7 @@ impl Group {
         let graver = self.worst().is_none_or(|worst| tracked.severity > worst);
         self.keys.insert(key.clone());
         self.severities[tracked.severity as usize] += 1;
+        self.symptoms += usize::from(tracked.symptom);
         self.members += tracked.weight(key);
         if graver || *key == tracked.home || self.bodies.len() < Self::BODIES_MAX {
             self.bodies.insert(key.clone());
@@ -91,6 +101,7 @@ impl Group {
         self.keys.remove(key);
         self.bodies.remove(key);
         self.severities[tracked.severity as usize] -= 1;
+        self.symptoms -= usize::from(tracked.symptom);
         self.members -= tracked.weight(key);
         if self.shown.as_ref() == Some(key) {
             self.shown = None;
@@ -142,6 +153,7 @@ impl Desk {
             severity: finding.severity,
             prefix: finding.prefix,
             member_count: finding.member_count,
+            symptom: finding.symptom,
             body: None,
         };
         tracked.renew(finding);

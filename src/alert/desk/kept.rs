@@ -124,10 +124,20 @@ impl Desk {
             if newer {
                 desk.newest.insert(alert.key.clone(), Arc::clone(&id));
             }
-            let told = Arc::clone(&alert);
+            let (told, peak) = (Arc::clone(&alert), Arc::clone(&alert));
             let restored = alert.is_live();
-            let case =
-                Case { alert, told, seq, changed_at, told_open, worst, restored, update_at: None, remind_at: None };
+            let case = Case {
+                alert,
+                told,
+                peak,
+                seq,
+                changed_at,
+                told_open,
+                worst,
+                restored,
+                update_at: None,
+                remind_at: None,
+            };
             desk.cases.insert(id, case);
         }
         desk.mutes = kept.mutes.into_iter().map(|mute| (Arc::clone(&mute.id), mute)).collect();

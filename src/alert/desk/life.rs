@@ -2,7 +2,10 @@
 
 use std::{mem, sync::Arc};
 
-use super::{Case, Desk, Timer, words::Words};
+use super::{
+    Case, Desk, Timer,
+    words::{self, Words},
+};
 use crate::{
     alert::{Alert, Change, State, Why, id::id},
     detect::Fingerprint,
@@ -29,6 +32,7 @@ impl Desk {
         self.newest.insert(key, Arc::clone(&id));
         let case = Case {
             told: Arc::clone(&alert),
+            peak: Arc::clone(&alert),
             seq: self.seq,
             changed_at: self.clock,
             told_open: false,
@@ -114,7 +118,12 @@ impl Desk {
         if let Some(case) = self.cases.get_mut(id) {
             case.restored = false;
         }
+        let peak = self.cases.get(id).map(|case| Arc::clone(&case.peak));
         let kind = self.edit(id, |alert, clock| {
+            // Its findings left one by one: what it was is what is to be read of it later.
+            if let Some(peak) = peak.filter(|peak| peak.member_count > alert.member_count) {
+                words::recall(alert, &peak);
+            }
             alert.state = State::Resolved;
             alert.resolved_at = Some(clock);
             alert.last_seen = clock;
@@ -206,7 +215,12 @@ impl Desk {
         let mut alert = Alert::clone(&self.cases.get(id)?.alert);
         let changed = change(&mut alert, self.clock);
         alert.muted = self.muted_by(&alert);
-        self.cases.get_mut(id)?.alert = Arc::new(alert);
+        let case = self.cases.get_mut(id)?;
+        case.alert = Arc::new(alert);
+        let size = |alert: &Alert| (alert.severity, alert.member_count);
+        if case.alert.is_live() && size(&case.alert) >= size(&case.peak) {
+            case.peak = Arc::clone(&case.alert);
+        }
         self.dirty.quietly_changed(id);
         Some(changed)
     }

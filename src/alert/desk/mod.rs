@@ -78,6 +78,8 @@ struct Case {
     seq: u64,
     /// When that was.
     changed_at: Timestamp,
+    /// As it was when it was gravest and largest.
+    peak: Arc<Alert>,
     /// Whether people were told that it is there, and not yet that it is over.
     told_open: bool,
     /// The gravest it was since it opened.

@@ -49,14 +49,25 @@ impl Words {
             return Some(words);
         };
         let mut words = Self::from_finding(finding, group.worst()?);
-        let others = group.keys.len() - 1;
-        if others > 0 {
+        let others = (group.keys.len() - group.symptoms).saturating_sub(1);
+        let symptoms = group.symptoms - usize::from(finding.symptom);
+        if others + symptoms > 0 {
             words.gather(key, group.bodies.iter().filter_map(body));
+            words.evidence.insert("finding".into(), json!(finding.key.to_string()));
+            words.evidence.insert("findings".into(), json!(group.keys.len()));
+        }
+        if others > 0 {
             words.summary = format!("{}; {others} more with the same cause", finding.summary);
             let why = finding.why.trim_end_matches('.');
             words.why = format!("{why}; {others} more findings have the same cause ({key})");
-            words.evidence.insert("finding".into(), json!(finding.key.to_string()));
-            words.evidence.insert("findings".into(), json!(group.keys.len()));
+        }
+        if symptoms > 0 {
+            let seen =
+                group.bodies.iter().filter_map(|key| findings.get(key).filter(|tracked| tracked.symptom).map(|_| key));
+            let kinds: BTreeSet<&str> = seen.map(|key| key.kind.name()).collect();
+            let kinds: Vec<&str> = kinds.into_iter().collect();
+            words.why = format!("{}; with it came {}", words.why.trim_end_matches('.'), kinds.join(", "));
+            words.evidence.insert("symptoms".into(), json!(symptoms));
         }
         if others > 0 || finding.key != *key {
             (words.members, words.member_count) = (members(key, group, findings), group.members);
@@ -146,15 +157,23 @@ impl Words {
     }
 }
 
+/// Gives an alert the words that it had as `peak`.
+pub(super) fn recall(alert: &mut Alert, peak: &Alert) {
+    Words::from_alert(peak).say(alert);
+}
+
 /// The finding whose words an alert has: the cause itself; else the one it had, unless another is graver; else the first
-/// of the gravest.
+/// of the gravest that is no symptom.
 fn shown(key: &Fingerprint, group: &Group, findings: &BTreeMap<Fingerprint, Tracked>) -> Option<Fingerprint> {
     let severity = |key: &Fingerprint| findings.get(key).map(|tracked| tracked.severity);
     if group.bodies.contains(key) {
         return Some(key.clone());
     }
-    let worst = group.bodies.iter().filter_map(severity).max();
-    let is_worst = |key: &&Fingerprint| group.bodies.contains(*key) && severity(key) == worst;
+    // What the cause does to others is told only if nothing else is left.
+    let is_symptom = |key: &Fingerprint| findings.get(key).is_some_and(|tracked| tracked.symptom);
+    let rank = |key: &Fingerprint| (!is_symptom(key), severity(key));
+    let worst = group.bodies.iter().map(rank).max();
+    let is_worst = |key: &&Fingerprint| group.bodies.contains(*key) && Some(rank(key)) == worst;
     group.shown.iter().find(is_worst).or_else(|| group.bodies.iter().find(is_worst)).cloned()
 }
 
@@ -162,7 +181,7 @@ fn shown(key: &Fingerprint, group: &Group, findings: &BTreeMap<Fingerprint, Trac
 fn members(key: &Fingerprint, group: &Group, findings: &BTreeMap<Fingerprint, Tracked>) -> Vec<String> {
     let mut members = BTreeSet::new();
     for each in group.keys.iter().take(Finding::MEMBERS_MAX) {
-        let Some(tracked) = findings.get(each) else { continue };
+        let Some(tracked) = findings.get(each).filter(|tracked| !tracked.symptom) else { continue };
         match &tracked.body {
             Some(body) if !body.members.is_empty() => members.extend(body.members.iter().cloned()),
             _ if each == key => {}

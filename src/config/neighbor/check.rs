@@ -3,7 +3,7 @@
 
 use super::{
     super::{read::Table, value},
-    Neighbor,
+    Neighbor, filters,
 };
 use crate::{engine::NextHopRule, io::bgp::Remote, session::RemoteAsn};
 
@@ -74,6 +74,7 @@ pub(super) fn check(table: &Table<'_>, neighbor: &Neighbor) {
         let what = "`add_path_select` without `add_path_send` says nothing".to_owned();
         fault("add_path_select", what, "add a line such as: add_path_send = [\"ipv4-unicast\"]");
     }
+    filters::check(table, &neighbor.route_filters, neighbor.monitor_only);
     if neighbor.strict_role && neighbor.local_role.is_none() {
         let what = "`strict_role` without `local_role` says nothing".to_owned();
         fault("strict_role", what, "add a line such as: local_role = \"customer\"");

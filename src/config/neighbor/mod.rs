@@ -2,9 +2,11 @@
 //! more than one form, `check` knows which keys contradict each other.
 
 mod check;
+mod filters;
 mod group;
 mod parts;
 
+pub use filters::RouteFilters;
 pub(super) use group::Groups;
 pub(super) use parts::read_password;
 
@@ -103,10 +105,12 @@ pub struct Neighbor {
     pub withdraw_attributes: CodeSet,
     /// `allow_own_as`, `weight`, `flowspec_validation`, `accept_validation_state`.
     pub import_options: ImportOptions,
-    /// `route_reflector_client`, `route_server_client`, `remove_private`, `as_override`, `add_path_select`,
+    /// `link_local_next_hop`, `route_reflector_client`, `route_server_client`, `remove_private`, `as_override`, `add_path_select`,
     /// `default_originate`, `advertisement_interval`, `graceful_shutdown`, `aigp`,
     /// `send_validation_state`.
     pub export_options: ExportOptions,
+    /// `orf`, `orf_prefix_set`, `orf_entries_max`.
+    pub route_filters: RouteFilters,
     /// `graceful_restart`; default helper.
     pub graceful_restart: GracefulRestart,
     /// `restart_time` that we announce; default 120 s.
@@ -179,6 +183,7 @@ impl Neighbor {
             extended_next_hop: self.extended_next_hop,
             delay_open: (!self.delay_open.is_zero()).then_some(self.delay_open),
             add_path_send: self.add_path_send.clone(),
+            route_filters: self.route_filters.modes.clone(),
             enforce_first_as: self.enforce_first_as,
             end_of_rib: self.graceful_restart != GracefulRestart::Off,
             restart: RestartOffer {
@@ -204,6 +209,7 @@ impl Neighbor {
                 stale_time_max: self.stale_time_max,
                 long_lived_max: self.long_lived_stale_time,
             },
+            filter_entries_max: self.route_filters.entries_max,
             vantage: self.vantage,
         };
         NeighborSettings {
@@ -214,6 +220,7 @@ impl Neighbor {
             password: self.password.clone(),
             distance: self.distance,
             limit: self.limit,
+            route_filter: Arc::clone(&self.route_filters.entries),
             session: Arc::new(session),
             engine: Arc::new(engine),
         }
@@ -312,6 +319,7 @@ fn read_keys(
         accept_validation_state: table.or("accept_validation_state", false, value::boolean),
     };
     let export_options = read_export_options(table);
+    let route_filters = filters::read(table, &families, policies);
     let modes = [("off", GracefulRestart::Off), ("helper", GracefulRestart::Helper), ("on", GracefulRestart::On)];
     let graceful_restart = table.or("graceful_restart", GracefulRestart::Helper, |v| value::word(v, &modes));
     let classes = [VantageClass::Own, VantageClass::RouteServer, VantageClass::Public].map(|c| (c.name(), c));
@@ -361,6 +369,7 @@ fn read_keys(
             withdraw_attributes,
             import_options,
             export_options,
+            route_filters,
             graceful_restart,
             restart_time,
             vantage,
@@ -384,6 +393,7 @@ fn read_export_options(table: &mut Table<'_>) -> ExportOptions {
     let kinds = [("all", RemovePrivate::All), ("replace", RemovePrivate::Replace)];
     ExportOptions {
         next_hop: NextHopRule::Standard,
+        link_local_next_hop: table.or("link_local_next_hop", false, value::boolean),
         route_reflector_client: table.or("route_reflector_client", false, value::boolean),
         route_server_client: table.or("route_server_client", false, value::boolean),
         remove_private: table.opt("remove_private", |v| value::word(v, &kinds)),

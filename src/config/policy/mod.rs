@@ -7,7 +7,7 @@ mod conditions;
 #[cfg(test)]
 mod tests;
 
-use std::{fs, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 pub use cases::facts as neighbor_facts;
 
@@ -21,6 +21,7 @@ use super::{
     value,
 };
 use crate::{
+    engine::FILTER_ENTRIES_MAX,
     policy::{
         Definitions, Library, PolicyChain,
         case::Case,
@@ -40,6 +41,8 @@ pub struct Policies {
     pub library: Arc<Library>,
     /// `[[policy.test]]`, in the order of the file.
     pub tests: Vec<Marked<Case>>,
+    /// `[[policy.prefix_set]]`, as far as neighbours can be told of it.
+    pub prefix_sets: PrefixSets,
 }
 
 impl Policies {
@@ -54,18 +57,47 @@ impl Policies {
     }
 }
 
-/// The names that `import` and `export` may use.
+/// Members of prefix sets by name; `None` where they are more than a neighbour could be told of (RFC 5291).
+pub type PrefixSets = BTreeMap<String, Option<Arc<[PrefixRange]>>>;
+
+/// The names that `import`, `export` and `orf_prefix_set` may use.
 pub(super) struct PolicyNames {
     /// Of all policies, faulty ones included, so that one fault is told once.
     names: Vec<String>,
     /// Those without faults.
     library: Arc<Library>,
+    /// What `orf_prefix_set` may name.
+    prefix_sets: PrefixSets,
 }
 
 impl PolicyNames {
-    /// The names of a library.
-    pub(super) fn of(library: &Arc<Library>) -> Self {
-        Self { names: library.names().map(str::to_owned).collect(), library: Arc::clone(library) }
+    /// The names of policies and sets.
+    pub(super) fn of(policies: &Policies) -> Self {
+        Self {
+            names: policies.library.names().map(str::to_owned).collect(),
+            library: Arc::clone(&policies.library),
+            prefix_sets: policies.prefix_sets.clone(),
+        }
+    }
+
+    /// The name of a prefix set, and its members.
+    pub(super) fn read_prefix_set(&self, value: &Value<'_>) -> Result<(String, Arc<[PrefixRange]>), Misfit> {
+        let name = value::label(value)?;
+        let misfit = |what: String, accepted: String| Misfit { span: value.span(), what, accepted };
+        match self.prefix_sets.get(&name) {
+            Some(Some(members)) => Ok((name, Arc::clone(members))),
+            Some(None) => Err(misfit(
+                format!("the prefix set {name:?} has more members than a neighbor is told of"),
+                format!("a set of at most {FILTER_ENTRIES_MAX} prefixes"),
+            )),
+            None => {
+                let mut what = format!("no prefix set is called {name:?}");
+                if let Some(near) = nearest(&name, self.prefix_sets.keys().map(String::as_str)) {
+                    what.push_str(&format!("; did you mean \"{near}\"?"));
+                }
+                Err(misfit(what, "the name of a [[policy.prefix_set]]".to_owned()))
+            }
+        }
     }
 
     /// A list of policies that are asked in order; each must have routes left to be asked about.
@@ -121,8 +153,7 @@ pub(super) struct Reading<'a> {
 /// Reads sets and policies; `base` is the folder that files of sets are looked for in.
 pub(super) fn read<'a>(file: &mut Table<'a>, base: &Path) -> Reading<'a> {
     let Some(mut table) = file.table("policy", "[policy]") else {
-        let library = Arc::<Library>::default();
-        return Reading { table: None, names: PolicyNames::of(&library) };
+        return Reading { table: None, names: PolicyNames::of(&Policies::default()) };
     };
     let faults_before = table.fault_count();
     let definitions = Definitions {
@@ -149,7 +180,11 @@ pub(super) fn read<'a>(file: &mut Table<'a>, base: &Path) -> Reading<'a> {
         }),
         policies: table.tables("policy", "[[policy.policy]]").into_iter().filter_map(read_policy).collect(),
     };
-    let mut names = PolicyNames::of(&Arc::default());
+    let prefix_sets = definitions.prefix_sets.iter().map(|set| {
+        let members = (set.members.len() <= FILTER_ENTRIES_MAX).then(|| set.members.as_slice().into());
+        (set.name.value.clone(), members)
+    });
+    let mut names = PolicyNames::of(&Policies { prefix_sets: prefix_sets.collect(), ..Policies::default() });
     names.names.extend(definitions.policies.iter().map(|policy| policy.name.value.clone()));
     // Where a key is faulty its statement lacks something, and what would be said of it is not true.
     let complete = table.fault_count() == faults_before;
@@ -167,12 +202,13 @@ impl Reading<'_> {
     /// Reads the tests and ends reading.
     pub(super) fn finish(self, router: Option<&Router>, neighbors: &[&Neighbor]) -> Policies {
         let Self { table, names } = self;
-        let library = Arc::clone(&names.library);
-        let Some(mut table) = table else { return Policies { library, tests: Vec::new() } };
+        let PolicyNames { library, prefix_sets, .. } = &names;
+        let (library, prefix_sets) = (Arc::clone(library), prefix_sets.clone());
+        let Some(mut table) = table else { return Policies { library, tests: Vec::new(), prefix_sets } };
         let tests = table.tables("test", "[[policy.test]]");
         let tests = tests.into_iter().filter_map(|test| cases::read(test, router, neighbors, &names)).collect();
         table.finish();
-        Policies { library, tests }
+        Policies { library, tests, prefix_sets }
     }
 }
 

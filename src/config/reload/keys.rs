@@ -2,7 +2,7 @@
 //! connected, and for how its UPDATEs are read, since routes that it has are not read again. Everything else is
 //! the engine's: it judges kept routes again and sends the difference.
 
-use super::super::neighbor::Neighbor;
+use super::super::neighbor::{Neighbor, RouteFilters};
 use crate::{
     engine::{ExportOptions, ImportOptions},
     view::reload::Cost::{self, Nothing, Reevaluates, Resets},
@@ -47,6 +47,7 @@ pub(super) fn compare(old: &Neighbor, new: &Neighbor) -> Vec<(&'static str, Cost
         export_options:
             ExportOptions {
                 next_hop: _, // `next_hop` above
+                link_local_next_hop,
                 route_reflector_client,
                 route_server_client,
                 remove_private,
@@ -58,6 +59,7 @@ pub(super) fn compare(old: &Neighbor, new: &Neighbor) -> Vec<(&'static str, Cost
                 aigp,
                 send_validation_state,
             },
+        route_filters: RouteFilters { modes: orf, prefix_set: orf_prefix_set, entries: orf_entries, entries_max },
         graceful_restart,
         restart_time,
         vantage,
@@ -66,6 +68,7 @@ pub(super) fn compare(old: &Neighbor, new: &Neighbor) -> Vec<(&'static str, Cost
         extended_message,
         software_version,
     } = old;
+    let filters = &new.route_filters;
     let of_import = &new.import_options;
     let of_export = &new.export_options;
     let keys = [
@@ -83,6 +86,7 @@ pub(super) fn compare(old: &Neighbor, new: &Neighbor) -> Vec<(&'static str, Cost
         ("families", *families != new.families, Resets),
         ("add_path", *add_path != new.add_path, Resets),
         ("add_path_send", *add_path_send != new.add_path_send, Resets),
+        ("orf", *orf != new.route_filters.modes, Resets),
         ("local_role", *local_role != new.local_role, Resets),
         ("strict_role", *strict_role != new.strict_role, Resets),
         ("hold_time", *hold_time != new.hold_time, Resets),
@@ -112,6 +116,7 @@ pub(super) fn compare(old: &Neighbor, new: &Neighbor) -> Vec<(&'static str, Cost
         ("accept_validation_state", *accept_validation_state != of_import.accept_validation_state, Reevaluates),
         ("send_validation_state", *send_validation_state != of_export.send_validation_state, Reevaluates),
         ("next_hop_self or next_hop_unchanged", *next_hop != new.next_hop, Reevaluates),
+        ("link_local_next_hop", *link_local_next_hop != of_export.link_local_next_hop, Reevaluates),
         ("route_server_client", *route_server_client != of_export.route_server_client, Reevaluates),
         ("remove_private", *remove_private != of_export.remove_private, Reevaluates),
         ("as_override", *as_override != of_export.as_override, Reevaluates),
@@ -125,6 +130,9 @@ pub(super) fn compare(old: &Neighbor, new: &Neighbor) -> Vec<(&'static str, Cost
         ("max_prefix", *max_prefix != new.max_prefix, Nothing),
         ("vantage", *vantage != new.vantage, Nothing),
         ("stale_time_max", *stale_time_max != new.stale_time_max, Nothing),
+        // The neighbour is told what differs, and sends what comes of it.
+        ("orf_prefix_set", (orf_prefix_set, orf_entries) != (&filters.prefix_set, &filters.entries), Nothing),
+        ("orf_entries_max", *entries_max != filters.entries_max, Nothing),
         ("limit", *limit != new.limit, Nothing),
     ];
     keys.into_iter().filter(|(_, differs, _)| *differs).map(|(key, _, cost)| (key, cost)).collect()

@@ -4,19 +4,24 @@ use std::time::Duration;
 
 use super::parts::{self, PASSWORD, SecretKeys, TOKEN};
 use crate::{
-    config::{read::Table, value},
+    config::{
+        read::{Misfit, Table, Value},
+        value,
+    },
     sink::{
         Receiver, Secret, alertmanager,
         email::{self, Protection},
-        jsonl, pagerduty, slack,
+        jsonl, nats, pagerduty, slack,
         syslog::{self, Transport},
         template::Escape,
-        webhook,
+        transport::NO_NATS,
+        webhook::{self, Auth},
     },
 };
 
 /// The types.
-pub(super) const TYPES: [&str; 7] = ["webhook", "slack", "pagerduty", "alertmanager", "syslog", "email", "jsonl"];
+pub(super) const TYPES: [&str; 8] =
+    ["webhook", "slack", "pagerduty", "alertmanager", "syslog", "email", "nats", "jsonl"];
 
 const SECRET: SecretKeys = SecretKeys { plain: "secret", file: "secret_file", env: "secret_env" };
 const URL: SecretKeys = SecretKeys { plain: "url", file: "url_file", env: "url_env" };
@@ -46,6 +51,10 @@ pub(super) fn know_all(table: &mut Table<'_>) {
         "tls",
         "from",
         "to",
+        "servers",
+        "subject",
+        "jetstream",
+        "credentials_file",
         "path",
     ];
     others.into_iter().for_each(|key| table.know(key));
@@ -60,6 +69,7 @@ pub(super) fn read(table: &mut Table<'_>, kind: &str) -> Option<Receiver> {
         "alertmanager" => read_alertmanager(table).map(Receiver::Alertmanager),
         "syslog" => read_syslog(table).map(Receiver::Syslog),
         "email" => read_email(table).map(Receiver::Email),
+        "nats" => read_nats(table).map(Receiver::Nats),
         _ => read_jsonl(table).map(Receiver::Jsonl),
     }
 }
@@ -200,6 +210,49 @@ fn read_email(table: &mut Table<'_>) -> Option<email::Settings> {
         table.fault(table.span_of("tls"), what, "use tls = \"starttls\" or tls = \"tls\", or no `user`");
     }
     Some(email::Settings { server: server?, protection, login: user.zip(password), from: from?, to: to? })
+}
+
+fn read_nats(table: &mut Table<'_>) -> Option<nats::Settings> {
+    if cfg!(not(feature = "nats")) {
+        table.fault(table.span_of("type"), NO_NATS, "or tell a webhook, which every build knows");
+    }
+    let example = "servers = [\"nats://127.0.0.1:4222\"]";
+    let servers = table.required("servers", example, |v| value::some_of(v, "[\"nats://127.0.0.1:4222\"]", nats_server));
+    let subject = table.or("subject", "ribwatch.alerts".to_owned(), |v| {
+        let text = value::text(v)?;
+        let accepted = "words with dots between, such as \"ribwatch.alerts\", without wildcards";
+        if nats::is_subject(&text) { Ok(text) } else { Err(value::misfit(v, "a subject", accepted)) }
+    });
+    let jetstream = table.or("jetstream", false, value::boolean);
+    let credentials = table.opt("credentials_file", |v| {
+        let path = value::text(v)?;
+        parts::file_text(v, &path).map(Secret)
+    });
+    let auth = parts::auth(table);
+    let login = match (credentials, auth) {
+        (Some(text), Auth::None) => nats::Login::Credentials(text),
+        (Some(_), _) => {
+            let what = "`credentials_file` contradicts `user` and `token`: servers know us by one of them";
+            table.fault(table.span_of("credentials_file"), what, "remove the others");
+            nats::Login::None
+        }
+        (None, Auth::Basic { user, password }) => nats::Login::Password { user, password },
+        (None, Auth::Bearer(token)) => nats::Login::Token(token),
+        (None, Auth::None) => nats::Login::None,
+    };
+    Some(nats::Settings { servers: servers?, subject, jetstream, login })
+}
+
+fn nats_server(v: &Value<'_>) -> Result<String, Misfit> {
+    let text = value::text(v)?;
+    let uri: Option<http::Uri> = text.parse().ok();
+    let good = uri.is_some_and(|uri| {
+        let host =
+            uri.authority().is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'));
+        host && matches!(uri.scheme_str(), Some("nats" | "tls"))
+    });
+    let accepted = "\"nats://host:4222\" or \"tls://host:4222\"; `user` and `password` have keys of their own";
+    if good { Ok(text) } else { Err(value::misfit(v, "the address of a NATS server", accepted)) }
 }
 
 fn read_jsonl(table: &mut Table<'_>) -> Option<jsonl::Settings> {

@@ -37,7 +37,7 @@ pub(super) fn readable(value: &Value<'_>) -> Result<String, Misfit> {
     file_text(value, &path).map(|_| path)
 }
 
-fn file_text(value: &Value<'_>, path: &str) -> Result<String, Misfit> {
+pub(super) fn file_text(value: &Value<'_>, path: &str) -> Result<String, Misfit> {
     std::fs::read_to_string(Path::new(path)).map_err(|why| Misfit {
         span: value.span(),
         what: format!("{path} cannot be read: {why}"),
@@ -214,6 +214,7 @@ pub(super) fn uses_tls(receiver: &Receiver) -> bool {
         Receiver::Alertmanager(settings) => https(&settings.url),
         Receiver::Syslog(settings) => settings.transport == syslog::Transport::Tls,
         Receiver::Email(settings) => settings.protection != Protection::None,
+        Receiver::Nats(settings) => settings.servers.iter().any(|server| server.starts_with("tls:")),
         Receiver::Jsonl(_) => false,
     }
 }

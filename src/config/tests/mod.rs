@@ -442,6 +442,7 @@ fn what_may_be_originated_is_nothing_a_list_or_anything() {
 }
 
 mod alert;
+mod filters;
 mod groups;
 mod reload;
 mod rpki;

@@ -7,11 +7,13 @@ fn told(old: &Config, new: &Config) -> Vec<(String, Cost)> {
     diff(old, new).iter().map(Change::view).map(|change| (change.text, change.cost)).collect()
 }
 
-/// Groups that differ in nothing, and what the file of a password is.
-const AROUND: &str = "[[neighbor_group]]\nname = \"one\"\n[[neighbor_group]]\nname = \"two\"\n";
+/// Groups that differ in nothing, and two prefix sets.
+const AROUND: &str = "[[neighbor_group]]\nname = \"one\"\n[[neighbor_group]]\nname = \"two\"\n\
+    [[policy.prefix_set]]\nname = \"one\"\nprefixes = [\"192.0.2.0/24\"]\n\
+    [[policy.prefix_set]]\nname = \"two\"\nprefixes = [\"203.0.113.0/24\"]\n";
 
 /// Every key: what stands beside it, its value before and after (empty: absent), the cost.
-const KEYS: [(&str, &str, &str, &str, Cost); 55] = [
+const KEYS: [(&str, &str, &str, &str, Cost); 59] = [
     ("group", "", "\"one\"", "\"two\"", Reevaluates),
     ("remote_asn", "", "64496", "64497", Resets),
     ("name", "", "\"a\"", "\"b\"", Reevaluates),
@@ -48,6 +50,7 @@ const KEYS: [(&str, &str, &str, &str, Cost); 55] = [
     ("allow_own_as", "", "", "1", Reevaluates),
     ("flowspec_validation", "", "", "false", Reevaluates),
     ("weight", "", "", "1", Reevaluates),
+    ("link_local_next_hop", "", "", "true", Reevaluates),
     ("route_reflector_client", "", "", "true", Resets),
     ("route_server_client", "", "", "true", Reevaluates),
     ("remove_private", "", "\"all\"", "\"replace\"", Reevaluates),
@@ -57,6 +60,9 @@ const KEYS: [(&str, &str, &str, &str, Cost); 55] = [
     ("advertisement_interval", "", "", "\"5s\"", Nothing),
     ("graceful_shutdown", "", "", "true", Reevaluates),
     ("aigp", "", "", "true", Resets),
+    ("orf", "", "", "\"receive\"", Resets),
+    ("orf_prefix_set", "orf = \"send\"", "\"one\"", "\"two\"", Nothing),
+    ("orf_entries_max", "orf = \"receive\"", "", "7", Nothing),
     ("accept_validation_state", "", "", "true", Reevaluates),
     ("send_validation_state", "", "", "true", Reevaluates),
     ("graceful_restart", "", "", "\"off\"", Resets),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::{
     detect::{Kind, Severity},
-    sink::{Filter, Receiver, Retry, Secret, SinkSettings, pagerduty, syslog, webhook::Auth},
+    sink::{Filter, Receiver, Retry, Secret, SinkSettings, nats, pagerduty, syslog, webhook::Auth},
 };
 
 fn with_sink(keys: &str) -> Result<Config, ConfigError> {
@@ -150,5 +150,26 @@ fn faults_are_told_with_their_place() {
         let lines = headlines(with_sink(&keys));
         assert_eq!(lines.len(), 1, "{keys}\n{lines:?}");
         assert!(lines[0].starts_with(expected), "{keys}\n{}\n{expected}", lines[0]);
+    }
+}
+
+#[test]
+fn nats_is_a_part_of_builds_that_ask_for_it() {
+    let keys = "type = \"nats\"\nservers = [\"nats://127.0.0.1:4222\", \"tls://n2.example:4222\"]\njetstream = true\ntoken = \"t\"\n";
+    if cfg!(not(feature = "nats")) {
+        let printed = with_sink(keys).unwrap_err().to_string();
+        assert!(printed.contains("--features nats"), "{printed}");
+        return;
+    }
+    let Receiver::Nats(settings) = sink(keys).receiver else { panic!("another kind") };
+    assert_eq!((settings.servers.len(), settings.subject.as_str(), settings.jetstream), (2, "ribwatch.alerts", true));
+    assert_eq!(settings.login, nats::Login::Token(Secret("t".into())));
+    for (bad, why) in [
+        ("servers = [\"http://a.example\"]\n", "the address of a NATS server"),
+        ("servers = [\"nats://u:p@a.example\"]\n", "the address of a NATS server"),
+        ("servers = [\"nats://a.example\"]\nsubject = \"a.*\"\n", "a subject"),
+    ] {
+        let printed = with_sink(&format!("type = \"nats\"\n{bad}")).unwrap_err().to_string();
+        assert!(printed.contains(why), "{printed}");
     }
 }

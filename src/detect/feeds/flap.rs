@@ -7,7 +7,8 @@
 //! # False positives
 //! The score is per prefix and not per path, so that path hunting between two paths counts what it does to the route. What a
 //! session's end or return does is not counted, nor a graceful restart, nor a refresh that changes nothing. Beacons flap by
-//! design: `ignore = ["flap"]` in their rules, and below the number of `prefixes_min` nothing is said of a neighbour.
+//! design: `ignore = ["flap"]` in their rules, and below the number of `prefixes_min` nothing is said of a neighbour. What
+//! flaps while it is hijacked or leaked is a part of that alert and ends with it.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -20,7 +21,7 @@ use rustc_hash::FxBuildHasher;
 
 use super::{Feed, FeedRule};
 use crate::{
-    detect::{Board, Finding, Fingerprint, Kind, Severity, world::Phase},
+    detect::{Board, Finding, Fingerprint, Kind, Severity, events::Event, world::Phase},
     rib::{PathFlags, SessionSlot},
     types::{Prefix, Timestamp},
     view::observed::PathChange,
@@ -132,8 +133,9 @@ impl Flap {
         Some(Fingerprint::new(Kind::Flap, format!("{prefix} at {name}")))
     }
 
-    /// A watched prefix flaps, or flaps on.
+    /// A watched prefix flaps.
     fn tell(&self, feed: &Feed<'_>, prefix: Prefix, slot: SessionSlot, score: &Score, board: &mut Board) {
+        let event = feed.world.events.get(prefix);
         let Some(rule) = Self::watched(feed, prefix).filter(|rule| rule.looks_for(Kind::Flap)) else { return };
         let (Some(key), Some(session)) = (Self::key(feed, prefix, slot), feed.world.session(slot)) else { return };
         let name = &session.vantage.name;
@@ -150,7 +152,11 @@ impl Flap {
             .evidence("withdrawals", score.withdrawals)
             .evidence("changes", score.changes)
             .term("flap_score", 2);
-        finding.cause = Some(Fingerprint::new(Kind::Flap, format!("{prefix}")));
+        finding.cause = Some(match event {
+            Some(Event::On(cause) | Event::Over(cause)) => cause.clone(),
+            None => Fingerprint::new(Kind::Flap, format!("{prefix}")),
+        });
+        finding.symptom = event.is_some();
         finding.neighbors = vec![Arc::clone(name)];
         finding.severity = finding.severity.min(rule.severity_max.unwrap_or(Severity::Critical));
         board.stand(feed.seen.now, finding);
@@ -236,14 +242,35 @@ impl FeedRule for Flap {
         } else {
             score.changes += 1
         }
-        if score.value >= f64::from(self.settings.open) && !score.flaps {
+        let calms_down = || matches!(feed.world.events.get(change.prefix), Some(Event::Over(_)));
+        if score.value >= f64::from(self.settings.open) && !score.flaps && !calms_down() {
             score.flaps = true;
-            self.flapping.entry(change.session).or_default().insert(change.prefix);
+            let flapping = self.flapping.entry(change.session).or_default();
+            flapping.insert(change.prefix);
+            let count = flapping.len();
             self.tell(feed, change.prefix, change.session, &score, board);
-            self.roll_up(feed, change.session, board);
+            // The others are counted by the next sweep: a look at all of them for each one is quadratic, and stalled the
+            // engine for seconds when 50,000 routes flapped.
+            if count == self.settings.prefixes_min || count.is_power_of_two() {
+                self.roll_up(feed, change.session, board);
+            }
         }
         self.scores.insert(key, score);
         self.sweep_at.get_or_insert(feed.seen.now + SWEEP);
+    }
+
+    fn event_over(&mut self, feed: &Feed<'_>, prefix: Prefix, board: &mut Board) {
+        for (slot, flapping) in &mut self.flapping {
+            // One that flaps on speaks for itself.
+            if flapping.remove(&prefix)
+                && let Some(score) = self.scores.get_mut(&(prefix, *slot))
+            {
+                score.flaps = false;
+            }
+            if let Some(key) = Self::key(feed, prefix, *slot) {
+                board.clear(feed.seen.now, &key, "what made it flap is over".to_owned());
+            }
+        }
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {

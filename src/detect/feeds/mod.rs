@@ -10,7 +10,7 @@ use std::fmt;
 
 use super::{Board, settings, settings::Settings as All, watch::Watch, world::World};
 use crate::{
-    types::Timestamp,
+    types::{Prefix, Timestamp},
     view::observed::{Observation, Observed, PathChange},
 };
 
@@ -52,6 +52,8 @@ pub trait FeedRule: fmt::Debug + Send {
     fn path(&mut self, _: &Feed<'_>, _: &PathChange, _: &mut Board) {}
     /// Something else changed; `world` has it already.
     fn observe(&mut self, _: &Feed<'_>, _: &Observation, _: &mut Board) {}
+    /// An event that explained what a watched prefix shows is over.
+    fn event_over(&mut self, _: &Feed<'_>, _: Prefix, _: &mut Board) {}
     /// When to call `due`; `None`: not at all.
     fn next_deadline(&self) -> Option<Timestamp> {
         None

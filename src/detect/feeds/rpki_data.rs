@@ -8,6 +8,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -40,8 +41,8 @@ impl Default for Settings {
 #[derive(Debug)]
 pub struct RpkiData {
     settings: Settings,
-    /// VRPs before the loss that stands.
-    before_loss: Option<usize>,
+    /// The data before the loss that stands.
+    before_loss: Option<Arc<Snapshot>>,
     /// Changes that are told of, with the time until which they are.
     changes: BTreeMap<Fingerprint, Timestamp>,
 }
@@ -52,20 +53,18 @@ impl RpkiData {
         settings.enabled.then(|| Self { settings: settings.clone(), before_loss: None, changes: BTreeMap::new() })
     }
 
-    /// Whether the data shrank too much, or has recovered.
-    fn loss(&mut self, feed: &Feed<'_>, before: &Snapshot, board: &mut Board) {
-        let (had, has) = (count(before), count(feed.seen.rpki));
+    /// Whether the data shrank too much, or has recovered. Gives the data that single changes are told against: after an
+    /// outage what was there before it, and none while it lasts.
+    fn loss(&mut self, feed: &Feed<'_>, before: &Arc<Snapshot>, board: &mut Board) -> Option<Arc<Snapshot>> {
+        let before = self.before_loss.take().unwrap_or_else(|| Arc::clone(before));
+        let (reference, has) = (count(&before), count(feed.seen.rpki));
         let key = Fingerprint::new(Kind::RpkiCache, "VRPs");
-        let reference = self.before_loss.unwrap_or(had);
-        if reference == 0 {
-            return;
-        }
-        let lost = reference.saturating_sub(has) * 100 / reference;
+        let lost = (reference.saturating_sub(has) * 100).checked_div(reference).unwrap_or(0);
         if lost < self.settings.loss_percent {
-            self.before_loss = None;
-            return board.clear(feed.seen.now, &key, format!("there are {has} VRPs again"));
+            board.clear(feed.seen.now, &key, format!("there are {has} VRPs again"));
+            return Some(before);
         }
-        self.before_loss = Some(reference);
+        self.before_loss = Some(before);
         let why = format!(
             "there were {reference} VRPs and there are {has}, {lost} % fewer: a source or a trust anchor failed"
         );
@@ -76,10 +75,11 @@ impl RpkiData {
         // Findings of this cause are members of this alert.
         finding.cause = Some(Fingerprint::new(Kind::RpkiCache, "VRPs"));
         board.stand(feed.seen.now, finding);
+        None
     }
 
     fn changed(&mut self, feed: &Feed<'_>, before: &Snapshot, board: &mut Board) {
-        let (removed, added) = before.vrps.difference(&feed.seen.rpki.vrps);
+        let (added, removed) = before.vrps.difference(&feed.seen.rpki.vrps);
         let mut about: BTreeMap<Prefix, (BTreeSet<Vrp>, BTreeSet<Vrp>)> = BTreeMap::new();
         for (vrps, is_new) in [(removed, false), (added, true)] {
             for vrp in vrps {
@@ -160,9 +160,8 @@ impl FeedRule for RpkiData {
         if !before.loaded {
             return; // the first data of a run are no change
         }
-        self.loss(feed, before, board);
-        if self.before_loss.is_none() {
-            self.changed(feed, before, board);
+        if let Some(before) = self.loss(feed, before, board) {
+            self.changed(feed, &before, board);
         }
     }
 

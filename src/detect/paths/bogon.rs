@@ -144,7 +144,10 @@ impl PathRule for Bogon {
             format!("AS{asn}, a {what} number, is in paths from {name}"),
             format!("AS{asn} is {what} and has no meaning outside one network, and {name} sends paths with it"),
         );
-        verdict.faults.push(Fault { vantages_min: Some(1), ..Fault::new(finding.asns("bogon", [asn])) });
+        // AS_TRANS from a public vantage says only that somebody on the way, or who recorded it, speaks two octets: one
+        // vantage is never enough there.
+        let vantages_min = (asn != Asn::TRANS).then_some(1);
+        verdict.faults.push(Fault { vantages_min, ..Fault::new(finding.asns("bogon", [asn])) });
     }
 
     #[inline]

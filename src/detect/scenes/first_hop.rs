@@ -105,6 +105,8 @@ fn finding(scene: &Scene<'_>, rule: &WatchPrefix, (hop, origin): (Asn, Asn), pat
     if paths.iter().any(|seen| seen.vantage.class == VantageClass::Own) {
         finding = finding.term("own_session", 1);
     }
+    // A new upstream of many prefixes, or somebody who forges one origin many times, is one event.
+    finding.cause = Some(Fingerprint::new(Kind::FirstHop, format!("AS{hop} next to AS{origin}")));
     finding = match attested {
         Hop::NotProvider => finding.term("aspa_not_provider", 4),
         Hop::Provider => finding.term("aspa_provider", -3),

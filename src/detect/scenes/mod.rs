@@ -45,7 +45,7 @@ pub trait SceneRule: fmt::Debug + Send {
 pub fn rules(settings: &settings::Settings) -> Vec<Box<dyn SceneRule>> {
     let of = &settings.scenes;
     let rules: Vec<Option<Box<dyn SceneRule>>> = vec![
-        boxed(origin::Origin::new(&of.origin)),
+        boxed(origin::Origin::new(&of.origin, settings)),
         boxed(first_hop::FirstHop::new(&of.first_hop)),
         boxed(covering::Covering::new(&of.covering)),
         boxed(validity::Validity::new(&of.validity)),

@@ -10,22 +10,29 @@
 //! A scrubbing service that announces a prefix under attack is an origin to declare. A route that RPKI says is valid for
 //! its origin is consent in most cases: the finding stands (a ROA may be stale or too wide) as a warning, and says so. A
 //! host route with the BLACKHOLE community (RFC 7999) from an origin of the rule is a defence and no new
-//! more-specific.
+//! more-specific, and so is a part that an origin of the rule announces because somebody hijacks it.
+//!
+//! A strange origin may be a customer with a part of the space. Where it is seen only behind an origin of the rule, that one
+//! passes it on, and the finding counts for little. Where relations say that it buys transit from origins of the rule
+//! alone, and it is seen past them behind one other AS, then that AS leaks what it has from inside (RFC 7908 §3.6): a
+//! `route-leak` and no hijack. The origin may be forged all the same, so it stays a warning.
 
 use super::SceneRule;
 use crate::{
     detect::{
         Finding, Fingerprint, Kind, Severity,
+        paths::leak::{self, Relations},
         scene::{Scene, Seen, as_evidence, names},
-        settings::WatchPrefix,
+        scenes::first_hop::next_to_origin,
+        settings::{Settings as All, WatchPrefix},
         watch::Relation,
     },
-    types::Asn,
+    types::{Asn, Prefix},
     validation::OriginState,
     view::observed::VantageClass,
     wire::bgp::community::Community,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Settings.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -42,12 +49,36 @@ impl Default for Settings {
 
 /// The detector.
 #[derive(Debug)]
-pub struct Origin;
+pub struct Origin {
+    relations: Relations,
+    /// Providers of strange origins, as far as they are known.
+    providers: BTreeMap<Asn, Vec<Asn>>,
+    /// Parts that their own origin announced while somebody hijacked them.
+    defended: BTreeSet<Prefix>,
+}
 
 impl Origin {
     /// As the settings say.
-    pub fn new(settings: &Settings) -> Option<Self> {
-        settings.enabled.then_some(Self)
+    pub fn new(settings: &Settings, all: &All) -> Option<Self> {
+        settings.enabled.then(|| Self {
+            relations: all.paths.leak.relations.clone(),
+            providers: BTreeMap::new(),
+            defended: BTreeSet::new(),
+        })
+    }
+
+    /// Who leaks a part of the rule's space out of the network of its origin: the AS behind which all see it, if what
+    /// is known of its origin is that it buys from origins of the rule alone.
+    fn leaker(&mut self, rule: &WatchPrefix, strange: &[Asn], paths: &[&Seen<'_>]) -> Option<Asn> {
+        let [strange] = strange else { return None };
+        let relations = &self.relations;
+        let providers = self.providers.entry(*strange).or_insert_with(|| relations.providers_of(*strange));
+        if providers.is_empty() || !providers.iter().all(|asn| rule.origins.contains(asn)) {
+            return None;
+        }
+        let mut hops = paths.iter().map(|seen| next_to_origin(seen).map(|(hop, _)| hop));
+        let first = hops.next()??;
+        hops.all(|hop| hop == Some(first)).then_some(first).filter(|hop| !rule.origins.contains(hop))
     }
 }
 
@@ -75,14 +106,28 @@ impl SceneRule for Origin {
                 wrong.entry(strange).or_default().push(seen);
             }
         }
-        if rule.looks_for(kind) {
-            let shown = wrong.iter().filter(|(_, paths)| scene.enough(paths));
-            out.extend(shown.map(|(strange, paths)| hijack(scene, rule, kind, strange, paths, own.len())));
+        let mut hijacked = false;
+        for (strange, paths) in wrong.iter().filter(|(_, paths)| scene.enough(paths)) {
+            let leaker = (kind == Kind::SubprefixHijack).then(|| self.leaker(rule, strange, paths)).flatten();
+            if let Some(leaker) = leaker
+                && rule.looks_for(Kind::RouteLeak)
+            {
+                out.push(leak_from_inside(scene, rule, leaker, strange, paths));
+            } else if rule.looks_for(kind) {
+                out.push(hijack(scene, rule, kind, strange, paths, own.len()));
+                hijacked = true;
+            }
+        }
+        if own.is_empty() {
+            self.defended.remove(&scene.prefix);
+        } else if hijacked && scene.relation == Relation::MoreSpecific {
+            self.defended.insert(scene.prefix);
         }
         let allowed = rule.max_length.unwrap_or(rule.prefix.len());
         if scene.relation == Relation::MoreSpecific
             && scene.prefix.len() > allowed
             && rule.looks_for(Kind::NewPrefix)
+            && !self.defended.contains(&scene.prefix)
             && own.iter().any(|seen| !is_blackhole(seen))
             && scene.enough(&own)
         {
@@ -148,8 +193,50 @@ fn hijack(
     };
     if kind == Kind::SubprefixHijack {
         finding = finding.term("more_specific_wins", 2);
+        if paths.iter().all(|seen| next_to_origin(seen).is_some_and(|(hop, _)| rule.origins.contains(&hop))) {
+            finding = finding.term("behind_expected_origin", -6);
+        }
     }
+    // All that one AS takes at a time is one event.
+    finding.cause = Some(Fingerprint::new(kind, format!("by {observed}")));
     finding.severity = severity(finding.total()).min(rule.severity_max.unwrap_or(Severity::Critical));
+    finding.neighbors = names(paths);
+    finding
+}
+
+fn leak_from_inside(
+    scene: &Scene<'_>,
+    rule: &WatchPrefix,
+    leaker: Asn,
+    strange: &[Asn],
+    paths: &[&Seen<'_>],
+) -> Finding {
+    let list = |asns: &[Asn]| asns.iter().map(|asn| format!("AS{asn}")).collect::<Vec<_>>().join(", ");
+    let (inside, expected, prefix) = (list(strange), list(&rule.origins), scene.prefix);
+    let why = format!(
+        "{prefix} lies inside {}, which {expected} originates, and comes from {inside}, which buys transit from {expected} \
+         alone as far as relations are known; all {} neighbors have it through AS{leaker} and not through {expected}: \
+         AS{leaker} leaks a route from inside that network (RFC 7908 §3.6), or somebody forged the origin",
+        rule.prefix,
+        names(paths).len()
+    );
+    let key = Fingerprint::new(Kind::RouteLeak, format!("{prefix} AS{leaker}: {inside}"));
+    let summary = format!("AS{leaker} leaks {prefix}, a part of {} from inside {expected}", rule.prefix);
+    let mut finding = Finding::new(key, Severity::Warning, summary, why)
+        .about(prefix)
+        .asns("leaker", [leaker])
+        .asns("origin", rule.origins.iter().copied())
+        .asns("inside", strange.iter().copied())
+        .evidence("leak_type", 6)
+        .evidence("evidence", "inferred")
+        .evidence("rule", rule.prefix.to_string())
+        .evidence("paths", as_evidence(paths))
+        .evidence("paths_total", paths.len())
+        .term("unexpected_origin", 4)
+        .term("customer_of_expected_origin_alone", -3)
+        .term("more_specific_wins", 2);
+    finding.cause = Some(leak::cause(leaker));
+    finding.severity = finding.severity.min(rule.severity_max.unwrap_or(Severity::Critical));
     finding.neighbors = names(paths);
     finding
 }

@@ -37,12 +37,21 @@ impl Default for Settings {
     }
 }
 
+/// What is remembered of a route that was valid.
+#[derive(Clone, Debug)]
+struct WasValid {
+    /// When it was so last.
+    at: Timestamp,
+    /// What took its cover away, where that was more than its own VRP: as it was when it was found to be gone.
+    lost_by: Option<Option<Fingerprint>>,
+}
+
 /// The detector.
 #[derive(Debug)]
 pub struct Validity {
     settings: Settings,
-    /// When a route of ours was last valid.
-    valid: BTreeMap<(Prefix, Asn), Timestamp>,
+    /// Routes of ours that were valid.
+    valid: BTreeMap<(Prefix, Asn), WasValid>,
 }
 
 impl Validity {
@@ -71,31 +80,40 @@ impl SceneRule for Validity {
             let key = (scene.prefix, origin);
             let state = paths.first().map(|seen| seen.validity()).unwrap_or_default();
             if state == OriginState::Valid {
-                self.valid.insert(key, scene.now);
+                self.valid.insert(key, WasValid { at: scene.now, lost_by: None });
             }
+            let (memory, shrank) = (self.settings.memory, shrank(scene));
+            let remembered = self.valid.get_mut(&key).filter(|was| scene.now.since(was.at) < memory);
+            let was_valid = remembered.filter(|_| state != OriginState::Valid).map(|was| {
+                // What took it away stays that, however long ago it comes to be.
+                let lost_by = was.lost_by.get_or_insert(shrank);
+                (was.at, lost_by.clone())
+            });
             match state {
                 OriginState::Invalid if rule.looks_for(Kind::RpkiInvalid) && scene.enough(&paths) => {
-                    out.push(invalid(scene, rule, origin, &paths));
+                    let cause = was_valid.and_then(|(_, cause)| cause);
+                    out.push(Finding { cause, ..invalid(scene, rule, origin, &paths) });
                 }
-                OriginState::NotFound if rule.looks_for(Kind::RpkiLostCover) => {
-                    let remembered = self.valid.get(&key).filter(|at| scene.now.since(**at) < self.settings.memory);
-                    match remembered {
-                        Some(at) => out.push(lost(scene, rule, origin, *at, &paths)),
-                        None => _ = self.valid.remove(&key),
-                    }
-                }
+                OriginState::NotFound if rule.looks_for(Kind::RpkiLostCover) => match was_valid {
+                    Some((at, cause)) => out.push(Finding { cause, ..lost(scene, rule, origin, at, &paths) }),
+                    None => _ = self.valid.remove(&key),
+                },
                 _ => {}
             }
         }
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        self.valid.values().min().map(|at| *at + self.settings.memory)
+        self.valid.values().map(|was| was.at).min().map(|at| at + self.settings.memory)
     }
 
     fn due(&mut self, now: Timestamp) -> Vec<Prefix> {
-        let old: Vec<_> =
-            self.valid.iter().filter(|(_, at)| now.since(**at) >= self.settings.memory).map(|(key, _)| *key).collect();
+        let old: Vec<_> = self
+            .valid
+            .iter()
+            .filter(|(_, was)| now.since(was.at) >= self.settings.memory)
+            .map(|(key, _)| *key)
+            .collect();
         old.iter().for_each(|key| _ = self.valid.remove(key));
         old.into_iter().map(|(prefix, _)| prefix).collect()
     }
@@ -142,11 +160,14 @@ fn lost(scene: &Scene<'_>, rule: &WatchPrefix, origin: Asn, at: Timestamp, paths
         .evidence("rule", rule.prefix.to_string())
         .evidence("paths", as_evidence(paths))
         .term("lost_cover", 2);
-    // Several that lose it with one change of the data have one cause.
-    let cause = scene.world.rpki_shrank.filter(|shrank| scene.now.since(*shrank) < SAME_CAUSE);
-    finding.cause = cause.map(|_| Fingerprint::new(Kind::RpkiCache, "VRPs"));
     finding.neighbors = names(paths);
     finding
+}
+
+/// What several that lose their cover with one change of the data have for their cause.
+fn shrank(scene: &Scene<'_>) -> Option<Fingerprint> {
+    let shrank = scene.world.rpki_shrank.filter(|shrank| scene.now.since(*shrank) < SAME_CAUSE);
+    shrank.map(|_| Fingerprint::new(Kind::RpkiCache, "VRPs"))
 }
 
 /// Cover that is lost so soon after much of the data was has the same cause.

@@ -7,7 +7,8 @@
 //! # False positives
 //! Path hunting takes a route away for seconds: the finding stands for a minute before it is an alert. A prefix that is
 //! moved on purpose is forgotten from the baseline after a week; `ignore = ["visibility"]` is for prefixes that come
-//! and go. Many prefixes that are lost in the same place have one cause: the neighbour, the upstream, or the origin.
+//! and go. A path through an AS that the rule does not allow next to the origin is learnt from by nobody: its end is no
+//! loss. Many prefixes that are lost in the same place have one cause: the neighbour, the upstream, or the origin.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -111,7 +112,7 @@ impl SceneRule for Visibility {
             .filter(|seen| seen.origins().iter().all(|asn| rule.origins.contains(asn)) && !seen.is_local())
             .collect();
         let mut baseline = self.baselines.remove(&scene.prefix).unwrap_or_default();
-        learn(&self.settings, &mut baseline, scene, &own);
+        learn(&self.settings, rule, &mut baseline, scene, &own);
         let phases = phases(scene);
         let expected = baseline.neighbors.iter().filter(|(name, memory)| {
             phases.get(*name).is_some_and(|known| *known) && memory.is_expected(self.settings.learn, scene.now)
@@ -128,7 +129,8 @@ impl SceneRule for Visibility {
         } else if own.is_empty() && scene.world.settled && phases.values().any(|known| *known) && lost.is_empty() {
             let was_seen = !baseline.neighbors.is_empty();
             if was_seen || self.settings.never_seen {
-                out.push(self.never_seen(scene, rule, was_seen));
+                let ended = ended_session(scene, &baseline);
+                out.push(self.never_seen(scene, rule, was_seen, ended));
             }
         }
         if lost_nothing(out, scene.prefix) {
@@ -162,7 +164,7 @@ fn phases(scene: &Scene<'_>) -> BTreeMap<Arc<str>, bool> {
 }
 
 /// Brings the baseline up to date with what is seen now.
-fn learn(settings: &Settings, baseline: &mut Baseline, scene: &Scene<'_>, own: &[&Seen<'_>]) {
+fn learn(settings: &Settings, rule: &WatchPrefix, baseline: &mut Baseline, scene: &Scene<'_>, own: &[&Seen<'_>]) {
     let now = scene.now;
     let memory = |seen: &Seen<'_>| Memory {
         since: now,
@@ -189,6 +191,10 @@ fn learn(settings: &Settings, baseline: &mut Baseline, scene: &Scene<'_>, own: &
     }
     for (name, seen) in names {
         let fresh = memory(seen);
+        // Who shows a forged path is not expected to show it for ever.
+        if !is_declared(rule, fresh.hop) {
+            continue;
+        }
         let kept = baseline.neighbors.entry(Arc::clone(name)).or_insert_with(|| fresh.clone());
         (kept.last_path, kept.hop) = (fresh.last_path, fresh.hop);
     }
@@ -203,6 +209,14 @@ fn learn(settings: &Settings, baseline: &mut Baseline, scene: &Scene<'_>, own: &
     let keeps = |memory: &Memory| memory.seen_now || now.since(memory.last_seen) < settings.forget;
     baseline.neighbors.retain(|_, memory| keeps(memory));
     baseline.upstreams.retain(|_, memory| keeps(memory));
+}
+
+/// Whether an AS may stand next to the origin.
+fn is_declared(rule: &WatchPrefix, hop: Option<Asn>) -> bool {
+    match (&rule.upstreams, hop) {
+        (Some(upstreams), Some(hop)) => upstreams.contains(&hop) || rule.origins.contains(&hop),
+        _ => true,
+    }
 }
 
 impl Visibility {
@@ -257,7 +271,7 @@ impl Visibility {
         Some(finding)
     }
 
-    fn never_seen(&self, scene: &Scene<'_>, rule: &WatchPrefix, was_seen: bool) -> Finding {
+    fn never_seen(&self, scene: &Scene<'_>, rule: &WatchPrefix, was_seen: bool, ended: Option<Arc<str>>) -> Finding {
         let prefix = scene.prefix;
         let what = if was_seen { "is seen by nobody any more" } else { "is declared and seen by nobody" };
         let key = Fingerprint::new(Kind::Visibility, prefix.to_string());
@@ -267,6 +281,12 @@ impl Visibility {
             .asns("origin", rule.origins.iter().copied())
             .term("seen_by_nobody", 3);
         finding.hold = Hold { open: self.settings.hold, ..Hold::default() };
+        if let Some(name) = ended {
+            // The session has the first word in the alert of both.
+            finding.hold.open = self.settings.hold.max(scene.settings.feeds.session.hold) + Duration::from_secs(1);
+            finding.why.push_str(&format!("; it was seen by {name}, whose session was lost"));
+            finding.cause = Some(Fingerprint::new(Kind::Session, name));
+        }
         finding.severity = finding.severity.min(rule.severity_max.unwrap_or(Severity::Critical));
         finding
     }
@@ -296,6 +316,13 @@ impl Visibility {
         finding.hold = Hold { open: self.settings.hold, ..Hold::default() };
         finding
     }
+}
+
+/// A neighbour that had the prefix and whose session is down, or back and not complete: nobody lost it, the session did.
+fn ended_session(scene: &Scene<'_>, baseline: &Baseline) -> Option<Arc<str>> {
+    let sessions = scene.world.sessions().filter(|(_, session)| !session.is_loaded(scene.family(), scene.now));
+    let mut ended = sessions.map(|(_, session)| &session.vantage.name);
+    ended.find(|name| baseline.neighbors.contains_key(*name)).cloned()
 }
 
 /// What those that lost it have in common: the origin when it is all of them, else the neighbour when it is one, else

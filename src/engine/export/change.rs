@@ -10,7 +10,7 @@ use super::{
         Action, Engine,
         sessions::Slot,
         stream::{Audience, Line, Stream},
-        update_group::{Group, PATH_ID},
+        update_group::{Group, GroupTable, PATH_ID},
     },
     choose::{Choice, Chosen},
 };
@@ -129,29 +129,15 @@ impl Engine {
     ) -> bool {
         let Spot { table, id } = spot;
         let chosen = self.choose_paths(now, group, spot, stream, out);
+        // Identifiers of what goes stay taken for this once: on the way nothing changes its path.
+        let mut taken = self.withdraw_gone(group, spot, &chosen, stream);
         let Some(of) = group.tables.get(table) else { return false };
         let (family, Some(many)) = (of.family, of.many()) else { return false };
-        let gone: Vec<(PathId, SentPath)> = many
-            .of(id)
-            .filter(|(_, row)| {
-                let same_path = |new: &SentPath| new.sent.source == row.sent.source && new.received == row.received;
-                !chosen.iter().any(|(new, _)| same_path(new))
-            })
-            .collect();
-        // Identifiers of what is about to go stay taken for this once: on the way nothing changes its path.
-        let mut taken = Vec::new();
         let mut told = Vec::with_capacity(chosen.len());
         for (row, set) in chosen {
             let path_id = many.identifier(id, row.sent.source, row.received, &taken);
             taken.push(path_id);
             told.push((path_id, many.sent(id, path_id), row, set));
-        }
-        for (path_id, old) in gone {
-            self.remember(group, spot, path_id, &Heard { row: Some(old.sent), alone: &[] }, stream);
-            if let Some(before) = group.tables.get_mut(table).and_then(|of| of.set_path((id, path_id), None)) {
-                self.rib.attrs.release(before.sent.set);
-            }
-            stream.withdraw(Audience::Except(old.sent.source), (id, path_id));
         }
         let any = !told.is_empty();
         for (path_id, old, new, set) in told {
@@ -171,6 +157,32 @@ impl Engine {
             }
         }
         any
+    }
+
+    /// Withdraws the paths of a prefix that are told and not among those chosen; their identifiers.
+    pub(super) fn withdraw_gone(
+        &mut self,
+        group: &mut Group,
+        spot: Spot,
+        chosen: &[(SentPath, u32)],
+        stream: &mut Stream,
+    ) -> Vec<PathId> {
+        let Spot { table, id } = spot;
+        let is_chosen = |row: &SentPath| {
+            let same_path = |new: &SentPath| new.sent.source == row.sent.source && new.received == row.received;
+            chosen.iter().any(|(new, _)| same_path(new))
+        };
+        let many = group.tables.get(table).and_then(GroupTable::many);
+        let rows = many.into_iter().flat_map(|many| many.of(id));
+        let gone: Vec<(PathId, SentPath)> = rows.filter(|(_, row)| !is_chosen(row)).collect();
+        for (path_id, old) in &gone {
+            self.remember(group, spot, *path_id, &Heard { row: Some(old.sent), alone: &[] }, stream);
+            if let Some(before) = group.tables.get_mut(table).and_then(|of| of.set_path((id, *path_id), None)) {
+                self.rib.attrs.release(before.sent.set);
+            }
+            stream.withdraw(Audience::Except(old.sent.source), (id, *path_id));
+        }
+        gone.into_iter().map(|(path_id, _)| path_id).collect()
     }
 
     /// Keeps for members that lag what they were told of a route until now.

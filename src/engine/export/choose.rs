@@ -185,7 +185,7 @@ impl Engine {
             return None;
         }
         let nlri = self.rib.tables.get(family)?.nlri(spot.id);
-        if !is_default(nlri) {
+        if !is_default(nlri) || !group.key.passes_filter(family, nlri) {
             return None;
         }
         let set = match self.default_set {
@@ -213,6 +213,9 @@ impl Engine {
     ) -> Result<Choice, Withheld> {
         let Some(table) = self.rib.tables.get(family) else { return Err(Withheld::Policy) };
         let nlri = table.nlri(spot.id);
+        if !group.key.passes_filter(family, nlri) {
+            return Err(Withheld::Filter);
+        }
         let row = self.row_of(path, (family, nlri), &group.key);
         let learned = self.learned(&group.key, family, row, nlri);
         let done = stream.prepared.prepare(self.preparing(family, &group.key), row.set, learned, nlri);
@@ -246,7 +249,8 @@ impl Engine {
             | Withheld::Community
             | Withheld::Otc
             | Withheld::LongLivedStale
-            | Withheld::Policy => return,
+            | Withheld::Policy
+            | Withheld::Filter => return,
         };
         for table in group.tables.iter_mut().filter(|table| table.family == family) {
             table.withheld += 1;

@@ -53,7 +53,8 @@ impl Engine {
         stream: &mut Stream,
     ) -> Vec<Audience> {
         let nlri = self.rib.tables.get(family).map(|table| table.nlri(spot.id));
-        if group.key.default_originate.contains(&family) && nlri.is_some_and(is_default) {
+        let is_ours = |nlri| is_default(nlri) && group.key.passes_filter(family, nlri);
+        if group.key.default_originate.contains(&family) && nlri.is_some_and(is_ours) {
             return vec![Audience::Except(LOCAL)];
         }
         let sends_many = group.tables.get(spot.table).is_some_and(|of| of.sends_many());

@@ -163,7 +163,7 @@ impl Engine {
         let mut gone = Vec::new();
         for id in ids {
             let spot = Spot { table, id };
-            if waits && self.would_announce(now, group, spot, &mut stream, out) {
+            if waits && self.waits_to_announce(now, group, spot, &mut stream, out) {
                 group.tables.get_mut(table).into_iter().for_each(|of| of.hold(id));
             } else if !self.change(now, group, spot, &mut stream, out) {
                 gone.push(id);
@@ -183,8 +183,11 @@ impl Engine {
         !done || group.tables.get(table).is_some_and(|of| of.out.dirty_len() > 0)
     }
 
-    /// Whether a change of the prefix is more than a withdrawal, which waits for no interval (RFC 4271 §9.2.1.1).
-    fn would_announce(
+    /// Whether something is to be announced of the prefix, which waits for its interval. What is to be withdrawn does not,
+    /// as far as that can be said alone: all of it, a path of several, or what a client of a route server has in place of
+    /// its own path. (RFC 4271 §9.2.1.1 would let withdrawals wait, too; who goes on sending packets into a hole has no use
+    /// for that.)
+    fn waits_to_announce(
         &mut self,
         now: Timestamp,
         group: &mut Group,
@@ -193,9 +196,18 @@ impl Engine {
         out: &mut Vec<Action>,
     ) -> bool {
         if group.tables.get(spot.table).is_some_and(GroupTable::sends_many) {
-            return !self.choose_paths(now, group, spot, stream, out).is_empty();
+            let chosen = self.choose_paths(now, group, spot, stream, out);
+            self.withdraw_gone(group, spot, &chosen, stream);
+            return !chosen.is_empty();
         }
-        self.choose(now, group, spot, stream, out).first.is_some()
+        let chosen = self.choose(now, group, spot, stream, out);
+        let Some((first, _)) = chosen.first else { return false };
+        let Some(of) = group.tables.get(spot.table) else { return false };
+        let same_first = of.family.is_plain_prefix() && of.out.sent(spot.id) == Some(first) && !of.out.is_past(spot.id);
+        // Who had something else beside it, and is not its source, is to be told it now.
+        let withdraws_only =
+            same_first && chosen.alone.is_empty() && of.alone(spot.id).iter().all(|(to, _)| *to == first.source);
+        !withdraws_only
     }
 
     /// When a group may announce again what it holds back.
@@ -229,6 +241,9 @@ impl Engine {
         let Some(of) = group.tables.get_mut(table).filter(|of| of.fill.is_none()) else { return };
         of.end_of_rib_due = false;
         let family = of.family;
+        if group.key.awaits_filter(family) {
+            return;
+        }
         for member in &mut group.members {
             let Some(standing) = member.families.get_mut(table) else { continue };
             if standing.lag.is_none() && !standing.end_of_rib_sent {

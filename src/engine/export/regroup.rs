@@ -7,7 +7,7 @@
 //! alone takes a copy of the group's books into a group of its own, and then the same happens there. Such a group is
 //! not merged with another one of the same key: what one was told is the other's only by and by.
 
-use super::super::{Engine, sessions::Slot, update_group::GroupKey};
+use super::super::{Engine, filters::NeighborFilter, sessions::Slot, update_group::GroupKey};
 
 impl Engine {
     /// The settings of the session in `slot`, or policies that it uses, are others now. To be called for every
@@ -33,6 +33,10 @@ impl Engine {
             return;
         }
         let mut waiting = std::mem::take(&mut self.regrouping);
+        for slot in &waiting {
+            let session = self.sessions.get_mut(*slot).into_iter();
+            session.flat_map(|session| &mut session.filters).for_each(NeighborFilter::renew);
+        }
         while let Some(slot) = waiting.first().copied() {
             let Some(at) = self.sessions.get(slot).and_then(|session| session.group) else {
                 waiting.retain(|other| *other != slot);

@@ -49,7 +49,7 @@ use crate::{
     rib::Source,
     session::negotiate::Link,
     types::{Asn, Family, Role, RouterId},
-    wire::bgp::attribute::{self, AttrSet, code, flag},
+    wire::bgp::attribute::{self, AttrSet, NextHop, code, flag},
 };
 
 use super::{NextHopRule, RemovePrivate};
@@ -92,6 +92,8 @@ pub struct ExportRules {
     pub local_address: IpAddr,
     /// The subnet that they share with us, where a next hop may depend on it.
     pub link: Option<Link>,
+    /// The link that they share with us, where next hops on it are given with the link-local address.
+    pub link_local: Option<Link>,
     /// What next hop they are given.
     pub next_hop: NextHopRule,
     /// Families of AFI 1 whose next hop may be IPv6 (RFC 8950).
@@ -163,6 +165,8 @@ pub enum Withheld {
     LongLivedStale,
     /// Export policy rejects it.
     Policy,
+    /// The neighbours do not want it (RFC 5291).
+    Filter,
     /// There is no next hop of the family that the group could use.
     NoNextHop,
     /// Its attributes and one prefix do not fit a message of the session.
@@ -249,7 +253,7 @@ pub fn transform(
     };
     let inside = !rules.is_external();
     let reflected = matches!(rules.to, Relation::Internal { .. }) && learned.source == Source::Internal;
-    let in_next_hop = next_hop.is_some_and(|next_hop| next_hop::code(next_hop, family) == code::NEXT_HOP);
+    let in_next_hop = next_hop.is_some_and(|next_hop| next_hop::code(next_hop.global, family) == code::NEXT_HOP);
     let add_otc = otc_applies(family, rules) && leads_down(rules.role) && route.set.get(code::OTC).is_none();
     let state = communities::validation_state(learned, rules);
     // What is written anew, ascending by code.
@@ -301,7 +305,7 @@ struct Write<'a> {
     family: Family,
     learned: Learned,
     rules: &'a ExportRules,
-    next_hop: Option<IpAddr>,
+    next_hop: Option<NextHop>,
     /// The value of the validation state community.
     state: Option<u8>,
 }

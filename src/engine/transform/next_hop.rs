@@ -10,9 +10,10 @@
 //! 4. A route of our own, and one without a next hop, has our address; so has one with an unspecified address.
 //! 5. What the neighbour could not use is not sent: a next hop of the other address family, unless RFC 8950 was
 //!    negotiated; and a link-local one alone, which names nobody beyond the link (RFC 2545 §2).
-//! 6. Of two next hops (RFC 2545 §3) the global one is sent, alone. The RFC asks for ours with the link-local one beside
-//!    it on a shared link; FRR 8.4 without its interface manager withdraws such IPv6 routes, and resets the session over such
-//!    IPv4 ones (RFC 8950), and every receiver can resolve the global one.
+//! 6. A global next hop on the link that the neighbour shares with us goes with the link-local address beside it (RFC 2545
+//!    §3): ours beside our own, the received one beside a received one, never beside a next hop elsewhere. Only where
+//!    `link_local_next_hop` says so, although the RFC asks for it: FRR 8.4 without its interface manager withdraws such
+//!    IPv6 routes, and resets the session over such IPv4 ones (RFC 8950), and every receiver can resolve the global one.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -20,14 +21,15 @@ use crate::{
     policy::NextHopVerdict,
     rib::Source,
     types::Family,
-    wire::bgp::attribute::{self, flag},
+    wire::bgp::attribute::{self, NextHop, flag},
 };
 
 use super::{super::NextHopRule, ExportRules, Outbound, Relation};
 
 /// The next hop to send; `None` when the group can use none that we have.
-pub(super) fn choose(route: Outbound<'_>, family: Family, source: Source, rules: &ExportRules) -> Option<IpAddr> {
-    let given = route.set.next_hop().map(|next_hop| next_hop.global).filter(|address| !address.is_unspecified());
+pub(super) fn choose(route: Outbound<'_>, family: Family, source: Source, rules: &ExportRules) -> Option<NextHop> {
+    let received = route.set.next_hop();
+    let given = received.map(|next_hop| next_hop.global).filter(|address| !address.is_unspecified());
     let ours = rules.local_address.to_canonical();
     let reflected = source == Source::Internal && matches!(rules.to, Relation::Internal { .. });
     let on_link = |address| rules.link.is_some_and(|link| link.subnet.contains(address));
@@ -42,7 +44,13 @@ pub(super) fn choose(route: Outbound<'_>, family: Family, source: Source, rules:
             _ => ours,
         },
     };
-    usable(global, family, rules).then_some(global)
+    usable(global, family, rules).then(|| NextHop { global, link_local: beside(global, ours, received, rules) })
+}
+
+/// The link-local address that goes beside a next hop (see 6.).
+fn beside(global: IpAddr, ours: IpAddr, received: Option<NextHop>, rules: &ExportRules) -> Option<Ipv6Addr> {
+    let link = rules.link_local.filter(|link| global.is_ipv6() && link.subnet.contains(global))?;
+    if global == ours { link.link_local } else { received?.link_local }
 }
 
 /// Whether `next_hop` may stand beside NLRI of `family` in this group (see 5.).
@@ -66,20 +74,25 @@ pub(super) fn code(next_hop: IpAddr, family: Family) -> u8 {
 }
 
 /// Appends the next hop in canonical form: attribute 3 for IPv4 unicast over IPv4, else attribute 14 without NLRI.
-pub(super) fn put(next_hop: IpAddr, family: Family, out: &mut Vec<u8>) {
-    match next_hop {
+pub(super) fn put(next_hop: NextHop, family: Family, out: &mut Vec<u8>) {
+    match next_hop.global {
         IpAddr::V4(address) if family == Family::IPV4_UNICAST => {
             super::put(flag::TRANSITIVE, attribute::code::NEXT_HOP, &address.octets(), out);
         }
-        IpAddr::V4(address) => put_mp(&address.octets(), family, out),
-        IpAddr::V6(address) => put_mp(&address.octets(), family, out),
+        IpAddr::V4(address) => put_mp(&address.octets(), &[], family, out),
+        IpAddr::V6(address) => {
+            let link_local = next_hop.link_local.map(|address| address.octets());
+            put_mp(&address.octets(), link_local.as_ref().map_or(&[], |octets| octets), family, out);
+        }
     }
 }
 
-fn put_mp(octets: &[u8], family: Family, out: &mut Vec<u8>) {
-    super::put_header(flag::OPTIONAL, attribute::code::MP_REACH, 4 + octets.len(), out);
+fn put_mp(octets: &[u8], link_local: &[u8], family: Family, out: &mut Vec<u8>) {
+    let len = octets.len() + link_local.len();
+    super::put_header(flag::OPTIONAL, attribute::code::MP_REACH, 4 + len, out);
     out.extend_from_slice(&family.afi.to_be_bytes());
     out.push(family.safi);
-    out.push(octets.len() as u8); // 4 or 16
+    out.push(len as u8); // 4, 16 or 32
     out.extend_from_slice(octets);
+    out.extend_from_slice(link_local);
 }

@@ -26,6 +26,7 @@ fn rules(to: Relation) -> ExportRules {
         remove_private: None,
         local_address: OURS.parse().unwrap(),
         link: None,
+        link_local: None,
         next_hop: NextHopRule::Standard,
         extended_next_hop: Vec::new(),
         cluster_id: RouterId(0xc000_02fe),
@@ -283,7 +284,7 @@ fn third_party_next_hops() {
         (IBGP, Source::External, NO_RULE, NoWord, FAR, FAR), // item 1
         (IBGP, Source::External, NextHopRule::OwnAddress, NoWord, THIRD, OURS),
     ];
-    let link = Some(Link { subnet: "192.0.2.0/24".parse().unwrap() });
+    let link = Some(Link { subnet: "192.0.2.0/24".parse().unwrap(), link_local: None });
     for row @ (to, source, rule, verdict, received, expected) in rows {
         let mut set = route();
         set.next_hop(V4, NextHop::new(received.parse().unwrap()));
@@ -324,6 +325,19 @@ fn ipv6_next_hops() {
     assert_eq!(hop(tell(&both, V6, plain, &rules(Relation::External))), Err(Withheld::NoNextHop));
     let ours = over("2001:db8::fe", Relation::External);
     assert_eq!(hop(tell(&both, V6, plain, &ours)), Ok(NextHop::new("2001:db8::fe".parse().unwrap())));
+    // RFC 2545 §3: on a link that both share, the link-local address of whoever is named stands beside the global one.
+    let link = Link { subnet: "2001:db8::/64".parse().unwrap(), link_local: "fe80::fe".parse().ok() };
+    let shared = |rules: ExportRules| ExportRules { link_local: Some(link), ..rules };
+    let pair = |global: &str, link_local: &str| {
+        Ok(NextHop { global: global.parse().unwrap(), link_local: Some(link_local.parse().unwrap()) })
+    };
+    assert_eq!(hop(tell(&both, V6, plain, &shared(ours.clone()))), pair("2001:db8::fe", "fe80::fe"), "ours");
+    let unchanged = ExportRules { next_hop: NextHopRule::Unchanged, ..shared(ours.clone()) };
+    assert_eq!(hop(tell(&both, V6, plain, &unchanged)), pair("2001:db8::7", "fe80::7"), "the one it was received with");
+    let plain_set = set("2001:db8::7", None);
+    assert_eq!(hop(tell(&plain_set, V6, plain, &unchanged)), Ok(NextHop::new("2001:db8::7".parse().unwrap())));
+    let far = set("2001:db8:9::7", Some("fe80::7"));
+    assert_eq!(hop(tell(&far, V6, plain, &unchanged)), Ok(NextHop::new("2001:db8:9::7".parse().unwrap())), "not on it");
     // RFC 8950 §4: IPv4 routes over IPv6, where both said so.
     assert_eq!(hop(sent(&route(), Source::External, &ours)), Err(Withheld::NoNextHop));
     let extended = ExportRules { extended_next_hop: vec![V4], ..ours };

@@ -4,12 +4,14 @@ use std::{net::Ipv4Addr, time::Duration};
 
 use crate::{
     policy::{Context, Direction, NeighborFacts, PolicyChain},
+    rib::NlriRef,
     types::{Asn, Family, PeerKind, Role},
     wire::bgp::{MAX_EXTENDED_LEN, MAX_LEN, capability::Capability},
 };
 
 use super::super::{
     AddPathSelect, EngineSettings, NextHopRule,
+    filters::Filtering,
     sessions::Session,
     transform::{ExportRules, Relation},
 };
@@ -23,6 +25,8 @@ pub struct GroupKey {
     pub rules: ExportRules,
     /// Export policies.
     pub export: ExportPolicy,
+    /// What they want to be sent themselves, in families in which they said so (RFC 5291).
+    pub filters: Vec<(Family, Filtering)>,
     /// Families in which path identifiers are sent (RFC 7911).
     pub add_path: Vec<Family>,
     /// Which paths are sent there.
@@ -46,6 +50,7 @@ impl GroupKey {
             families: negotiated.families.clone(),
             rules: rules(session, settings),
             export: ExportPolicy::new(session.export.clone(), session),
+            filters: filters(session),
             add_path: negotiated.add_path_send.clone(),
             add_path_select: options.add_path,
             default_originate: options.default_originate.clone(),
@@ -53,6 +58,17 @@ impl GroupKey {
             four_octet_as: negotiated.four_octet_as,
             max_len: if negotiated.extended_message { MAX_EXTENDED_LEN } else { MAX_LEN },
         }
+    }
+
+    /// Whether a route of the family passes the filter that the members gave.
+    #[inline]
+    pub fn passes_filter(&self, family: Family, nlri: NlriRef<'_>) -> bool {
+        self.filters.is_empty() || self.filters.iter().all(|(of, filter)| *of != family || filter.passes(nlri))
+    }
+
+    /// Whether nothing is sent in the family before the members have asked for it.
+    pub fn awaits_filter(&self, family: Family) -> bool {
+        self.filters.contains(&(family, Filtering::Awaited))
     }
 
     /// Whether nothing can be sent: nothing needs to be kept ready for such a group.
@@ -120,6 +136,11 @@ impl ExportPolicy {
     }
 }
 
+fn filters(session: &Session) -> Vec<(Family, Filtering)> {
+    let in_force = session.filters.iter().filter_map(|filter| Some((filter.family, filter.in_force()?.clone())));
+    in_force.collect()
+}
+
 /// What policies are told about a session's neighbour.
 pub fn neighbor_facts(session: &Session) -> NeighborFacts {
     let negotiated = &session.negotiated;
@@ -168,6 +189,7 @@ fn rules(session: &Session, settings: &EngineSettings) -> ExportRules {
         link: negotiated
             .link
             .filter(|_| external && !options.route_server_client && options.next_hop == NextHopRule::Standard),
+        link_local: negotiated.link.filter(|link| options.link_local_next_hop && link.link_local.is_some()),
         next_hop: options.next_hop,
         extended_next_hop: negotiated.extended_next_hop.clone(),
         cluster_id: settings.cluster_id,

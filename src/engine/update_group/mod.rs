@@ -162,6 +162,8 @@ impl Group {
     pub fn turn(&mut self, key: GroupKey) {
         debug_assert!(self.past.is_none(), "rows of two keys at most can be told apart");
         let before = std::mem::replace(&mut self.key, key);
+        // Members that had to ask first have not had it.
+        self.tables.iter_mut().for_each(|table| table.end_of_rib_due = true);
         if self.silent && self.key.is_silent() {
             return;
         }

@@ -1,7 +1,7 @@
 //! What a session asks of its driver, carried out in order: connections, messages, what the engine must know,
 //! and the log: one line per change of the session (each trouble once: the session sees to that).
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{mem, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -17,7 +17,9 @@ use super::{
 };
 use crate::{
     io::shard::Feed,
-    session::{Action, ConnId, DownReason, negotiate::Negotiated},
+    session::{Action, ConnId, DownReason, Input, negotiate::Negotiated},
+    types::Family,
+    wire::bgp::orf::{OrfChange, OrfEntry},
 };
 
 impl Task {
@@ -37,6 +39,9 @@ impl Task {
                 }
                 Action::Refresh(refresh) => {
                     self.unfed.push_back(Feed::Refresh { peer: self.neighbor.id, refresh });
+                }
+                Action::Filter(filter) => {
+                    self.unfed.push_back(Feed::Filter { peer: self.neighbor.id, filter });
                 }
                 Action::StateChanged { from, to } => {
                     changed = true;
@@ -104,7 +109,35 @@ impl Task {
             mailbox: sender,
         });
         self.kept_until = None;
-        self.live = Some(Live { conn, negotiated, settings, since: self.clock.now(), mailbox, handed_out: 0 });
+        let route_filter = Arc::clone(&self.neighbor.settings().route_filter);
+        let families = negotiated.filters_sent.clone();
+        let since = self.clock.now();
+        self.live = Some(Live { conn, negotiated, settings, since, mailbox, route_filter, handed_out: 0 });
+        for family in families {
+            self.tell_route_filter(family, false);
+        }
+    }
+
+    /// The neighbour is told what we want to be sent of a family, or asked for all of it: it sends nothing before
+    /// (RFC 5291 §6). `again`: it has a filter already, which goes.
+    fn tell_route_filter(&mut self, family: Family, again: bool) {
+        let Some(live) = &self.live else { return };
+        let mut changes: Vec<OrfChange> = again.then_some(OrfChange::RemoveAll).into_iter().collect();
+        changes.extend(of_family(&live.route_filter, family).copied().map(OrfChange::Add));
+        self.handle(Input::SendFilter { family, changes: &changes });
+    }
+
+    /// The configuration may have another filter now: the neighbour is told, family by family, where it differs.
+    pub(super) fn renew_route_filter(&mut self) {
+        let now = Arc::clone(&self.neighbor.settings().route_filter);
+        let Some(live) = &mut self.live else { return };
+        let families = live.negotiated.filters_sent.clone();
+        let before = mem::replace(&mut live.route_filter, Arc::clone(&now));
+        for family in families {
+            if of_family(&before, family).ne(of_family(&now, family)) {
+                self.tell_route_filter(family, true);
+            }
+        }
     }
 
     fn down(&mut self, reason: &DownReason, may_return: bool) {
@@ -133,4 +166,9 @@ impl Task {
             self.unfed.push_back(Feed::Down { peer: self.neighbor.id, may_return: false });
         }
     }
+}
+
+/// Entries about the address family of `family`.
+fn of_family(entries: &[OrfEntry], family: Family) -> impl Iterator<Item = &OrfEntry> {
+    entries.iter().filter(move |entry| entry.prefix.is_v4() == (family.afi == 1))
 }

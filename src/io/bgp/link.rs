@@ -19,7 +19,12 @@ fn find(addresses: &[InterfaceAddress], local: IpAddr, remote: IpAddr) -> Option
         return None;
     }
     let ours = addresses.iter().find(|one| one.address == local && !one.loopback && one.subnet.contains(remote))?;
-    Some(Link { subnet: ours.subnet })
+    let of_interface = addresses.iter().filter(|one| one.interface == ours.interface);
+    let link_local = of_interface.filter_map(|one| match one.address {
+        IpAddr::V6(address) if address.is_unicast_link_local() => Some(address),
+        _ => None,
+    });
+    Some(Link { subnet: ours.subnet, link_local: link_local.min() })
 }
 
 #[cfg(test)]
@@ -46,12 +51,12 @@ mod tests {
             on("eth0", "fe80::1", "fe80::/64"),
             on("ppp0", "203.0.113.1", "203.0.113.1/32"),
         ];
-        // (our end, the other end, the subnet)
+        // (our end, the other end, the subnet and our link-local address there)
         let rows = [
-            ("192.0.2.1", "192.0.2.9", Some("192.0.2.0/24")),
-            ("::ffff:192.0.2.1", "::ffff:192.0.2.9", Some("192.0.2.0/24")),
-            ("2001:db8::1", "2001:db8::9", Some("2001:db8::/64")),
-            ("198.51.100.1", "198.51.100.0", Some("198.51.100.0/31")),
+            ("192.0.2.1", "192.0.2.9", Some(("192.0.2.0/24", "fe80::1"))),
+            ("::ffff:192.0.2.1", "::ffff:192.0.2.9", Some(("192.0.2.0/24", "fe80::1"))),
+            ("2001:db8::1", "2001:db8::9", Some(("2001:db8::/64", "fe80::1"))),
+            ("198.51.100.1", "198.51.100.0", Some(("198.51.100.0/31", "fe80::2"))),
             ("192.0.2.1", "198.51.100.0", None), // more than one hop away
             ("203.0.113.1", "203.0.113.2", None),
             ("127.0.0.1", "127.0.0.2", None),
@@ -64,7 +69,11 @@ mod tests {
                 local.parse::<IpAddr>().unwrap().to_canonical(),
                 remote.parse::<IpAddr>().unwrap().to_canonical(),
             );
-            let expected = expected.map(|subnet| Link { subnet: subnet.parse().unwrap() });
+            let link = |(subnet, address): (&str, &str)| Link {
+                subnet: subnet.parse().unwrap(),
+                link_local: address.parse().ok(),
+            };
+            let expected = expected.map(link);
             assert_eq!(got, expected, "{local} to {remote}");
         }
     }

@@ -7,6 +7,7 @@ use crate::{
     engine,
     session::PeerSettings,
     types::{PeerKind, Prefix, Timestamp},
+    wire::bgp::orf::OrfEntry,
 };
 
 /// Whom settings are about.
@@ -95,6 +96,8 @@ pub struct NeighborSettings {
     pub distance: Distance,
     /// How many speakers of a range may be connected at a time.
     pub limit: usize,
+    /// What it is told that we want to be sent, where it takes that (RFC 5291); entries of both address families.
+    pub route_filter: Arc<[OrfEntry]>,
     /// For its session.
     pub session: Arc<PeerSettings>,
     /// For the engine.

@@ -40,7 +40,7 @@ use crate::{
     session::{Action, ConnId, Direction, Input, negotiate::Negotiated},
     types::Timestamp,
     view::Refusal,
-    wire::bgp::{batch::UpdateBatch, notification::Notification},
+    wire::bgp::{batch::UpdateBatch, notification::Notification, orf::OrfEntry},
 };
 
 /// Below this many waiting octets the engine is told that there is room: a quarter of what it hands out.
@@ -79,6 +79,8 @@ pub(super) struct Live {
     pub(super) settings: Arc<engine::PeerSettings>,
     pub(super) since: Timestamp,
     pub(super) mailbox: mpsc::UnboundedReceiver<ToPeer>,
+    /// As the neighbour was told.
+    pub(super) route_filter: Arc<[OrfEntry]>,
     /// Octets that the engine handed out since it was last told that there is room.
     pub(super) handed_out: usize,
 }
@@ -235,6 +237,7 @@ impl Task {
                 if self.live.is_some() {
                     let settings = Arc::clone(&self.neighbor.settings().engine);
                     self.unfed.push_back(Feed::Reconfigure { peer: self.neighbor.id, settings });
+                    self.renew_route_filter();
                 }
             }
             ToTask::Remove(notification) => {

@@ -47,6 +47,8 @@ pub(super) fn agreed(negotiated: &Negotiated) -> Vec<String> {
     optional(n.extended_message, "messages up to 65535 octets".to_owned());
     optional(!n.add_path_receive.is_empty(), format!("add-path receive {}", names(&n.add_path_receive)));
     optional(!n.add_path_send.is_empty(), format!("add-path send {}", names(&n.add_path_send)));
+    optional(!n.filters_received.is_empty(), format!("route filters received {}", names(&n.filters_received)));
+    optional(!n.filters_sent.is_empty(), format!("route filters sent {}", names(&n.filters_sent)));
     optional(!n.extended_next_hop.is_empty(), format!("IPv6 next hops for {}", names(&n.extended_next_hop)));
     items.extend(n.describe_restart());
     if let Some(role) = n.local_role {

@@ -46,7 +46,7 @@ use crate::{
     types::{PeerId, Prefix, Timestamp},
     validation::Update,
     view::{Answer, EventBatch, PrefixMatch, Query, Refusal, Summary, observed::Observer},
-    wire::bgp::{RouteRefresh, batch::UpdateBatch, notification::Notification},
+    wire::bgp::{RouteRefresh, batch::UpdateBatch, notification::Notification, orf::OrfRefresh},
 };
 
 /// Items in the feed. An item holds at most what one read of a socket gave, so this bounds memory, too.
@@ -89,6 +89,8 @@ pub(super) enum Feed {
     Reconfigure { peer: PeerId, settings: Arc<PeerSettings> },
     /// ROUTE-REFRESH came.
     Refresh { peer: PeerId, refresh: RouteRefresh },
+    /// ROUTE-REFRESH about the filter of what the neighbour wants came.
+    Filter { peer: PeerId, filter: OrfRefresh },
     /// UPDATEs came.
     Updates { peer: PeerId, batch: UpdateBatch },
 }
@@ -380,6 +382,7 @@ impl Shard {
                 self.tell_engine(Input::Reconfigure { peer, settings });
             }
             Feed::Refresh { peer, refresh } => self.tell_engine(Input::Refresh { peer, refresh }),
+            Feed::Filter { peer, filter } => self.tell_engine(Input::Filter { peer, filter }),
             Feed::Updates { peer, batch } => self.apply(peer, batch),
         }
     }

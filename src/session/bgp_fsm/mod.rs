@@ -67,6 +67,7 @@ use crate::{
             batch::UpdateBatch,
             notification::Notification,
             open::Open,
+            orf::{OrfChange, OrfRefresh, encode_changes},
             update::{DecodeContext, decode_update},
         },
         error::{Fault, NotificationCode},
@@ -108,6 +109,8 @@ pub(in crate::session) enum Progress {
     Up(Arc<Negotiated>),
     /// A ROUTE-REFRESH to pass on, in order with the UPDATEs around it.
     Refresh(RouteRefresh),
+    /// The same about an outbound route filter.
+    Filter(OrfRefresh),
     /// The connection has ended; what there was to send and to close is among the actions.
     Ended(DownReason),
 }
@@ -291,23 +294,34 @@ impl BgpFsm {
             Ok(refresh) => refresh,
             Err(fault) => return Some(self.fail(turn, &fault)),
         };
-        match self.unwanted(refresh) {
-            None => Some(Progress::Refresh(refresh)),
-            Some(why) => {
-                // Once: a peer could fill the log with these.
-                if !mem::replace(&mut self.refresh_ignored, true) {
-                    turn.out.push(Action::Warn(format!("ROUTE-REFRESH for {} ignored: {why}", refresh.family)));
-                }
-                None
-            }
+        let filter = OrfRefresh::decode(message);
+        if let Some(why) = self.unwanted(refresh, filter.is_some()) {
+            self.complain(turn, || format!("ROUTE-REFRESH for {} ignored: {why}", refresh.family));
+            return None;
+        }
+        let Some(filter) = filter else { return Some(Progress::Refresh(refresh)) };
+        if let Some(what) = &filter.fault {
+            let cost = if filter.changes.is_empty() { "ignored" } else { "its whole filter is removed" };
+            self.complain(turn, || format!("route filter for {} with {what}: {cost} (RFC 5291 §6)", filter.family));
+        }
+        Some(Progress::Filter(filter))
+    }
+
+    /// Says what is wrong with a refresh, once: a peer could fill the log with these.
+    fn complain(&mut self, turn: &mut Turn<'_>, text: impl FnOnce() -> String) {
+        if !mem::replace(&mut self.refresh_ignored, true) {
+            turn.out.push(Action::Warn(text()));
         }
     }
 
-    /// Why a refresh message is to be ignored (RFC 2918 §4, RFC 7313 §4 and §5).
-    fn unwanted(&self, refresh: RouteRefresh) -> Option<&'static str> {
+    /// Why a refresh message is to be ignored (RFC 2918 §4, RFC 7313 §4 and §5, RFC 5291 §6).
+    fn unwanted(&self, refresh: RouteRefresh, is_filter: bool) -> Option<&'static str> {
         let negotiated = self.negotiated.as_ref()?;
         match refresh.subtype {
             _ if !negotiated.families.contains(&refresh.family) => Some("the family was not negotiated"),
+            RefreshSubtype::Request if is_filter && !negotiated.filters_received.contains(&refresh.family) => {
+                Some("no route filter was agreed on")
+            }
             RefreshSubtype::Request => None,
             RefreshSubtype::BeginOfRefresh | RefreshSubtype::EndOfRefresh if negotiated.enhanced_refresh => None,
             RefreshSubtype::BeginOfRefresh | RefreshSubtype::EndOfRefresh => {
@@ -410,6 +424,27 @@ impl BgpFsm {
                 Ok(())
             }
             None => Err("the session is not established"),
+        }
+    }
+
+    /// Does `changes` to the filter that the neighbour keeps for us (RFC 5291 §6), and asks for the routes.
+    ///
+    /// # Errors
+    /// Why that can not be done, in words.
+    pub(in crate::session) fn send_filter(
+        &mut self,
+        turn: &mut Turn<'_>,
+        family: Family,
+        changes: &[OrfChange],
+    ) -> Result<(), &'static str> {
+        match &self.negotiated {
+            Some(negotiated) if negotiated.filters_sent.contains(&family) => {
+                for message in encode_changes(family, changes) {
+                    self.send(turn, MessageType::RouteRefresh, message);
+                }
+                Ok(())
+            }
+            _ => Err("the peer takes none"),
         }
     }
 

@@ -108,6 +108,10 @@ impl BgpPeer {
                     out.extend(take(updates));
                     out.push(Action::Refresh(refresh));
                 }
+                Progress::Filter(filter) => {
+                    out.extend(take(updates));
+                    out.push(Action::Filter(filter));
+                }
                 Progress::Ended(reason) => {
                     // What was decoded came before the end, and the end has said its words already.
                     out.splice(mark..mark, take(updates));

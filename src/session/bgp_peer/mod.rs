@@ -54,7 +54,7 @@ use super::{
 };
 use crate::{
     types::{Family, Timestamp},
-    wire::bgp::{batch::UpdateBatch, notification::Notification},
+    wire::bgp::{batch::UpdateBatch, notification::Notification, orf::OrfChange},
 };
 
 /// What is done without a connection, or beside one.
@@ -152,6 +152,7 @@ impl BgpPeer {
             Input::Disable { text } => self.on_disable(now, &text, out),
             Input::Reset { text, hard } => self.on_reset(now, &text, hard, out),
             Input::SendRefresh { family } => self.on_send_refresh(now, family, out),
+            Input::SendFilter { family, changes } => self.on_send_filter(now, family, changes, out),
             Input::Notify { notification, restart_after } => self.on_notify(now, &notification, restart_after, out),
             Input::Shutdown => self.on_shutdown(now, out),
         }
@@ -276,6 +277,17 @@ impl BgpPeer {
         };
         if let Err(why) = sent {
             turn.out.push(Action::Warn(format!("no route refresh asked for {family}: {why}")));
+        }
+    }
+
+    fn on_send_filter(&mut self, now: Timestamp, family: Family, changes: &[OrfChange], out: &mut Vec<Action>) {
+        let mut turn = Turn { now, settings: &self.settings, counters: &mut self.counters, out };
+        let sent = match self.conns.iter_mut().find(|fsm| fsm.state() == State::Established) {
+            Some(fsm) => fsm.send_filter(&mut turn, family, changes),
+            None => Err("the session is not established"),
+        };
+        if let Err(why) = sent {
+            turn.out.push(Action::Warn(format!("no route filter sent for {family}: {why}")));
         }
     }
 

@@ -2,6 +2,7 @@
 //! its silence. Two real neighbours wired to each other are in `tests/it/session.rs`.
 
 mod collisions;
+mod filters;
 mod framing;
 mod negotiation;
 mod operator;
@@ -216,6 +217,7 @@ fn word(action: &Action) -> Option<String> {
         Action::Down { .. } => "down".into(),
         Action::Updates(batch) => format!("updates {}", batch.len()),
         Action::Refresh(refresh) => format!("refresh {:?}", refresh.subtype),
+        Action::Filter(filter) => format!("filter {:?} {}", filter.when, filter.changes.len()),
         Action::StateChanged { .. } | Action::Warn(_) => return None,
     })
 }

@@ -4,11 +4,16 @@
 mod file;
 mod http;
 mod lines;
+#[cfg(feature = "nats")]
+mod nats;
 mod smtp;
 mod tls;
 
 use super::{Outcome, Parcel, Payload, Receiver, SinkSettings, jsonl, syslog::Transport as Lines};
 use crate::types::Timestamp;
+
+/// What is said of `type = "nats"` where it was left out of the build.
+pub const NO_NATS: &str = "this build knows no NATS: build it with `cargo build --release --features nats`";
 
 /// A road to a receiver. It keeps connections where that is of use.
 pub struct Transport(Road);
@@ -17,6 +22,8 @@ enum Road {
     Http(Box<http::Http>),
     Lines(lines::Lines),
     Mail(smtp::Server),
+    #[cfg(feature = "nats")]
+    Nats(nats::Nats),
     File(jsonl::Settings),
 }
 
@@ -24,7 +31,7 @@ impl Transport {
     /// The road to the receiver of `settings`. Nothing is connected yet.
     ///
     /// # Errors
-    /// One sentence: certificates cannot be read.
+    /// One sentence: certificates cannot be read, or this build cannot reach such a receiver.
     pub fn new(settings: &SinkSettings) -> Result<Self, String> {
         let tls = || tls::config(settings.ca_file.as_deref());
         Ok(Self(match &settings.receiver {
@@ -36,6 +43,10 @@ impl Transport {
                 Road::Lines(lines::Lines::new(syslog.clone(), tls))
             }
             Receiver::Email(email) => Road::Mail(smtp::Server::new(email, tls()?)),
+            #[cfg(feature = "nats")]
+            Receiver::Nats(nats) => Road::Nats(nats::Nats::new(nats.clone(), settings.ca_file.clone())),
+            #[cfg(not(feature = "nats"))]
+            Receiver::Nats(_) => return Err(NO_NATS.to_owned()),
             Receiver::Jsonl(file) => Road::File(file.clone()),
         }))
     }
@@ -55,6 +66,8 @@ impl Transport {
             (Road::Http(http), Payload::Http(request)) => http.send(request, now).await,
             (Road::Lines(lines), Payload::Octets(octets)) => lines.send(&octets).await,
             (Road::Mail(server), Payload::Mail(mail)) => server.send(&mail).await,
+            #[cfg(feature = "nats")]
+            (Road::Nats(nats), Payload::Message(message)) => nats.send(message).await,
             (Road::File(settings), Payload::Octets(octets)) => file::append(settings.clone(), octets).await,
             // Both come from the same settings.
             _ => Outcome::Never { why: "this payload is for another kind of receiver".to_owned() },

@@ -75,6 +75,19 @@ pub struct LlgrFamily {
     pub stale_time_secs: u32,
 }
 
+/// Which directions of an outbound route filter the sender is able to do (RFC 5291 §5): the codes are those of ADD-PATH,
+/// and so is what they mean.
+pub type OrfMode = AddPathMode;
+
+/// One family of Outbound Route Filtering (RFC 5291 §5).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct OrfFamily {
+    /// The family.
+    pub family: Family,
+    /// ORF-Types, each with what is done with filters of that type.
+    pub types: Vec<(u8, OrfMode)>,
+}
+
 /// A capability of OPEN.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Capability {
@@ -82,6 +95,8 @@ pub enum Capability {
     MultiProtocol(Family),
     /// 2: sends its routes again when asked (RFC 2918).
     RouteRefresh,
+    /// 3: receives or sends filters of what is to be sent (RFC 5291 §5).
+    OutboundRouteFilter(Vec<OrfFamily>),
     /// 5: NLRI of this family with a next hop of this AFI (RFC 8950 §4).
     ExtendedNextHop(Vec<(Family, u16)>),
     /// 6: takes messages of up to 65535 octets (RFC 8654).
@@ -118,7 +133,7 @@ pub enum Capability {
 
 /// Codes without a variant, so that people see a name (IANA "Capability Codes").
 const OTHER_NAMES: &[(u8, &str)] = &[
-    (3, "outbound route filtering"),
+    (3, "outbound route filtering"), // one that is not understood
     (4, "multiple routes to a destination"),
     (7, "BGPsec"),
     (8, "multiple labels"),
@@ -142,6 +157,7 @@ impl Capability {
         match self {
             Self::MultiProtocol(_) => 1,
             Self::RouteRefresh => 2,
+            Self::OutboundRouteFilter(_) => 3,
             Self::ExtendedNextHop(_) => 5,
             Self::ExtendedMessage => 6,
             Self::Role(_) => 9,
@@ -167,6 +183,10 @@ impl Capability {
         let decoded = match code {
             1 => Self::MultiProtocol(read_padded_family(&mut r)?),
             2 => Self::RouteRefresh,
+            3 => match decode_outbound_filter(&mut r)? {
+                Some(families) => Self::OutboundRouteFilter(families),
+                None => return Some(raw),
+            },
             5 => Self::ExtendedNextHop(decode_extended_next_hop(&mut r)?),
             6 => Self::ExtendedMessage,
             9 => Self::Role(r.u8()?),
@@ -208,6 +228,7 @@ impl Capability {
                     out.extend(next_hop_afi.to_be_bytes());
                 }
             }
+            Self::OutboundRouteFilter(families) => encode_outbound_filter(families, out),
             Self::Role(role) => out.push(*role),
             Self::GracefulRestart(restart) => encode_graceful_restart(restart, out),
             Self::FourOctetAs(asn) => out.extend(asn.0.to_be_bytes()),
@@ -270,6 +291,37 @@ fn decode_extended_next_hop(r: &mut Reader<'_>) -> Option<Vec<(Family, u16)>> {
         families.push((read_padded_family(r)?, r.u16()?));
     }
     Some(families)
+}
+
+/// `Some(None)`: a Send/Receive value that is not defined; as with ADD-PATH the capability is then not understood.
+fn decode_outbound_filter(r: &mut Reader<'_>) -> Option<Option<Vec<OrfFamily>>> {
+    let mut families = Vec::new();
+    let mut understood = true;
+    while !r.is_empty() {
+        let family = read_padded_family(r)?;
+        let mut types = Vec::new();
+        for _ in 0..r.u8()? {
+            let kind = r.u8()?;
+            match OrfMode::from_code(r.u8()?) {
+                Some(mode) => types.push((kind, mode)),
+                None => understood = false,
+            }
+        }
+        families.push(OrfFamily { family, types });
+    }
+    Some(understood.then_some(families))
+}
+
+fn encode_outbound_filter(families: &[OrfFamily], out: &mut Vec<u8>) {
+    let start = out.len();
+    for OrfFamily { family, types } in families {
+        if out.len() - start + 5 + 2 * types.len() > 255 {
+            return;
+        }
+        out.extend(family.afi.to_be_bytes());
+        out.extend([0, family.safi, types.len() as u8]); // 125 at most
+        types.iter().for_each(|(kind, mode)| out.extend([*kind, *mode as u8]));
+    }
 }
 
 fn decode_graceful_restart(r: &mut Reader<'_>) -> Option<GracefulRestart> {
@@ -346,6 +398,13 @@ impl fmt::Display for Capability {
         match self {
             Self::MultiProtocol(family) => write!(f, "{family}"),
             Self::RouteRefresh => f.write_str("route refresh"),
+            Self::OutboundRouteFilter(families) => {
+                f.write_str("outbound route filtering")?;
+                families.iter().try_for_each(|OrfFamily { family, types }| {
+                    write!(f, " {family}")?;
+                    types.iter().try_for_each(|(kind, mode)| write!(f, " type {kind} {}", add_path_word(*mode)))
+                })
+            }
             Self::ExtendedNextHop(families) => {
                 f.write_str("extended next hop")?;
                 families.iter().try_for_each(|(family, afi)| write!(f, " {family} via {}", afi_name(*afi)))

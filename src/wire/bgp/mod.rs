@@ -10,6 +10,7 @@ mod ext_community_kinds;
 pub mod nlri;
 pub mod notification;
 pub mod open;
+pub mod orf;
 pub mod path_expression;
 mod refresh;
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! ROUTE-REFRESH: the request of RFC 2918 and the demarcation of RFC 7313. Outbound route filters (RFC 5291) are
-//! passed over: we do not offer that capability.
+//! ROUTE-REFRESH: the request of RFC 2918 and the demarcation of RFC 7313. The outbound route filter that a request may
+//! carry is in `orf`.
 
 use super::{HEADER_LEN, MessageType, begin_message, end_message};
 use crate::{
@@ -55,7 +55,7 @@ pub struct RouteRefresh {
 
 impl RouteRefresh {
     /// Decodes a whole message, header included. Octets behind the family of a request are an outbound route
-    /// filter and are passed over; so is what follows an unknown subtype.
+    /// filter (`OrfRefresh`) and are passed over here; so is what follows an unknown subtype.
     ///
     /// # Errors
     /// BoRR or EoRR whose body is not 4 octets, or any whose body is shorter: 7/1, the data is the message

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ribwatch_fuzz::wire::bgp::{HEADER_LEN, RouteRefresh, notification::Notification, open::Open};
+use ribwatch_fuzz::wire::bgp::{HEADER_LEN, RouteRefresh, notification::Notification, open::Open, orf::OrfRefresh};
 
 fuzz_target!(|body: &[u8]| {
     let mut message = vec![0xff; HEADER_LEN];
@@ -21,4 +21,5 @@ fuzz_target!(|body: &[u8]| {
         let _ = (notification.to_string(), notification.shutdown_text());
     }
     let _ = RouteRefresh::decode(&message);
+    let _ = OrfRefresh::decode(&message);
 });

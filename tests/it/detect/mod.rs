@@ -1,5 +1,6 @@
 //! Detection, told as stories: neighbours announce and withdraw, and what stands is seen at each step. Time is virtual.
 
+mod events;
 mod numbers;
 mod origin;
 mod otc;

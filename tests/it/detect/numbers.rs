@@ -63,10 +63,27 @@ fn prefixes_that_nobody_watches_are_one_finding_of_their_neighbor() {
         tower.announces_paths(edge, &routes, &path("64496 64500"));
     }
     assert_eq!(tower.stands(), ["flap at edge-1"]);
+    tower.advance(Duration::from_secs(31));
     assert_eq!(tower.the(Kind::Flap).member_count, 50);
     tower.down(edge);
     tower.advance(Duration::from_secs(31));
     assert!(tower.stands_of(&[Kind::Flap]).is_empty());
+}
+
+#[test]
+fn a_storm_of_flaps_is_told_of_now_and_then_and_not_for_each_route() {
+    let mut tower = Tower::new(watching(&[]));
+    let edge = tower.peer(external(64496).called("edge-1"));
+    let routes = many(2000);
+    tower.announces_paths(edge, &routes, &path("64496 64500"));
+    tower.ends_rib(edge, Family::IPV4_UNICAST);
+    for _ in 0..8 {
+        tower.withdraws_paths(edge, &routes);
+        tower.announces_paths(edge, &routes, &path("64496 64500"));
+    }
+    tower.advance(Duration::from_secs(31));
+    assert_eq!(tower.the(Kind::Flap).member_count, 2000);
+    assert!(tower.told <= 16, "told {} times", tower.told);
 }
 
 #[test]

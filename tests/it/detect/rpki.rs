@@ -59,6 +59,8 @@ fn our_own_route_that_becomes_invalid_says_which_vrps_did_it() {
     // The change itself is told of with its effect, and is over by itself.
     let change = rpki.tower.the(Kind::RoaChange);
     assert!(change.why.contains("1 become invalid"), "{}", change.why);
+    let parts = "(gone: 203.0.113.0/24-24 AS64500; new: 203.0.113.0/24-24 AS64511)";
+    assert!(change.why.contains(parts), "{}", change.why);
     rpki.tower.advance(Duration::from_secs(601));
     assert_eq!(rpki.tower.stands(), ["rpki-invalid 203.0.113.0/24 AS64500"]);
     rpki.says([others(), vec![vrp("203.0.113.0/24", 24, 64500)]].concat(), vec![]);
@@ -96,6 +98,35 @@ fn data_that_shrinks_is_one_cause_and_not_a_hundred() {
     assert!(rpki.tower.stands_of(&[Kind::RoaChange]).is_empty());
     rpki.says(all, vec![]);
     assert!(rpki.tower.stands_of(&[Kind::RpkiCache, Kind::RpkiLostCover]).is_empty());
+}
+
+#[test]
+fn an_outage_of_a_trust_anchor_is_one_alert_however_routes_change_meanwhile() {
+    let watched: Vec<String> = (0..30).map(|n| format!("198.51.{n}.0/24")).collect();
+    let rules: Vec<(&str, &[u32])> = watched.iter().map(|prefix| (prefix.as_str(), &[64500][..])).collect();
+    let mut rpki = Rpki::over(Tower::new(watching(&rules)));
+    let edge = rpki.tower.peer(external(64496));
+    for prefix in &watched {
+        rpki.tower.announces(edge, prefix, path("64496 64500"));
+    }
+    let ours: Vec<Vrp> = watched.iter().map(|prefix| vrp(prefix, 24, 64500)).collect();
+    // Another trust anchor says of one of them that nobody may announce it: without ours it is invalid.
+    let others = [others(), vec![vrp("198.51.7.0/24", 24, 0)]].concat();
+    rpki.says([others.clone(), ours.clone()].concat(), vec![]);
+    assert!(rpki.tower.alerts().is_empty());
+    rpki.says(others.clone(), vec![]);
+    let alert = rpki.tower.only_alert();
+    assert_eq!((alert.kind(), alert.member_count), (Kind::RpkiCache, 30));
+    assert!(alert.members.contains(&"198.51.7.0/24".to_owned()));
+    // Ten minutes later routes change, and it is the same outage still.
+    rpki.tower.advance(Duration::from_secs(600));
+    for prefix in &watched {
+        rpki.tower.announces(edge, prefix, path("64496 64496 64500"));
+    }
+    assert_eq!((rpki.tower.only_alert().key.clone(), rpki.tower.only_alert().member_count), (alert.key.clone(), 30));
+    rpki.says([others, ours].concat(), vec![]);
+    rpki.tower.advance(Duration::from_secs(120));
+    assert!(rpki.tower.alerts().is_empty(), "what is there again is no change: {:#?}", rpki.tower.alerts());
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::{
 };
 
 use ribwatch::{
+    alert::{self, Alert, Desk},
     detect::{Detect, Finding, Fingerprint, Kind, News, Report, Settings, WatchPrefix},
     types::{Asn, Prefix},
 };
@@ -22,7 +23,10 @@ pub struct Tower {
     pub ended: Vec<(Fingerprint, String)>,
     /// How often each finding was raised.
     pub raised: BTreeMap<Fingerprint, usize>,
+    /// How often it was said of anything that it stands.
+    pub told: usize,
     pub settled: bool,
+    desk: Desk,
 }
 
 impl Deref for Tower {
@@ -62,15 +66,26 @@ impl Tower {
         let into = Arc::clone(&reports);
         let reporter = Box::new(move |news: Vec<Report>| into.lock().expect("not poisoned").extend(news));
         lab.watched_by(Box::new(Detect::new(settings, reporter)));
-        Self { lab, reports, standing: BTreeMap::new(), ended: Vec::new(), raised: BTreeMap::new(), settled: false }
+        Self {
+            lab,
+            reports,
+            standing: BTreeMap::new(),
+            ended: Vec::new(),
+            raised: BTreeMap::new(),
+            told: 0,
+            settled: false,
+            desk: Desk::default(),
+        }
     }
 
     /// Takes what was reported since.
     pub fn look(&mut self) -> &BTreeMap<Fingerprint, Finding> {
         self.lab.settle();
         for report in std::mem::take(&mut *self.reports.lock().expect("not poisoned")) {
+            self.desk.handle(report.at, alert::Input::Report(report.clone()), &mut Vec::new());
             match report.news {
                 News::Stands(finding) => {
+                    self.told += 1;
                     if self.standing.insert(finding.key.clone(), (*finding).clone()).is_none() {
                         *self.raised.entry(finding.key.clone()).or_default() += 1;
                     }
@@ -82,7 +97,23 @@ impl Tower {
                 News::Settled => self.settled = true,
             }
         }
+        self.desk.handle(self.lab.now, alert::Input::TimersDue, &mut Vec::new());
         &self.standing
+    }
+
+    /// Alerts that people have before them now, by kind and subject.
+    pub fn alerts(&mut self) -> Vec<Arc<Alert>> {
+        self.look();
+        let mut live: Vec<Arc<Alert>> = self.desk.alerts().filter(|alert| alert.is_live()).cloned().collect();
+        live.sort_by(|a, b| a.key.cmp(&b.key));
+        live
+    }
+
+    /// The only alert that people have before them.
+    pub fn only_alert(&mut self) -> Arc<Alert> {
+        let alerts = self.alerts();
+        let [alert] = alerts.as_slice() else { panic!("{} alerts: {alerts:#?}", alerts.len()) };
+        Arc::clone(alert)
     }
 
     /// Everything that stands, as `kind subject`.

@@ -102,6 +102,24 @@ fn a_declared_upstream_that_carries_it_no_more_is_told_of() {
 }
 
 #[test]
+fn a_forged_path_that_ends_is_not_missed() {
+    let mut settings = watching(&[]);
+    let upstreams = Some(vec![Asn(64496), Asn(64497)]);
+    settings.prefixes = vec![WatchPrefix { upstreams, ..rule(PREFIX, &[64500]) }];
+    let (mut tower, neighbors) = seen_by_five(settings);
+    let forger = tower.peer(external(64606).called("edge-6"));
+    tower.ends_rib(forger, Family::IPV4_UNICAST);
+    tower.announces(forger, PREFIX, path("64606 64500"));
+    // One that had a good path has a forged one now: it has the prefix still.
+    tower.announces(neighbors[0], PREFIX, path("64601 64606 64500"));
+    tower.advance(HOUR);
+    assert_eq!(tower.stands(), ["first-hop 203.0.113.0/24 AS64606 AS64500"]);
+    tower.announces(neighbors[0], PREFIX, path("64601 64496 64500"));
+    tower.withdraws(forger, PREFIX);
+    assert!(tower.stands().is_empty(), "{:?}", tower.stands());
+}
+
+#[test]
 fn a_hundred_prefixes_of_one_origin_that_vanish_have_one_cause() {
     let prefixes: Vec<String> = (0..100).map(|n| format!("198.18.{n}.0/24")).collect();
     let rules: Vec<(&str, &[u32])> = prefixes.iter().map(|prefix| (prefix.as_str(), &[64500][..])).collect();

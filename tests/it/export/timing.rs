@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ribwatch::types::Family;
+use ribwatch::{engine::AddPathSelect, types::Family};
 
 use crate::lab::{Lab, external, internal, path};
 
@@ -73,4 +73,83 @@ fn announcements_wait_for_the_interval_and_withdrawals_do_not() {
     assert_eq!(lab.engine.next_deadline(), None);
     assert_eq!(lab.heard(b).routes.len(), 1);
     assert!(lab.heard(b).unfounded.is_empty());
+}
+
+#[test]
+fn with_several_paths_one_that_is_gone_is_withdrawn_at_once_and_the_others_wait() {
+    let mut lab = Lab::new();
+    let sources = [64496, 64497, 64498].map(|asn| lab.peer(external(asn)));
+    let interval = Duration::from_secs(30);
+    let waits = |options: &mut ribwatch::engine::ExportOptions| options.advertisement_interval = interval;
+    let x = lab.peer(external(64499).add_path(AddPathSelect::All).options(waits));
+    for (who, asn) in sources.iter().zip([64496, 64497, 64498]) {
+        lab.announces(*who, NET, path(&format!("{asn} 1")));
+    }
+    lab.settle();
+    assert_eq!(lab.told_paths(x, NET).len(), 3);
+    let told = |lab: &Lab| {
+        let mut paths: Vec<String> = lab.told_paths(x, NET).into_iter().map(|(_, path)| path).collect();
+        paths.sort();
+        paths
+    };
+    let messages = lab.heard(x).messages;
+    lab.withdraws(sources[0], NET);
+    lab.announces(sources[1], NET, path("64497 2"));
+    lab.settle();
+    assert_eq!(told(&lab), ["64512 64497 1", "64512 64498 1"], "gone at once, and what changed waits");
+    assert_eq!(lab.heard(x).messages - messages, 1);
+    // What comes back meanwhile waits, too, and so does what takes the place of the one that is gone.
+    lab.announces(sources[0], NET, path("64496 3"));
+    lab.withdraws(sources[2], NET);
+    lab.advance(Duration::from_secs(10));
+    assert_eq!(told(&lab), ["64512 64497 1"]);
+    lab.advance(Duration::from_secs(20));
+    assert_eq!(told(&lab), ["64512 64496 3", "64512 64497 2"]);
+    assert_eq!((lab.heard(x).unfounded.len(), lab.heard(x).repeated), (0, 0));
+    assert_eq!(lab.engine.next_deadline(), None);
+}
+
+#[test]
+fn what_a_client_of_a_route_server_has_in_place_of_its_own_path_is_withdrawn_at_once() {
+    let mut lab = Lab::new();
+    let client = |options: &mut ribwatch::engine::ExportOptions| {
+        options.route_server_client = true;
+        options.advertisement_interval = Duration::from_secs(30);
+    };
+    let (a, b) = (lab.peer(external(64496).options(client)), lab.peer(external(64497).options(client)));
+    let c = lab.peer(external(64498).options(client));
+    lab.announces(a, NET, path("64496 1"));
+    lab.announces(b, NET, path("64497 1 2 3"));
+    lab.settle();
+    assert_eq!(lab.told_as_path(a, NET).as_deref(), Some("64497 1 2 3"));
+    lab.withdraws(b, NET);
+    lab.settle();
+    assert_eq!(lab.told_as_path(a, NET), None);
+    assert_eq!(lab.told_as_path(c, NET).as_deref(), Some("64496 1"));
+    assert!([a, b, c].iter().all(|who| lab.heard(*who).unfounded.is_empty()));
+}
+
+#[test]
+fn a_client_of_a_route_server_that_loses_its_exception_waits_for_what_all_others_have() {
+    let mut lab = Lab::new();
+    let client = |options: &mut ribwatch::engine::ExportOptions| {
+        options.route_server_client = true;
+        options.advertisement_interval = Duration::from_secs(30);
+    };
+    // `a` and `b` are two routers of one AS: the lower MED of a's path removes b's for everybody but `a`. The best path
+    // comes from no client.
+    let (b, c) = (lab.peer(external(64496).options(client)), lab.peer(external(64497)));
+    let (a, d) = (lab.peer(external(64496).options(client)), lab.peer(external(64498).options(client)));
+    lab.announces(b, NET, path("64496 64501").med(20));
+    lab.announces(c, NET, path("64497 64500"));
+    lab.announces(a, NET, path("64496 64500").med(10));
+    lab.settle();
+    let told = |lab: &Lab| [a, b, d].map(|who| lab.told_as_path(who, NET).unwrap_or_default());
+    assert_eq!(told(&lab), ["64496 64501", "64497 64500", "64497 64500"]);
+    lab.announces(b, NET, path("64496 64502 64501").med(20));
+    lab.advance(Duration::from_secs(10));
+    assert_eq!(told(&lab), ["64496 64501", "64497 64500", "64497 64500"], "RFC 4271 §9.2.1.1");
+    lab.advance(Duration::from_secs(20));
+    assert_eq!(told(&lab), ["64497 64500"; 3]);
+    assert!([a, b, d].iter().all(|who| lab.heard(*who).repeated == 0));
 }

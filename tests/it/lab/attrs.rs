@@ -12,7 +12,7 @@ use ribwatch::{
 
 /// Attributes of a route, in the words of a story.
 #[derive(Clone)]
-pub struct Attrs(AttrSetBuilder, Option<IpAddr>);
+pub struct Attrs(AttrSetBuilder, Option<NextHop>);
 
 /// A route with this AS_PATH (`"64496 64500"`), ORIGIN IGP and the sender as next hop.
 pub fn path(asns: &str) -> Attrs {
@@ -55,14 +55,21 @@ impl Attrs {
     }
 
     pub fn via(mut self, next_hop: &str) -> Self {
-        self.1 = Some(next_hop.parse().expect("an address"));
+        self.1 = Some(NextHop::new(next_hop.parse().expect("an address")));
+        self
+    }
+
+    /// With a link-local address beside the global one.
+    pub fn via_both(mut self, global: &str, link_local: &str) -> Self {
+        let global = global.parse().expect("an address");
+        self.1 = Some(NextHop { global, link_local: link_local.parse().ok() });
         self
     }
 
     /// The canonical octets; `sender` is the next hop unless the story says otherwise.
     pub fn octets(&self, family: Family, sender: IpAddr) -> Vec<u8> {
         let mut builder = self.0.clone();
-        builder.next_hop(family, NextHop::new(self.1.unwrap_or(sender)));
+        builder.next_hop(family, self.1.unwrap_or(NextHop::new(sender)));
         builder.finish()
     }
 }

@@ -25,6 +25,7 @@ use ribwatch::{
         attribute::AttrSet,
         batch::{ItemKind, UpdateBatch},
         notification::Notification,
+        orf::{OrfChange, OrfRefresh, WhenToRefresh},
         update::{DecodeContext, decode_update},
     },
 };
@@ -275,6 +276,15 @@ impl Lab {
         let refresh = RouteRefresh { family: Family::IPV4_UNICAST, subtype };
         let peer = self.id(who);
         self.handle(Input::Refresh { peer, refresh });
+    }
+
+    /// The neighbour says what it wants to be sent of IPv4 unicast (RFC 5291).
+    pub fn filters(&mut self, who: Who, when: WhenToRefresh, changes: &[OrfChange]) {
+        let (peer, family) = (self.id(who), Family::IPV4_UNICAST);
+        self.handle(Input::Filter {
+            peer,
+            filter: OrfRefresh { family, when, changes: changes.to_vec(), fault: None },
+        });
     }
 
     /// One wake-up with a small budget; whether there is more to do.

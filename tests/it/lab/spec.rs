@@ -58,6 +58,8 @@ fn spec(asn: u32, kind: PeerKind) -> Spec {
             four_octet_as: true,
             add_path_receive: Vec::new(),
             add_path_send: Vec::new(),
+            filters_received: Vec::new(),
+            filters_sent: Vec::new(),
             extended_message: false,
             route_refresh: true,
             enhanced_refresh: false,
@@ -157,6 +159,12 @@ impl Spec {
     /// Our role towards it.
     pub fn role(mut self, role: Role) -> Self {
         self.negotiated.local_role = Some(role);
+        self
+    }
+
+    /// It tells us by prefixes what it wants to be sent of IPv4 unicast (RFC 5291).
+    pub fn sends_filters(mut self) -> Self {
+        self.negotiated.filters_received = vec![Family::IPV4_UNICAST];
         self
     }
 

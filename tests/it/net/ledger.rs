@@ -56,7 +56,7 @@ impl Ledger {
             }
             Action::Down { .. } => assert!(self.up.take().is_some(), "Down without Established"),
             Action::Updates(batch) => assert!(self.up.is_some() && !batch.is_empty(), "routes without a session"),
-            Action::Refresh(_) => assert!(self.up.is_some(), "a refresh without a session"),
+            Action::Refresh(_) | Action::Filter(_) => assert!(self.up.is_some(), "a refresh without a session"),
             Action::StateChanged { from, to } => {
                 assert_eq!(*from, self.state);
                 assert_ne!(from, to);

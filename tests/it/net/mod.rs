@@ -27,7 +27,7 @@ use ribwatch::{
         Action, ConnId, DownReason, Input, PeerSettings, RemoteAsn, State, bgp_peer::BgpPeer, negotiate::Negotiated,
     },
     types::{Asn, RouterId, Timestamp},
-    wire::bgp::{RouteRefresh, batch::UpdateBatch},
+    wire::bgp::{RouteRefresh, batch::UpdateBatch, orf::OrfRefresh},
 };
 
 mod ledger;
@@ -67,6 +67,7 @@ pub enum Happening {
     Up(Arc<Negotiated>),
     Updates(UpdateBatch),
     Refresh(RouteRefresh),
+    Filter(OrfRefresh),
     Down { may_return: bool },
 }
 
@@ -397,6 +398,7 @@ impl Net {
             Action::Established { negotiated, .. } => self.tell(side, Happening::Up(negotiated)),
             Action::Updates(batch) => self.tell(side, Happening::Updates(batch)),
             Action::Refresh(refresh) => self.tell(side, Happening::Refresh(refresh)),
+            Action::Filter(filter) => self.tell(side, Happening::Filter(filter)),
             Action::StateChanged { .. } | Action::Warn(_) => {}
         }
     }

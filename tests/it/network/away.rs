@@ -35,7 +35,7 @@ impl Network {
                     Kept { lost_at: self.net.now(), routes, stale, longest }
                 });
             }
-            Happening::Updates(_) | Happening::Refresh(_) => {}
+            Happening::Updates(_) | Happening::Refresh(_) | Happening::Filter(_) => {}
         }
     }
 

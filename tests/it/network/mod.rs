@@ -218,6 +218,9 @@ impl Network {
             Happening::Refresh(refresh) => {
                 engine.handle(now, engine::Input::Refresh { peer, refresh }, &mut actions);
             }
+            Happening::Filter(filter) => {
+                engine.handle(now, engine::Input::Filter { peer, filter }, &mut actions);
+            }
             Happening::Updates(batch) => {
                 let mut progress = BatchProgress::default();
                 while !engine.apply(now, peer, &batch, &mut progress, 16, &mut actions) {}

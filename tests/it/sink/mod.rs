@@ -4,5 +4,7 @@ mod alerts;
 mod courier;
 mod delivery;
 mod formats;
+#[cfg(feature = "nats")]
+mod nats;
 pub mod receiver;
 mod tls;

@@ -6,7 +6,7 @@ use super::hex;
 use crate::{
     types::{Asn, Family},
     wire::{
-        bgp::capability::{AddPathMode, Capability, GracefulRestart, LlgrFamily, decode_all},
+        bgp::capability::{AddPathMode, Capability, GracefulRestart, LlgrFamily, OrfFamily, OrfMode, decode_all},
         cursor::Reader,
     },
 };
@@ -29,6 +29,10 @@ fn every_capability_both_ways() {
     #[rustfmt::skip]
     let table: Vec<(&str, Capability, &str)> = vec![
         ("01 04 0002 00 01", Capability::MultiProtocol(v6), "ipv6-unicast"),                       // RFC 4760 §8
+        ("03 10 0001 00 01 01 40 03 0002 00 01 02 40 01 80 02", Capability::OutboundRouteFilter(vec![ // RFC 5291 §5
+            OrfFamily { family: v4, types: vec![(64, OrfMode::Both)] },
+            OrfFamily { family: v6, types: vec![(64, OrfMode::Receive), (128, OrfMode::Send)] }]),
+            "outbound route filtering ipv4-unicast type 64 both ipv6-unicast type 64 receive type 128 send"),
         ("02 00", Capability::RouteRefresh, "route refresh"),                                      // RFC 2918 §2
         ("05 06 0001 0001 0002", Capability::ExtendedNextHop(vec![(v4, 2)]),                       // RFC 8950 §4
             "extended next hop ipv4-unicast via ipv6"),
@@ -65,20 +69,21 @@ fn every_capability_both_ways() {
 #[test]
 fn a_length_that_contradicts_the_definition_is_malformed() {
     let malformed = [
-        "01 03 0001 00",         // MP without SAFI
-        "01 05 0001 00 01 00",   // MP with one octet too many
-        "02 01 00",              // route refresh has no value
-        "05 05 0001 0001 00",    // half a triple
-        "06 01 00",              // extended message has no value
-        "09 00",                 // no role
-        "40 01 00",              // no restart time
-        "40 05 0000 0001 01",    // half a family
-        "41 02 fde9",            // a two-octet AS
-        "45 03 0001 01",         // half a tuple
-        "46 01 00",              // enhanced refresh has no value
-        "47 06 0001 01 80 0151", // half an entry
-        "c8 03 0000",            // longer than what follows
-        "c8",                    // no length
+        "01 03 0001 00",          // MP without SAFI
+        "01 05 0001 00 01 00",    // MP with one octet too many
+        "02 01 00",               // route refresh has no value
+        "03 06 0001 00 01 01 40", // a type without its direction
+        "05 05 0001 0001 00",     // half a triple
+        "06 01 00",               // extended message has no value
+        "09 00",                  // no role
+        "40 01 00",               // no restart time
+        "40 05 0000 0001 01",     // half a family
+        "41 02 fde9",             // a two-octet AS
+        "45 03 0001 01",          // half a tuple
+        "46 01 00",               // enhanced refresh has no value
+        "47 06 0001 01 80 0151",  // half an entry
+        "c8 03 0000",             // longer than what follows
+        "c8",                     // no length
     ];
     for octets in malformed {
         assert_eq!(decode(&hex(octets)), None, "{octets}");
@@ -157,6 +162,11 @@ fn any_graceful_restart() -> impl Strategy<Value = GracefulRestart> {
     )
 }
 
+fn any_orf_family() -> impl Strategy<Value = OrfFamily> {
+    (any_family(), prop::collection::vec((any::<u8>(), any_mode()), 0..=10))
+        .prop_map(|(family, types)| OrfFamily { family, types })
+}
+
 fn any_llgr_family() -> impl Strategy<Value = LlgrFamily> {
     (any_family(), any::<bool>(), 0u32..1 << 24).prop_map(|(family, forwarding_preserved, stale_time_secs)| {
         LlgrFamily { family, forwarding_preserved, stale_time_secs }
@@ -174,6 +184,7 @@ pub(super) fn any_capability() -> impl Strategy<Value = Capability> {
         any_graceful_restart().prop_map(Capability::GracefulRestart),
         any::<u32>().prop_map(|asn| Capability::FourOctetAs(Asn(asn))),
         prop::collection::vec((any_family(), any_mode()), 0..=63).prop_map(Capability::AddPath),
+        prop::collection::vec(any_orf_family(), 0..=10).prop_map(Capability::OutboundRouteFilter),
         Just(Capability::EnhancedRouteRefresh),
         prop::collection::vec(any_llgr_family(), 0..=36).prop_map(Capability::LongLivedGracefulRestart),
         ("[a-zé.-]{0,60}", "[a-zé.-]{0,60}").prop_map(|(hostname, domain)| Capability::Fqdn { hostname, domain }),

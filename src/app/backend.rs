@@ -45,7 +45,6 @@ impl DaemonBackend {
         speaker: Speaker,
         shard: ShardHandle,
         kept: Option<KeptRoutes>,
-        history: Option<Keeper>,
         rpki: Rpki,
     ) -> Self {
         Self {
@@ -55,11 +54,16 @@ impl DaemonBackend {
             speaker,
             shard,
             kept,
-            history,
+            history: None,
             rpki,
             sinks: OnceLock::new(),
             ready: AtomicBool::new(false),
         }
+    }
+
+    /// With what is remembered of prefixes.
+    pub(super) fn remembering(self, history: Option<Keeper>) -> Self {
+        Self { history, ..self }
     }
 
     /// Says who is told of alerts; the first time holds.

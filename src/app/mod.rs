@@ -33,8 +33,13 @@ use tracing::{info, warn};
 
 pub use self::logging::init as init_logging;
 use self::{
-    alerts::Alerts, backend::DaemonBackend, history::Keeper, kept_routes::KeptRoutes, last_run::LastRun,
-    reload::Reloader, sinks::Sinks,
+    alerts::Alerts,
+    backend::DaemonBackend,
+    history::Keeper,
+    kept_routes::KeptRoutes,
+    last_run::LastRun,
+    reload::{Reach, Reloader},
+    sinks::Sinks,
 };
 use crate::{
     alert, api,
@@ -174,27 +179,19 @@ impl Daemon {
             listen: speaker.listening(),
             best_path: config.rib.best_path,
         };
-        let reloader = Arc::new(Reloader::new(
-            config,
-            file,
-            speaker.clone(),
-            shard.clone(),
-            rpki.clone(),
-            alerts.clone(),
-            history.clone(),
-            Arc::clone(&sinks),
+        let reach = Reach {
+            speaker: speaker.clone(),
+            shard: shard.clone(),
+            rpki: rpki.clone(),
+            alerts: alerts.clone(),
+            history: history.clone(),
+            sinks: Arc::clone(&sinks),
             clock,
-        ));
-        let backend = Arc::new(DaemonBackend::new(
-            info,
-            clock,
-            Arc::clone(&reloader),
-            speaker.clone(),
-            shard.clone(),
-            kept,
-            history,
-            rpki.clone(),
-        ));
+        };
+        let reloader = Arc::new(Reloader::new(config, file, reach));
+        let backend =
+            DaemonBackend::new(info, clock, Arc::clone(&reloader), speaker.clone(), shard.clone(), kept, rpki.clone());
+        let backend = Arc::new(backend.remembering(history));
         let sources = rpki;
         backend.set_sinks(Arc::clone(&sinks));
         watchers::tell_sinks(&alerts, Arc::clone(&sinks), &readers_runtime);

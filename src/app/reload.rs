@@ -46,30 +46,23 @@ pub(super) struct Reloader {
     clock: Clock,
 }
 
+/// What a reload reaches.
+pub(super) struct Reach {
+    pub(super) speaker: Speaker,
+    pub(super) shard: ShardHandle,
+    pub(super) rpki: Rpki,
+    pub(super) alerts: Alerts,
+    /// Who remembers what was said of prefixes, if anybody does.
+    pub(super) history: Option<Keeper>,
+    pub(super) sinks: Arc<Sinks>,
+    pub(super) clock: Clock,
+}
+
 impl Reloader {
-    pub(super) fn new(
-        config: Config,
-        file: Option<PathBuf>,
-        speaker: Speaker,
-        shard: ShardHandle,
-        rpki: Rpki,
-        alerts: Alerts,
-        history: Option<Keeper>,
-        sinks: Arc<Sinks>,
-        clock: Clock,
-    ) -> Self {
-        Self {
-            file,
-            current: Mutex::new(config),
-            turn: Mutex::default(),
-            speaker,
-            shard,
-            rpki,
-            alerts,
-            history,
-            sinks,
-            clock,
-        }
+    pub(super) fn new(config: Config, file: Option<PathBuf>, reach: Reach) -> Self {
+        let Reach { speaker, shard, rpki, alerts, history, sinks, clock } = reach;
+        let (current, turn) = (Mutex::new(config), Mutex::default());
+        Self { file, current, turn, speaker, shard, rpki, alerts, history, sinks, clock }
     }
 
     /// The configuration in force.

@@ -64,8 +64,11 @@ async fn meant_prefix(word: &str, family: &str, backend: &dyn Backend) -> Result
     }))
 }
 
+/// A family and the key of one of its NLRI.
+type Typed = (Family, Box<[u8]>);
+
 /// The key that words of a family without plain prefixes name; `None`: the family is none of those.
-fn typed(word: &str, family: &str) -> Result<Option<(Family, Box<[u8]>)>, Refusal> {
+fn typed(word: &str, family: &str) -> Result<Option<Typed>, Refusal> {
     let Some(family) = family.parse::<Family>().ok().filter(|family| !family.is_plain_prefix()) else {
         return Ok(None);
     };

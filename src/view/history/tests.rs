@@ -71,7 +71,7 @@ fn the_oldest_is_forgotten_first_and_what_is_left_over_is_nothing() {
     assert!((2..10).contains(&left.len()) && left.last().unwrap().0 == 1000, "{left:?}");
     let answer = history.of(Family::IPV4_UNICAST, "192.0.2.0/24".parse().unwrap());
     assert!(answer.since.secs() > 900, "{:?}", answer.since);
-    assert_eq!(history.last.len() <= history.entries.len(), true);
+    assert!(history.last.len() <= history.entries.len());
     while history.forget() {}
     assert_eq!((history.octets(), history.sets.len(), history.last.len()), (0, 0, 0));
 }

@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -234,6 +235,7 @@ class Lab:
             router.close()
         if self.daemon and self.daemon.poll() is None:
             self.stop_daemon()
+        shutil.rmtree(self.work, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -301,7 +301,7 @@ def live(page):
     page.go("/")
     page.says("Open alerts")
     b = page.lab.routers["transit-b"]
-    b.announce("203.0.113.64/26", [64497, 64511])
+    b.announce("203.0.113.64/26", [64497, 64513])
     page.says("203.0.113.64/26, a part of", ".look")
     page.until("document.querySelector('.toast.critical')", what="a new critical alert is said")
     b.withdraw("203.0.113.64/26")

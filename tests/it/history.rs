@@ -128,8 +128,9 @@ fn who_takes_anothers_place_is_not_told_the_table_as_news() {
 fn what_cannot_be_handed_on_is_counted() {
     static FULL: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(true);
     let (mut lab, memory) = (Lab::new(), Arc::new(Mutex::new(History::new(1 << 20, Timestamp(0)))));
-    let edge = lab.peer(external(64496));
     lab.watched_by(tap(&memory, || !FULL.load(std::sync::atomic::Ordering::Relaxed), false));
+    let edge = lab.peer(external(64496));
+    lab.ends_rib(edge, V4);
     lab.announces(edge, PREFIX, path("64496 64500"));
     lab.announces(edge, PREFIX, path("64496 64501"));
     lab.settle();

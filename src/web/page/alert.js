@@ -107,7 +107,7 @@ function written(value) {
     return h("ul", { class: "plain" }, value.map((one) => h("li", null, written(one))));
   }
   if (typeof value === "object") return h("span", null, Object.entries(value).map(([name, one], at) => [at > 0 && ", ", `${spaced(name)} `, h("span", { class: "mono" }, written(one))]));
-  return h("span", { class: "mono" }, typeof value === "number" ? count(value) : String(value));
+  return h("span", { class: "mono" }, String(value));
 }
 
 function members(alert) {
@@ -161,7 +161,7 @@ async function drawPaths(place, alert, signal) {
     picture,
     h("p", { class: "legend" },
       before.length > 0 && h("span", { class: "key before" }, `${plural(before.length, "path")} as it should be`),
-      now.length > 0 && h("span", { class: "key observed" }, `${plural(now.length, "path")} that show it`)));
+      now.length > 0 && h("span", { class: "key observed" }, `${plural(now.length, "path")} that ${now.length === 1 ? "shows" : "show"} it`)));
   choose("both");
 }
 

@@ -340,7 +340,8 @@ def main():
         if options.mrt:
             options.mrt = unpacked(options.mrt, directory)
         names = options.scenario or (["ingest", "propagate"] if options.mrt else [*SCENARIOS, *policies.SCENARIOS, "readers", *alerts.SCENARIOS])
-        for kind in chosen(options, names[0], 0):
+        alone = {"readers", *alerts.SCENARIOS}
+        for kind in [daemons.Ribwatch] if set(names) <= alone else chosen(options, names[0], 0):
             print(f"{kind.name}: {kind.version() if kind.available() else 'not installed'}")
         print(f"daemon on CPU {options.cpus}, feeder on CPU {os.cpu_count() - 1}; load {os.getloadavg()[0]:.1f}")
         for position, scenario in enumerate(names):

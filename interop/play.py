@@ -5,6 +5,7 @@
   interop/run --list               what there is
   interop/run --jobs 1             how many at a time (default: one for each CPU, at most 4)
   interop/run --keep md5-gtsm      leave the lab up at the end until Enter; prints how to get into its nodes
+  interop/run --by-hand labs/tour  build the lab and play nothing: it is yours until Enter
   interop/run --ribwatch FILE      another binary than target/release/ribwatch (else target/debug/ribwatch)
   interop/run --player namespaces|containerlab     default: containerlab where it and a container engine work
 
@@ -33,8 +34,8 @@ PRINTING = threading.Lock()
 
 
 def everything():
-    """Folders with a topology, in alphabetical order."""
-    names = sorted(os.listdir(HERE))
+    """Folders with a topology, in alphabetical order; labs, which are also for people, last."""
+    names = sorted(os.listdir(HERE)) + sorted(f"labs/{name}" for name in os.listdir(os.path.join(HERE, "labs")))
     return [name for name in names if os.path.exists(os.path.join(HERE, name, "topology.clab.yml"))]
 
 
@@ -80,11 +81,11 @@ class Scenario:
         code = 2
         try:
             player.deploy()
-            code = self._claims(player)
+            code = 0 if self.options.by_hand else self._claims(player)
         except lab.LabError as error:
             self.say(f"  lab: {error}")
         finally:
-            if self.options.keep:
+            if self.options.keep or self.options.by_hand:
                 self._wait_for_enter(player)
             player.destroy()
         self.say(f"  {'ok' if code == 0 else 'FAILED'} after {time.monotonic() - started:.0f} s\n")
@@ -113,7 +114,7 @@ class Scenario:
 
     def _wait_for_enter(self, player):
         for name, pid in getattr(player, "inits", {}).items():
-            self.say(f"  {name}: nsenter -t {pid} --mount --net --uts --pid sh")
+            self.say(f"  {name}: nsenter -t {pid} --mount --net --uts --pid env PATH=/run/bin:$PATH sh")
         input("  the lab is up; Enter ends it ")
 
 
@@ -123,9 +124,12 @@ def main():
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--jobs", type=int, default=min(4, os.cpu_count() or 1))
     parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--by-hand", action="store_true")
     parser.add_argument("--ribwatch")
     parser.add_argument("--player", choices=["namespaces", "containerlab"])
     options = parser.parse_args()
+    if options.keep or options.by_hand:
+        options.jobs = 1  # what it says must be read before Enter is pressed
     unknown = set(options.scenario) - set(everything())
     if unknown:
         parser.error(f"no scenario {', '.join(sorted(unknown))}; there are {', '.join(everything())}")

@@ -12,8 +12,10 @@ use crate::wire::{self, Key};
 
 /// How often the next part is due.
 const TICK: Duration = Duration::from_millis(2);
-/// Who says that watched prefixes are its own, and through whom: numbers for documentation (RFC 5398).
-const ATTACKER: u32 = 64511;
+/// Who says that watched prefixes are its own: another AS each time, as one attacker is one alert. Nobody in the table has
+/// such a number.
+const FIRST_ATTACKER: u32 = 300_000;
+/// Through whom: a number for documentation (RFC 5398).
 const TRANSIT: u32 = 64496;
 
 /// UPDATEs of one prefix each that one peer sends over and over: first each prefix gets another attribute set or, one in
@@ -109,8 +111,8 @@ impl Stream {
 /// The UPDATE with which peer `peer` says that a prefix comes from somebody else: `watched` itself for an even `number`, its
 /// lower half for an odd one. Returns the prefix, too.
 pub fn hijack(number: usize, watched: Key, (peer, peer_asn): (usize, u32)) -> (Key, Vec<u8>) {
-    let key = if number % 2 == 0 { watched } else { watched + 1 };
-    let path = [peer_asn, TRANSIT, ATTACKER];
+    let key = if number.is_multiple_of(2) { watched } else { watched + 1 };
+    let path = [peer_asn, TRANSIT, FIRST_ATTACKER + number as u32];
     let mut attributes = Vec::new();
     wire::attribute(0x40, 1, &[0], &mut attributes);
     let mut value = vec![2, path.len() as u8];

@@ -77,4 +77,8 @@ impl Observer for Both {
     fn next_deadline(&self) -> Option<Timestamp> {
         self.observer.next_deadline()
     }
+
+    fn end(&mut self) {
+        self.observer.end();
+    }
 }

@@ -10,6 +10,7 @@ mod backend;
 mod history;
 mod kept_routes;
 mod last_run;
+mod learnt;
 mod logging;
 mod reload;
 pub mod replay;
@@ -38,8 +39,10 @@ use self::{
     history::Keeper,
     kept_routes::KeptRoutes,
     last_run::LastRun,
+    learnt::Learnt,
     reload::{Reach, Reloader},
     sinks::Sinks,
+    watchers::Detection,
 };
 use crate::{
     alert, api,
@@ -81,6 +84,7 @@ pub struct Daemon {
     life: Option<tokio::task::JoinHandle<()>>,
     engine: Option<JoinHandle<()>>,
     sinks: Arc<Sinks>,
+    learnt: Learnt,
     sessions_runtime: Option<Runtime>,
     readers_runtime: Option<Runtime>,
     api: Option<SocketAddr>,
@@ -119,9 +123,16 @@ impl Daemon {
         let http_listener = readers_runtime.block_on(bind("[http]", &config.http))?;
         let sessions_runtime = runtime("sessions", cores)?;
         let alerts = Alerts::start(config.alert.clone(), clock, config.state.as_ref().map(|state| &*state.dir))?;
+        let name = |neighbor: &crate::config::Neighbor| match neighbor.remote {
+            Remote::Address(address) => Some(neighbor.name.clone().unwrap_or_else(|| address.to_string())),
+            Remote::Range(_) => None,
+        };
+        let names = config.neighbors.iter().filter_map(name).collect();
+        let learnt = Learnt::start(config.state.as_ref().map(|state| &*state.dir), &names)?;
         let history = Keeper::start(config.rib.history, clock.now())
             .map_err(|error| format!("the thread of [rib] history cannot be started: {error}"))?;
-        let observer = watchers::detect(&config.detect, &alerts, history.as_ref(), false);
+        let detection = Detection { alerts: alerts.clone(), learnt: learnt.clone(), history: history.clone() };
+        let observer = detection.observer(&config.detect, false);
         let settings = EngineSettings {
             best_path: config.rib.best_path,
             cluster_id: config.router.cluster_id,
@@ -183,8 +194,7 @@ impl Daemon {
             speaker: speaker.clone(),
             shard: shard.clone(),
             rpki: rpki.clone(),
-            alerts: alerts.clone(),
-            history: history.clone(),
+            detection,
             sinks: Arc::clone(&sinks),
             clock,
         };
@@ -210,6 +220,7 @@ impl Daemon {
             life: None,
             engine: Some(engine),
             sinks,
+            learnt,
             sessions_runtime: Some(sessions_runtime),
             readers_runtime: Some(readers_runtime),
         };
@@ -411,6 +422,7 @@ impl Daemon {
         {
             warn!("the engine ended with a fault");
         }
+        self.learnt.write_down();
     }
 }
 

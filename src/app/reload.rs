@@ -12,7 +12,7 @@ use std::{
 
 use tracing::{Level, error, info, warn};
 
-use super::{alerts::Alerts, history::Keeper, logging, sinks::Sinks, watchers};
+use super::{logging, sinks::Sinks, watchers::Detection};
 use crate::{
     alert,
     config::{self, Change, Config, ConfigError, Log, Router},
@@ -40,8 +40,7 @@ pub(super) struct Reloader {
     speaker: Speaker,
     shard: ShardHandle,
     rpki: Rpki,
-    alerts: Alerts,
-    history: Option<Keeper>,
+    detection: Detection,
     sinks: Arc<Sinks>,
     clock: Clock,
 }
@@ -51,18 +50,16 @@ pub(super) struct Reach {
     pub(super) speaker: Speaker,
     pub(super) shard: ShardHandle,
     pub(super) rpki: Rpki,
-    pub(super) alerts: Alerts,
-    /// Who remembers what was said of prefixes, if anybody does.
-    pub(super) history: Option<Keeper>,
+    pub(super) detection: Detection,
     pub(super) sinks: Arc<Sinks>,
     pub(super) clock: Clock,
 }
 
 impl Reloader {
     pub(super) fn new(config: Config, file: Option<PathBuf>, reach: Reach) -> Self {
-        let Reach { speaker, shard, rpki, alerts, history, sinks, clock } = reach;
+        let Reach { speaker, shard, rpki, detection, sinks, clock } = reach;
         let (current, turn) = (Mutex::new(config), Mutex::default());
-        Self { file, current, turn, speaker, shard, rpki, alerts, history, sinks, clock }
+        Self { file, current, turn, speaker, shard, rpki, detection, sinks, clock }
     }
 
     /// The configuration in force.
@@ -162,11 +159,11 @@ impl Reloader {
                 Ok(Undo::Rpki(old))
             }
             Step::Detect { old, new } => {
-                watchers::change(&new, &self.alerts, self.history.as_ref(), &self.shard, self.clock);
+                self.detection.change(&new, &self.shard, self.clock);
                 Ok(Undo::Detect(old))
             }
             Step::Alert { old, new } => {
-                self.alerts.set_settings(*new);
+                self.detection.alerts.set_settings(*new);
                 Ok(Undo::Alert(old))
             }
             Step::Sinks { old, new } => {
@@ -213,9 +210,9 @@ impl Reloader {
                 }
             }
             Undo::Detect(settings) => {
-                watchers::change(&settings, &self.alerts, self.history.as_ref(), &self.shard, self.clock)
+                self.detection.change(&settings, &self.shard, self.clock);
             }
-            Undo::Alert(settings) => self.alerts.set_settings(*settings),
+            Undo::Alert(settings) => self.detection.alerts.set_settings(*settings),
             Undo::Sinks(settings) => {
                 if let Err(why) = self.sinks.reconfigure(&settings) {
                     warn!("[[sink]] is not as it was: {why}");

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::runtime::Runtime;
 
-use super::{alerts::Alerts, history::Keeper, sinks::Sinks};
+use super::{alerts::Alerts, history::Keeper, learnt::Learnt, sinks::Sinks};
 use crate::{
     alert::Delivery,
     detect::{self, Detect, Finding, Fingerprint, Hold, Kind, News, Report, Severity},
@@ -21,36 +21,35 @@ const INTERVAL: Duration = Duration::from_secs(2);
 /// How long a source may fail before it is an alert: most failures are over with the next try.
 const CACHE_HOLD: Duration = Duration::from_secs(60);
 
-/// All detectors, reporting to the desk, and beside them who remembers what was said; `None` when they are turned off.
-/// `resumes`: they take the place of others.
-pub(super) fn detect(
-    settings: &detect::Settings,
-    alerts: &Alerts,
-    history: Option<&Keeper>,
-    resumes: bool,
-) -> Option<Box<dyn Observer>> {
-    let report = alerts.reporter();
-    let detect = || -> Box<dyn Observer> { Box::new(Detect::new(settings.clone(), Box::new(report))) };
-    settings.enabled.then(detect).map(|detect| match history {
-        Some(history) => history.beside(detect, resumes),
-        None => detect,
-    })
+/// Detection as the daemon has it: whom detectors report to, where what they learn is kept, and who remembers beside them
+/// what was said of prefixes, if anybody does.
+#[derive(Clone)]
+pub(super) struct Detection {
+    pub(super) alerts: Alerts,
+    pub(super) learnt: Learnt,
+    pub(super) history: Option<Keeper>,
 }
 
-/// Goes over to other settings: all there is is looked at anew, without asking any neighbour.
-pub(super) fn change(
-    settings: &detect::Settings,
-    alerts: &Alerts,
-    history: Option<&Keeper>,
-    shard: &ShardHandle,
-    clock: Clock,
-) {
-    match detect(settings, alerts, history, true) {
-        Some(observer) => shard.set_observer(observer),
-        None => {
-            shard.watch_no_more();
-            // What nobody looks for any more is no alert any more.
-            alerts.reporter()(vec![Report { at: clock.now(), news: News::Settled }]);
+impl Detection {
+    /// All who watch; `None` when they are turned off. `resumes`: they take the place of others.
+    pub(super) fn observer(&self, settings: &detect::Settings, resumes: bool) -> Option<Box<dyn Observer>> {
+        let report = self.alerts.reporter();
+        let detect = || Detect::new(settings.clone(), Box::new(report)).with_archive(self.learnt.archive());
+        settings.enabled.then(|| match &self.history {
+            Some(history) => history.beside(Box::new(detect()), resumes),
+            None => Box::new(detect()) as _,
+        })
+    }
+
+    /// Goes over to other settings: all there is is looked at anew, without asking any neighbour.
+    pub(super) fn change(&self, settings: &detect::Settings, shard: &ShardHandle, clock: Clock) {
+        match self.observer(settings, true) {
+            Some(observer) => shard.set_observer(observer),
+            None => {
+                shard.watch_no_more();
+                // What nobody looks for any more is no alert any more.
+                self.alerts.reporter()(vec![Report { at: clock.now(), news: News::Settled }]);
+            }
         }
     }
 }

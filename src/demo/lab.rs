@@ -102,7 +102,9 @@ struct Export(PathBuf);
 impl Export {
     /// Writes the one ROA of the story: `prefix`, no longer, by `asn`. The format is rpki-client's.
     fn write(prefix: &str, asn: Asn) -> Result<Self, String> {
-        let path = std::env::temp_dir().join(format!("ribwatch-demo-{}-vrps.json", std::process::id()));
+        // In containers process ids repeat, and a demo that was killed leaves its file behind.
+        let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let path = std::env::temp_dir().join(format!("ribwatch-demo-{}-{nanos}-vrps.json", std::process::id()));
         let length = prefix.rsplit('/').next().unwrap_or_default();
         let text = format!(
             "{{ \"roas\": [ {{ \"asn\": {}, \"prefix\": \"{prefix}\", \"maxLength\": {length}, \"ta\": \"demo\" }} ] }}\n",

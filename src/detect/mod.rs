@@ -22,6 +22,7 @@ pub mod feeds;
 mod finding;
 mod judged;
 mod kind;
+pub mod memory;
 pub mod paths;
 pub mod scene;
 pub mod scenes;
@@ -40,6 +41,7 @@ pub use settings::{Settings, WatchAsn, WatchPrefix};
 use self::{
     feeds::{Feed, FeedRule},
     judged::Judged,
+    memory::{Archive, Memory},
     scenes::SceneRule,
     watch::{Relation, Watch},
     world::World,
@@ -69,6 +71,8 @@ pub struct Detect {
     /// When to ask next whether all is settled.
     settle_at: Timestamp,
     reporter: Reporter,
+    /// Where what was learnt is kept, and when that is done next.
+    archive: Option<(Box<dyn Archive>, Timestamp)>,
 }
 
 impl fmt::Debug for Detect {
@@ -93,8 +97,30 @@ impl Detect {
             began: false,
             settle_at: Timestamp::default(),
             reporter,
+            archive: None,
             settings,
         }
+    }
+
+    /// With what was learnt before, and a place for what is learnt from now on.
+    pub fn with_archive(mut self, archive: Box<dyn Archive>) -> Self {
+        self.archive = Some((archive, Timestamp::default()));
+        self
+    }
+
+    fn recall(&mut self, now: Timestamp) {
+        let Some((archive, keep_at)) = &mut self.archive else { return };
+        *keep_at = now + KEEP_INTERVAL;
+        let memory = archive.recall();
+        self.scenes.iter_mut().for_each(|rule| rule.recall(&memory));
+        self.feeds.iter_mut().for_each(|rule| rule.recall(&memory, now, &mut self.board));
+    }
+
+    fn keep(&mut self) {
+        let Some((archive, _)) = &mut self.archive else { return };
+        let (scenes, feeds) = (self.scenes.iter(), self.feeds.iter());
+        let known = scenes.filter_map(|rule| rule.memory()).chain(feeds.filter_map(|rule| rule.memory(&self.world)));
+        archive.keep(known.map(|(detector, memory)| (detector.to_owned(), memory)).collect::<Memory>());
     }
 
     fn take(&mut self, seen: &Observed<'_>, observation: &Observation) {
@@ -196,6 +222,7 @@ impl Observer for Detect {
         if !self.began {
             self.began = true;
             self.world.started_at = seen.now;
+            self.recall(seen.now);
             self.dirty.extend(self.watch.rules().map(|rule| rule.prefix));
         }
         self.judged.forget_sets(seen.freed);
@@ -218,6 +245,19 @@ impl Observer for Detect {
         if !reports.is_empty() {
             (self.reporter)(reports);
         }
+        if let Some((_, keep_at)) = &mut self.archive
+            && *keep_at <= seen.now
+        {
+            *keep_at = seen.now + KEEP_INTERVAL;
+            self.keep();
+        }
+    }
+
+    fn end(&mut self) {
+        // One that has seen nothing knows nothing.
+        if self.began {
+            self.keep();
+        }
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
@@ -225,10 +265,13 @@ impl Observer for Detect {
         let scenes = self.scenes.iter().filter_map(|rule| rule.next_deadline());
         let events = self.world.events.next_deadline();
         let settle = (!self.world.settled).then_some(self.settle_at);
-        feeds.chain(scenes).chain(self.judged.next_deadline()).chain(events).chain(settle).min()
+        let keep = self.archive.as_ref().filter(|_| self.began).map(|(_, at)| *at);
+        feeds.chain(scenes).chain(self.judged.next_deadline()).chain(events).chain(settle).chain(keep).min()
     }
 }
 
+/// How often what was learnt is kept: what is learnt later than that before a crash is lost.
+const KEEP_INTERVAL: Duration = Duration::from_secs(60);
 /// Nothing is settled earlier than this after the start.
 const SETTLE_MIN: Duration = Duration::from_secs(30);
 /// Until it is, this is how often that is asked.

@@ -96,7 +96,7 @@ impl World {
                     session.complete.entry(family).or_insert(seen.now);
                 }
             }
-            Observation::Path(_) | Observation::Rpki { .. } => {}
+            Observation::Path(_) | Observation::Gone { .. } | Observation::Rpki { .. } => {}
         }
     }
 

@@ -109,6 +109,11 @@ pub enum Input {
         /// Which neighbour.
         peer: PeerId,
     },
+    /// The neighbour was taken out of the configuration, and its session has ended.
+    PeerGone {
+        /// What it was called.
+        name: Arc<str>,
+    },
     /// We restarted (RFC 4724 §4.1): to be told before any session is up.
     Restarted {
         /// Nothing is sent to anybody until these neighbours are up and have sent End-of-RIB,
@@ -298,6 +303,7 @@ impl Engine {
             Input::PeerUp { peer, settings, negotiated } => self.peer_up(now, peer, settings, negotiated, out),
             Input::PeerDown { peer } => self.peer_down(peer),
             Input::PeerLost { peer } => self.peer_lost(now, peer),
+            Input::PeerGone { name } => self.watched.note(|| Observation::Gone { name }),
             Input::Restarted { expected, until } => self.deferral = Deferral::new(expected, until),
             Input::Policies(library) => self.take_policies(library),
             Input::Decision(knobs) => self.take_knobs(knobs),

@@ -25,6 +25,9 @@ pub enum VantageClass {
 }
 
 impl VantageClass {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Own, Self::RouteServer, Self::Public];
+
     /// The word in the configuration.
     pub fn name(self) -> &'static str {
         match self {
@@ -94,6 +97,11 @@ pub enum Observation {
         /// Which.
         session: SessionSlot,
     },
+    /// A neighbour was taken out of the configuration; that its session is down is as it should be.
+    Gone {
+        /// What it was called, as in [`Vantage::name`].
+        name: Arc<str>,
+    },
     /// A neighbour has sent all it had (RFC 4724 §2).
     EndOfRib {
         /// Whose.
@@ -145,4 +153,6 @@ pub trait Observer: Send {
     fn observe(&mut self, seen: &Observed<'_>);
     /// When to call `observe` at the latest though nothing changes; `None`: nothing is armed.
     fn next_deadline(&self) -> Option<Timestamp>;
+    /// It is not shown anything any more.
+    fn end(&mut self) {}
 }

@@ -119,8 +119,13 @@ impl Desk {
         match mem::replace(&mut tracked.phase, Phase::Standing) {
             Phase::Pending(until) => {
                 tracked.phase = Phase::Pending(until);
-                tracked.home = home;
-                return tracked.renew(finding);
+                tracked.home = home.clone();
+                tracked.renew(finding);
+                if self.is_known(&home) {
+                    self.arm(Timer::Hold(key.clone()), Some(until), None);
+                    self.join(&key, Some(seen), out);
+                }
+                return;
             }
             Phase::Clearing(until, _) => self.arm(Timer::Hold(key.clone()), Some(until), None),
             Phase::Standing => {}
@@ -138,13 +143,16 @@ impl Desk {
         }
     }
 
+    /// Whether an alert was told before a restart: its findings are no news and need not prove themselves again.
+    fn is_known(&self, home: &Fingerprint) -> bool {
+        self.newest_case(home).is_some_and(|case| case.restored && case.alert.is_live())
+    }
+
     /// A finding that was not there before.
     fn begin(&mut self, finding: Finding, seen: Timestamp, out: &mut Vec<Change>) {
         let (key, home) = (finding.key.clone(), self.home_of(&finding, None));
         let hold = self.settings.hold(key.kind, finding.hold);
-        // One that was told before a restart is not news, and need not prove itself again.
-        let known = self.newest_case(&home).is_some_and(|case| case.restored && case.alert.is_live());
-        let until = seen + if known { std::time::Duration::ZERO } else { hold.open };
+        let until = seen + if self.is_known(&home) { std::time::Duration::ZERO } else { hold.open };
         let mut tracked = Tracked {
             phase: Phase::Pending(until),
             home,

@@ -8,7 +8,9 @@ pub mod session;
 
 use std::fmt;
 
-use super::{Board, settings, settings::Settings as All, watch::Watch, world::World};
+use serde_json::Value;
+
+use super::{Board, memory::Memory, settings, settings::Settings as All, watch::Watch, world::World};
 use crate::{
     types::{Prefix, Timestamp},
     view::observed::{Observation, Observed, PathChange},
@@ -54,6 +56,12 @@ pub trait FeedRule: fmt::Debug + Send {
     fn observe(&mut self, _: &Feed<'_>, _: &Observation, _: &mut Board) {}
     /// An event that explained what a watched prefix shows is over.
     fn event_over(&mut self, _: &Feed<'_>, _: Prefix, _: &mut Board) {}
+    /// What it has learnt and must know in the next run, under its name; `None`: nothing.
+    fn memory(&self, _: &World) -> Option<(&'static str, Value)> {
+        None
+    }
+    /// Takes what it knew in the last run, before it sees anything.
+    fn recall(&mut self, _: &Memory, _: Timestamp, _: &mut Board) {}
     /// When to call `due`; `None`: not at all.
     fn next_deadline(&self) -> Option<Timestamp> {
         None

@@ -11,9 +11,15 @@ use std::{
     time::Duration,
 };
 
+use serde_json::{Value, json};
+
 use super::{Feed, FeedRule};
 use crate::{
-    detect::{Board, Finding, Fingerprint, Hold, Kind, Severity, world::Phase},
+    detect::{
+        Board, Finding, Fingerprint, Hold, Kind, Severity,
+        memory::{self, Memory},
+        world::{Phase, World},
+    },
     types::{Family, Timestamp},
     view::observed::Observation,
 };
@@ -112,8 +118,37 @@ impl PrefixCount {
 }
 
 impl FeedRule for PrefixCount {
-    fn observe(&mut self, feed: &Feed<'_>, _: &Observation, _: &mut Board) {
+    fn observe(&mut self, feed: &Feed<'_>, observation: &Observation, board: &mut Board) {
+        if let Observation::Gone { name } = observation {
+            for family in [Family::IPV4_UNICAST, Family::IPV6_UNICAST] {
+                self.past.remove(&(Arc::clone(name), family));
+                let key = Fingerprint::new(Kind::PrefixCount, format!("{name} {family}"));
+                board.clear(feed.seen.now, &key, "the neighbor was removed".to_owned());
+            }
+        }
         self.sample_at.get_or_insert(feed.seen.now + SAMPLE);
+    }
+
+    fn memory(&self, _: &World) -> Option<(&'static str, Value)> {
+        let records = self.past.iter().map(|((name, family), past)| {
+            let hours: Vec<Value> = past.hours.iter().map(|(at, least, most)| json!([at.0, least, most])).collect();
+            json!([&**name, family.to_string(), hours])
+        });
+        Some(("prefix_count", records.collect()))
+    }
+
+    fn recall(&mut self, memory: &Memory, now: Timestamp, _: &mut Board) {
+        for record in memory::records(memory, "prefix_count") {
+            let family = record[1].as_str().and_then(|family| family.parse().ok());
+            let (Some(name), Some(family)) = (memory::text(&record[0]), family) else { continue };
+            let hour = |hour: &Value| Some((memory::time(&hour[0])?, hour[1].as_u64()?, hour[2].as_u64()?));
+            let hours = record[2].as_array().into_iter().flatten().filter_map(hour);
+            // What was usual before a long absence says little.
+            let hours: VecDeque<_> = hours.filter(|(at, ..)| now.since(*at) < HOUR * (HOURS as u32 + 1)).collect();
+            if !hours.is_empty() {
+                self.past.insert((name, family), Past { hours });
+            }
+        }
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {

@@ -8,10 +8,13 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use serde_json::{Value, json};
+
 use super::SceneRule;
 use crate::{
     detect::{
         Finding, Fingerprint, Hold, Kind, Severity,
+        memory::{self, Memory},
         scene::{Scene, Seen, as_evidence, names, paths},
         watch::Relation,
     },
@@ -43,12 +46,14 @@ pub struct Covering {
     settings: Settings,
     /// Prefixes and origins that were there from the start.
     known: BTreeSet<(Prefix, Asn)>,
+    /// An earlier run knew what was there: what is there at this start and was not then is new.
+    recalled: bool,
 }
 
 impl Covering {
     /// As the settings say.
     pub fn new(settings: &Settings) -> Option<Self> {
-        settings.enabled.then(|| Self { settings: settings.clone(), known: BTreeSet::new() })
+        settings.enabled.then(|| Self { settings: settings.clone(), known: BTreeSet::new(), recalled: false })
     }
 }
 
@@ -70,7 +75,7 @@ impl SceneRule for Covering {
         let mut origins = BTreeSet::new();
         for seen in &scene.seen {
             let of: Vec<Asn> = seen.origins().into_iter().filter(|asn| !is_ours(asn)).collect();
-            if !scene.world.settled {
+            if !scene.world.settled && !self.recalled {
                 self.known.extend(of.iter().map(|asn| (prefix, *asn)));
             }
             let new: Vec<Asn> = of.into_iter().filter(|asn| !self.known.contains(&(prefix, *asn))).collect();
@@ -108,5 +113,16 @@ impl SceneRule for Covering {
         finding.hold = Hold { open: self.settings.hold, ..Hold::default() };
         finding.neighbors = names(&strange);
         out.push(finding);
+    }
+
+    fn memory(&self) -> Option<(&'static str, Value)> {
+        let known = self.known.iter().map(|(prefix, asn)| json!([prefix.to_string(), asn.0]));
+        Some(("covering", known.collect()))
+    }
+
+    fn recall(&mut self, memory: &Memory) {
+        self.recalled = memory.contains_key("covering");
+        let known = |record: &Value| Some((memory::prefix(&record[0])?, memory::asn(&record[1])?));
+        self.known.extend(memory::records(memory, "covering").filter_map(known));
     }
 }

@@ -9,7 +9,9 @@ pub mod visibility;
 
 use std::fmt;
 
-use super::{Finding, Scene, settings};
+use serde_json::Value;
+
+use super::{Finding, Scene, memory::Memory, settings};
 use crate::types::{Prefix, Timestamp};
 
 /// Settings of these detectors.
@@ -39,6 +41,12 @@ pub trait SceneRule: fmt::Debug + Send {
     fn due(&mut self, _now: Timestamp) -> Vec<Prefix> {
         Vec::new()
     }
+    /// What it has learnt and must know in the next run, under its name; `None`: nothing.
+    fn memory(&self) -> Option<(&'static str, Value)> {
+        None
+    }
+    /// Takes what it knew in the last run, before it sees anything.
+    fn recall(&mut self, _: &Memory) {}
 }
 
 /// Those that the settings ask for: one line each.

@@ -8,12 +8,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::SceneRule;
 use crate::{
     detect::{
         Finding, Fingerprint, Kind, Severity,
+        memory::{self, Memory},
         scene::{Scene, Seen, as_evidence, names},
         settings::WatchPrefix,
         watch::Relation,
@@ -105,6 +106,25 @@ impl SceneRule for Validity {
 
     fn next_deadline(&self) -> Option<Timestamp> {
         self.valid.values().map(|was| was.at).min().map(|at| at + self.settings.memory)
+    }
+
+    fn memory(&self) -> Option<(&'static str, Value)> {
+        let records = self.valid.iter().map(|((prefix, asn), was)| {
+            // Taken away or not, and by what.
+            let lost_by: Option<Vec<Value>> =
+                was.lost_by.as_ref().map(|by| by.iter().map(memory::fingerprint_value).collect());
+            json!([prefix.to_string(), asn.0, was.at.0, lost_by])
+        });
+        Some(("validity", records.collect()))
+    }
+
+    fn recall(&mut self, memory: &Memory) {
+        let was_valid = |record: &Value| {
+            let key = (memory::prefix(&record[0])?, memory::asn(&record[1])?);
+            let lost_by = record[3].as_array().map(|by| by.first().and_then(memory::fingerprint));
+            Some((key, WasValid { at: memory::time(&record[2])?, lost_by }))
+        };
+        self.valid.extend(memory::records(memory, "validity").filter_map(was_valid));
     }
 
     fn due(&mut self, now: Timestamp) -> Vec<Prefix> {

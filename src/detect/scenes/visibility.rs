@@ -16,12 +16,12 @@ use std::{
     time::Duration,
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{SceneRule, first_hop::next_to_origin};
 use crate::{
     detect::{
-        Finding, Fingerprint, Hold, Kind, Severity,
+        Finding, Fingerprint, Hold, Kind, Severity, memory,
         scene::{Scene, Seen},
         settings::WatchPrefix,
         watch::Relation,
@@ -76,6 +76,23 @@ struct Memory {
 }
 
 impl Memory {
+    fn value(&self) -> Value {
+        let by: Vec<&str> = self.by.iter().map(AsRef::as_ref).collect();
+        let hop = self.hop.map(|hop| hop.0);
+        json!([self.since.0, self.last_seen.0, self.seen_now, &*self.last_path, hop, by])
+    }
+
+    fn read(value: &Value) -> Option<Self> {
+        Some(Self {
+            since: memory::time(&value[0])?,
+            last_seen: memory::time(&value[1])?,
+            seen_now: value[2].as_bool()?,
+            last_path: memory::text(&value[3])?,
+            hop: memory::asn(&value[4]),
+            by: value[5].as_array()?.iter().filter_map(memory::text).collect(),
+        })
+    }
+
     fn is_expected(&self, learn: Duration, now: Timestamp) -> bool {
         let until = if self.seen_now { now } else { self.last_seen };
         until.since(self.since) >= learn
@@ -145,7 +162,29 @@ impl SceneRule for Visibility {
         }
         self.baselines.insert(scene.prefix, baseline);
     }
+
+    fn memory(&self) -> Option<(&'static str, Value)> {
+        let record = |(prefix, baseline): (&Prefix, &Baseline)| {
+            let neighbors = baseline.neighbors.iter().map(|(name, memory)| (name.to_string(), memory.value()));
+            let upstreams = baseline.upstreams.iter().map(|(asn, memory)| (asn.to_string(), memory.value()));
+            json!([prefix.to_string(), neighbors.collect::<Memories>(), upstreams.collect::<Memories>()])
+        };
+        Some(("visibility", self.baselines.iter().map(record).collect()))
+    }
+
+    fn recall(&mut self, memory: &memory::Memory) {
+        let baseline = |record: &Value| {
+            let of = |at: usize| record[at].as_object().into_iter().flatten();
+            let neighbors = of(1).filter_map(|(name, value)| Some((name.as_str().into(), Memory::read(value)?)));
+            let upstreams = of(2).filter_map(|(asn, value)| Some((asn.parse().ok()?, Memory::read(value)?)));
+            let baseline = Baseline { neighbors: neighbors.collect(), upstreams: upstreams.collect() };
+            Some((memory::prefix(&record[0])?, baseline))
+        };
+        self.baselines.extend(memory::records(memory, "visibility").filter_map(baseline));
+    }
 }
+
+type Memories = serde_json::Map<String, Value>;
 
 fn lost_nothing(out: &[Finding], prefix: Prefix) -> bool {
     !out.iter().any(|finding| finding.key.kind == Kind::Visibility && finding.prefix == Some(prefix))

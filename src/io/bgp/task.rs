@@ -26,6 +26,7 @@ use tokio::{
 use tracing::warn;
 
 use super::{
+    PEER_DECONFIGURED,
     connection::{Connection, Read},
     neighbor::Neighbor,
     outbox::Outbox,
@@ -109,6 +110,8 @@ pub(super) struct Task {
     pub(super) ends_with_connections: bool,
     /// Was told to end.
     pub(super) leaving: bool,
+    /// and will not come back with other settings.
+    pub(super) deconfigured: bool,
     pub(super) connections: Vec<Connection>,
     pub(super) dials: JoinSet<Dialled>,
     pub(super) dialling: HashMap<ConnId, AbortHandle>,
@@ -138,6 +141,7 @@ impl Task {
             feed: shard.feed(),
             ends_with_connections: neighbor.range.is_some(),
             leaving: false,
+            deconfigured: false,
             neighbor,
             clock,
             shard,
@@ -178,6 +182,11 @@ impl Task {
         for item in std::mem::take(&mut self.unfed) {
             // Without an engine nobody needs to know.
             let _ = self.feed.send(item).await;
+        }
+        if self.deconfigured {
+            let name = self.neighbor.settings().engine.called.clone();
+            let name = name.unwrap_or_else(|| self.neighbor.address.to_string().into());
+            let _ = self.feed.send(Feed::Gone { name }).await;
         }
         while self.closing.join_next().await.is_some() {}
     }
@@ -241,6 +250,7 @@ impl Task {
                 }
             }
             ToTask::Remove(notification) => {
+                self.deconfigured = notification.subcode == PEER_DECONFIGURED;
                 (self.ends_with_connections, self.leaving) = (true, true);
                 self.handle(Input::Notify { notification, restart_after: None });
                 self.handle(Input::Shutdown);

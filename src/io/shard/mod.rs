@@ -85,6 +85,8 @@ pub(super) enum Feed {
     },
     /// The session ended, or (`may_return`) was lost; also: what was kept of it is not to be kept any more.
     Down { peer: PeerId, may_return: bool },
+    /// The neighbour was taken out of the configuration; its session has ended.
+    Gone { name: Arc<str> },
     /// The session goes on with other settings.
     Reconfigure { peer: PeerId, settings: Arc<PeerSettings> },
     /// ROUTE-REFRESH came.
@@ -322,15 +324,24 @@ impl Shard {
                 self.tell_engine(Input::Connected(subnets));
             }
             Call::WatchNoMore => {
-                self.observer = None;
+                self.end_observer();
                 self.engine.watch_no_more();
             }
             Call::Stop => self.stopping = true,
         }
     }
 
+    /// What the observer knows can be kept before it goes.
+    fn end_observer(&mut self) {
+        let Some(mut observer) = self.observer.take() else { return };
+        if catch_unwind(AssertUnwindSafe(|| observer.end())).is_err() {
+            error!("detection could not keep what it had learnt, by a fault of ours");
+        }
+    }
+
     /// Another observer watches from now on; it is shown all there is as if it had come just now.
     fn set_observer(&mut self, observer: Box<dyn Observer>) {
+        self.end_observer();
         self.engine.watch_anew();
         self.observer = Some(observer);
         self.watching.store(true, Ordering::Relaxed);
@@ -381,6 +392,7 @@ impl Shard {
                 }
                 self.tell_engine(Input::Reconfigure { peer, settings });
             }
+            Feed::Gone { name } => self.tell_engine(Input::PeerGone { name }),
             Feed::Refresh { peer, refresh } => self.tell_engine(Input::Refresh { peer, refresh }),
             Feed::Filter { peer, filter } => self.tell_engine(Input::Filter { peer, filter }),
             Feed::Updates { peer, batch } => self.apply(peer, batch),

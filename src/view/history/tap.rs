@@ -178,7 +178,7 @@ impl Observer for Tap {
         for observation in seen.log {
             match observation {
                 Observation::Path(change) if !self.all_is_old => self.path(seen, change, &mut batch),
-                Observation::Path(_) | Observation::Rpki { .. } => {}
+                Observation::Path(_) | Observation::Rpki { .. } | Observation::Gone { .. } => {}
                 Observation::Up { session, resumed } => {
                     self.session(seen, *session, SessionFate::Up, !resumed, &mut batch);
                 }

@@ -5,6 +5,7 @@ mod numbers;
 mod origin;
 mod otc;
 mod paths;
+mod restart;
 mod rpki;
 mod scenes;
 mod sessions;

@@ -4,11 +4,15 @@ use std::{
     collections::BTreeMap,
     ops::{Deref, DerefMut},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use ribwatch::{
     alert::{self, Alert, Desk},
-    detect::{Detect, Finding, Fingerprint, Kind, News, Report, Settings, WatchPrefix},
+    detect::{
+        Detect, Finding, Fingerprint, Kind, News, Report, Settings, WatchPrefix,
+        memory::{Archive, Memory},
+    },
     types::{Asn, Prefix},
 };
 
@@ -26,6 +30,7 @@ pub struct Tower {
     /// How often it was said of anything that it stands.
     pub told: usize,
     pub settled: bool,
+    archived: Archived,
     desk: Desk,
 }
 
@@ -39,6 +44,20 @@ impl Deref for Tower {
 impl DerefMut for Tower {
     fn deref_mut(&mut self) -> &mut Lab {
         &mut self.lab
+    }
+}
+
+/// What detectors keep for the next run.
+#[derive(Clone, Default)]
+struct Archived(Arc<Mutex<Memory>>);
+
+impl Archive for Archived {
+    fn recall(&mut self) -> Memory {
+        self.0.lock().expect("not poisoned").clone()
+    }
+
+    fn keep(&mut self, memory: Memory) {
+        *self.0.lock().expect("not poisoned") = memory;
     }
 }
 
@@ -61,11 +80,31 @@ impl Tower {
         Self::over(Lab::new(), settings)
     }
 
-    pub fn over(mut lab: Lab, settings: Settings) -> Self {
+    pub fn over(lab: Lab, settings: Settings) -> Self {
+        Self::knowing(lab, settings, Archived::default(), Desk::default())
+    }
+
+    /// The process ends, by order or (`crash`) without a word since the last minute, and another one begins a minute later
+    /// with what the first left behind: memory of the detectors and alerts. No session is up.
+    pub fn restarted(mut self, settings: Settings, crash: bool) -> Self {
+        self.look();
+        if !crash {
+            self.lab.watched_no_more();
+        }
+        let now = self.lab.now + Duration::from_secs(60);
+        let mut lab = Lab::new();
+        lab.now = now;
+        let text = serde_json::to_string(&*self.archived.0.lock().expect("not poisoned")).expect("JSON");
+        let memory = Archived(Arc::new(Mutex::new(serde_json::from_str(&text).expect("JSON"))));
+        let desk = Desk::restore(alert::Settings::default(), now, self.desk.kept());
+        Self::knowing(lab, settings, memory, desk)
+    }
+
+    fn knowing(mut lab: Lab, settings: Settings, archived: Archived, desk: Desk) -> Self {
         let reports = Arc::<Mutex<Vec<Report>>>::default();
         let into = Arc::clone(&reports);
         let reporter = Box::new(move |news: Vec<Report>| into.lock().expect("not poisoned").extend(news));
-        lab.watched_by(Box::new(Detect::new(settings, reporter)));
+        lab.watched_by(Box::new(Detect::new(settings, reporter).with_archive(Box::new(archived.clone()))));
         Self {
             lab,
             reports,
@@ -74,7 +113,8 @@ impl Tower {
             raised: BTreeMap::new(),
             told: 0,
             settled: false,
-            desk: Desk::default(),
+            archived,
+            desk,
         }
     }
 

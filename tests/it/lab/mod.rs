@@ -115,6 +115,14 @@ impl Lab {
         self.observer = Some(observer);
     }
 
+    /// Nobody watches any more.
+    pub fn watched_no_more(&mut self) {
+        if let Some(mut observer) = self.observer.take() {
+            observer.end();
+        }
+        self.engine.watch_no_more();
+    }
+
     /// Adds a neighbour and brings its session up.
     pub fn peer(&mut self, mut spec: Spec) -> Who {
         let who = self.neighbors.len();

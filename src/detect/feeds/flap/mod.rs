@@ -10,21 +10,28 @@
 //! design: `ignore = ["flap"]` in their rules, and below the number of `prefixes_min` nothing is said of a neighbour. What
 //! flaps while it is hijacked or leaked is a part of that alert and ends with it.
 
+mod scores;
+
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    hash::BuildHasher,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::Duration,
 };
 
-use rustc_hash::FxBuildHasher;
+use serde_json::{Value, json};
 
+use self::scores::{Score, Scores};
 use super::{Feed, FeedRule};
 use crate::{
-    detect::{Board, Finding, Fingerprint, Kind, Severity, events::Event, world::Phase},
+    detect::{
+        Board, Finding, Fingerprint, Kind, Severity,
+        events::Event,
+        memory::{self, Memory},
+        world::{Phase, World},
+    },
     rib::{PathFlags, SessionSlot},
     types::{Prefix, Timestamp},
-    view::observed::PathChange,
+    view::observed::{Observation, PathChange},
 };
 
 /// Settings; RFC 2439 §4.2 has the names.
@@ -57,39 +64,17 @@ impl Default for Settings {
     }
 }
 
-/// What a withdrawal adds.
-const WITHDRAWN: f64 = 1000.0;
-/// What other attributes add.
-const CHANGED: f64 = 500.0;
-/// Scores below this are forgotten.
-const NEGLIGIBLE: f64 = 100.0;
 /// How often scores are looked at while there are any.
 const SWEEP: Duration = Duration::from_secs(30);
-/// Most scores that are kept; further routes have none.
-const SCORES_MAX: usize = 1 << 18;
-/// Words of bits that remember first events, so that a table that is withdrawn once costs no score per route: 2 MiB. With
-/// a million routes in it, one in fifty is taken for one that had an event before and is scored one event too many.
-const FIRST_WORDS: usize = 1 << 18;
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Score {
-    value: f64,
-    at: Timestamp,
-    withdrawals: u32,
-    changes: u32,
-    flaps: bool,
-}
-
 /// The detector.
 #[derive(Debug)]
 pub struct Flap {
     settings: Settings,
-    scores: HashMap<(Prefix, SessionSlot), Score, FxBuildHasher>,
-    /// Two bits of one word per route that had an event since all were cleared, which happens once per half-life.
-    first: Box<[u64]>,
-    clear_at: Timestamp,
+    scores: Scores,
     sweep_at: Option<Timestamp>,
     flapping: BTreeMap<SessionSlot, BTreeSet<Prefix>>,
+    /// Routes that flapped in the last run, until the session is up that showed them.
+    recalled: BTreeMap<Arc<str>, Vec<(Prefix, Score)>>,
 }
 
 impl Flap {
@@ -97,31 +82,11 @@ impl Flap {
     pub fn new(settings: &Settings) -> Option<Self> {
         settings.enabled.then(|| Self {
             settings: settings.clone(),
-            scores: HashMap::default(),
-            first: vec![0; FIRST_WORDS].into(),
-            clear_at: Timestamp::default(),
+            scores: Scores::new(settings.half_life, settings.ceiling),
             sweep_at: None,
             flapping: BTreeMap::new(),
+            recalled: BTreeMap::new(),
         })
-    }
-
-    /// Whether a route had an event since the last clearing; from now on it had.
-    fn had_first(&mut self, key: &(Prefix, SessionSlot), now: Timestamp) -> bool {
-        if now >= self.clear_at {
-            self.first.fill(0);
-            self.clear_at = now + self.settings.half_life;
-        }
-        let hash = FxBuildHasher.hash_one(key);
-        let mask = 1 << (hash >> 58) | 1 << (hash >> 52 & 63);
-        let word = &mut self.first[(hash >> 32) as usize & (FIRST_WORDS - 1)];
-        let had = *word & mask == mask;
-        *word |= mask;
-        had
-    }
-
-    fn decayed(&self, score: &Score, now: Timestamp) -> f64 {
-        let lives = now.since(score.at).as_secs_f64() / self.settings.half_life.as_secs_f64();
-        score.value * 0.5_f64.powf(lives)
     }
 
     fn watched<'a>(feed: &Feed<'a>, prefix: Prefix) -> Option<&'a crate::detect::WatchPrefix> {
@@ -142,13 +107,16 @@ impl Flap {
         let why = format!(
             "{prefix} was withdrawn {} times and changed {} times by {name}: its score is {:.0}, and from {} on a route \
              flaps (RFC 7196)",
-            score.withdrawals, score.changes, score.value, self.settings.open
+            score.withdrawals,
+            score.changes,
+            score.peak(),
+            self.settings.open
         );
         let mut finding = Finding::new(key, Severity::Warning, format!("{prefix} flaps at {name}"), why)
             .about(prefix)
             .asns("neighbor", [session.vantage.asn])
             .asns("origin", rule.origins.iter().copied())
-            .evidence("score", score.value.round())
+            .evidence("score", score.peak().round())
             .evidence("withdrawals", score.withdrawals)
             .evidence("changes", score.changes)
             .term("flap_score", 2);
@@ -207,9 +175,9 @@ impl FeedRule for Flap {
         // A first announcement is no flap.
         let Some((before, marks)) = change.before else { return };
         let attrs = &feed.seen.rib.attrs;
-        let added = match change.after {
-            None => WITHDRAWN,
-            Some((after, _)) if attrs.received(after) != attrs.received(before) => CHANGED,
+        let event = match change.after {
+            None => scores::Event::Withdrawn,
+            Some((after, _)) if attrs.received(after) != attrs.received(before) => scores::Event::Changed,
             Some(_) => return,
         };
         let stale = marks.has(PathFlags::STALE) || marks.has(PathFlags::LLGR_STALE);
@@ -219,57 +187,67 @@ impl FeedRule for Flap {
         if stale || !feed.world.session(change.session).is_some_and(counts) {
             return;
         }
-        let key = (change.prefix, change.session);
-        if self.scores.len() >= SCORES_MAX && !self.scores.contains_key(&key) {
+        let (prefix, slot, now) = (change.prefix, change.session, feed.seen.now);
+        let Some(score) = self.scores.add(prefix, slot, event, now) else { return };
+        self.sweep_at.get_or_insert(now + SWEEP);
+        if score.peak() < f64::from(self.settings.open) {
             return;
         }
-        let mut score = match self.scores.get(&key).copied() {
-            Some(score) => score,
-            // The second event makes a score, of which the first is taken to have been like it.
-            None if self.had_first(&key, feed.seen.now) => Score {
-                value: added,
-                at: feed.seen.now,
-                withdrawals: u32::from(added == WITHDRAWN),
-                changes: u32::from(added == CHANGED),
-                flaps: false,
-            },
-            None => return,
-        };
-        score.value = (self.decayed(&score, feed.seen.now) + added).min(f64::from(self.settings.ceiling));
-        score.at = feed.seen.now;
-        if added == WITHDRAWN {
-            score.withdrawals += 1
-        } else {
-            score.changes += 1
+        let flapping = self.flapping.entry(slot).or_default();
+        if flapping.contains(&prefix) || matches!(feed.world.events.get(prefix), Some(Event::Over(_))) {
+            return;
         }
-        let calms_down = || matches!(feed.world.events.get(change.prefix), Some(Event::Over(_)));
-        if score.value >= f64::from(self.settings.open) && !score.flaps && !calms_down() {
-            score.flaps = true;
-            let flapping = self.flapping.entry(change.session).or_default();
-            flapping.insert(change.prefix);
-            let count = flapping.len();
-            self.tell(feed, change.prefix, change.session, &score, board);
-            // The others are counted by the next sweep: a look at all of them for each one is quadratic, and stalled the
-            // engine for seconds when 50,000 routes flapped.
-            if count == self.settings.prefixes_min || count.is_power_of_two() {
-                self.roll_up(feed, change.session, board);
-            }
+        flapping.insert(prefix);
+        let count = flapping.len();
+        self.tell(feed, prefix, slot, &score, board);
+        // The others are counted by the next sweep: a look at all of them for each one is quadratic, and stalled the
+        // engine for seconds when 50,000 routes flapped.
+        if count == self.settings.prefixes_min || count.is_power_of_two() {
+            self.roll_up(feed, slot, board);
         }
-        self.scores.insert(key, score);
-        self.sweep_at.get_or_insert(feed.seen.now + SWEEP);
     }
 
     fn event_over(&mut self, feed: &Feed<'_>, prefix: Prefix, board: &mut Board) {
         for (slot, flapping) in &mut self.flapping {
             // One that flaps on speaks for itself.
-            if flapping.remove(&prefix)
-                && let Some(score) = self.scores.get_mut(&(prefix, *slot))
-            {
-                score.flaps = false;
-            }
+            flapping.remove(&prefix);
             if let Some(key) = Self::key(feed, prefix, *slot) {
                 board.clear(feed.seen.now, &key, "what made it flap is over".to_owned());
             }
+        }
+    }
+
+    fn observe(&mut self, feed: &Feed<'_>, observation: &Observation, board: &mut Board) {
+        let Observation::Up { session: slot, .. } = observation else { return };
+        let Some(session) = feed.world.session(*slot) else { return };
+        for (prefix, score) in self.recalled.remove(&session.vantage.name).unwrap_or_default() {
+            self.flapping.entry(*slot).or_default().insert(prefix);
+            self.tell(feed, prefix, *slot, &score, board);
+            self.scores.put(prefix, *slot, score);
+            self.sweep_at.get_or_insert(feed.seen.now + SWEEP);
+        }
+        if self.flapping.contains_key(slot) {
+            self.roll_up(feed, *slot, board);
+        }
+    }
+
+    fn memory(&self, world: &World) -> Option<(&'static str, Value)> {
+        let of_slots = self.flapping.iter().filter_map(|(slot, prefixes)| {
+            let name = &world.session(*slot)?.vantage.name;
+            let scores = prefixes.iter().filter_map(|prefix| Some((*prefix, self.scores.kept(*prefix, *slot)?)));
+            Some((name, scores.map(|(prefix, score)| score.to_json(prefix)).collect::<Vec<_>>()))
+        });
+        let waiting = self.recalled.iter().map(|(name, scores)| {
+            (name, scores.iter().map(|(prefix, score)| score.to_json(*prefix)).collect::<Vec<_>>())
+        });
+        Some(("flap", of_slots.chain(waiting).map(|(name, scores)| json!([&**name, scores])).collect()))
+    }
+
+    fn recall(&mut self, memory: &Memory, _: Timestamp, _: &mut Board) {
+        for record in memory::records(memory, "flap") {
+            let Some(name) = memory::text(&record[0]) else { continue };
+            let scores = record[1].as_array().into_iter().flatten().filter_map(Score::from_json);
+            self.recalled.entry(name).or_default().extend(scores);
         }
     }
 
@@ -279,18 +257,14 @@ impl FeedRule for Flap {
 
     fn due(&mut self, feed: &Feed<'_>, board: &mut Board) {
         let now = feed.seen.now;
+        let up = |slot: SessionSlot| feed.world.session(slot).is_some_and(|session| session.phase != Phase::Down);
         let mut calm = Vec::new();
-        let mut scores = std::mem::take(&mut self.scores);
-        scores.retain(|(prefix, slot), score| {
-            let value = self.decayed(score, now);
-            let up = feed.world.session(*slot).is_some_and(|session| session.phase != Phase::Down);
-            if score.flaps && (value < f64::from(self.settings.close) || !up) {
-                score.flaps = false;
-                calm.push((*prefix, *slot));
-            }
-            up && value >= NEGLIGIBLE
-        });
-        self.scores = scores;
+        for (slot, prefixes) in &self.flapping {
+            let is_calm =
+                |prefix: &&Prefix| !up(*slot) || self.scores.get(**prefix, *slot, now) < f64::from(self.settings.close);
+            calm.extend(prefixes.iter().filter(is_calm).map(|prefix| (*prefix, *slot)));
+        }
+        self.scores.sweep(now, up);
         calm.sort_unstable();
         for (prefix, slot) in calm {
             self.calm(feed, prefix, slot, board);

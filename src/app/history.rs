@@ -57,7 +57,11 @@ impl Keeper {
     /// Lets `observer` see everything, and remembers on the side. `resumes`: it takes the place of another one.
     pub(super) fn beside(&self, observer: Box<dyn Observer>, resumes: bool) -> Box<dyn Observer> {
         let batches = self.batches.clone();
-        let tap = Tap::new(Box::new(move |batch| batches.try_send(batch).is_ok()), resumes);
+        let hand = move |batch| match batches.try_send(batch) {
+            Ok(()) => None,
+            Err(mpsc::TrySendError::Full(batch) | mpsc::TrySendError::Disconnected(batch)) => Some(batch),
+        };
+        let tap = Tap::new(Box::new(hand), resumes);
         Box::new(Both { observer, tap })
     }
 }

@@ -33,10 +33,11 @@ struct Story {
 fn tap(memory: &Arc<Mutex<History>>, takes: fn() -> bool, resumes: bool) -> Box<dyn Observer> {
     let memory = Arc::clone(memory);
     let hand = move |batch: Batch| {
-        if takes() {
-            memory.lock().unwrap().take(&batch);
+        if !takes() {
+            return Some(batch);
         }
-        takes()
+        memory.lock().unwrap().take(&batch);
+        None
     };
     Box::new(Tap::new(Box::new(hand), resumes))
 }
@@ -139,4 +140,5 @@ fn what_cannot_be_handed_on_is_counted() {
     lab.settle();
     let answer = memory.lock().unwrap().of(V4, p(PREFIX));
     assert_eq!((answer.missed, answer.changes.len()), (2, 1));
+    assert_eq!(answer.sessions.len(), 1, "that the session came up was told later");
 }

@@ -18,6 +18,8 @@ use crate::{
 const RECORDS_MAX: usize = 8192;
 /// Octets of attributes of one look that are handed on.
 const OCTETS_MAX: usize = 1 << 20;
+/// Events of sessions that wait for room, at most.
+const SESSIONS_KEPT_MAX: usize = 1024;
 /// From then on a table counts as complete though its neighbour never said so.
 const FIRST_TABLE_MAX: Duration = Duration::from_secs(300);
 
@@ -68,8 +70,8 @@ pub struct Shown {
     pub accepted: bool,
 }
 
-/// Takes a batch; false: there is no room for it now.
-pub type Hand = Box<dyn Fn(Batch) -> bool + Send>;
+/// Takes a batch; gives it back when there is no room for it now.
+pub type Hand = Box<dyn Fn(Batch) -> Option<Batch> + Send>;
 
 /// What is known of the session in a slot.
 #[derive(Clone, Copy, Default)]
@@ -84,6 +86,8 @@ pub struct Tap {
     hand: Hand,
     sessions: Vec<Loading>,
     missed: u64,
+    /// What sessions did when there was no room, to be told later.
+    kept: Vec<(Arc<Vantage>, SessionFate)>,
     /// What comes first is all there is, shown to somebody who took another's place: nothing of it is a change.
     all_is_old: bool,
     /// Sets that are in the batch already.
@@ -99,6 +103,7 @@ impl Tap {
             hand,
             sessions: Vec::new(),
             missed: 0,
+            kept: Vec::new(),
             all_is_old: resumes,
             sets: FxHashMap::default(),
             places: FxHashMap::default(),
@@ -174,7 +179,8 @@ impl Tap {
 
 impl Observer for Tap {
     fn observe(&mut self, seen: &Observed<'_>) {
-        let mut batch = Batch { at: seen.now, missed: std::mem::take(&mut self.missed), ..Batch::default() };
+        let (missed, sessions) = (std::mem::take(&mut self.missed), std::mem::take(&mut self.kept));
+        let mut batch = Batch { at: seen.now, missed, sessions, ..Batch::default() };
         for observation in seen.log {
             match observation {
                 Observation::Path(change) if !self.all_is_old => self.path(seen, change, &mut batch),
@@ -194,9 +200,13 @@ impl Observer for Tap {
         self.all_is_old &= seen.log.is_empty();
         self.sets.clear();
         self.places.clear();
-        let count = batch.missed + batch.records.len() as u64;
-        if (count > 0 || !batch.sessions.is_empty()) && !(self.hand)(batch) {
-            self.missed = count;
+        if batch.missed == 0 && batch.records.is_empty() && batch.sessions.is_empty() {
+            return;
+        }
+        if let Some(mut back) = (self.hand)(batch) {
+            self.missed = back.missed + back.records.len() as u64;
+            back.sessions.truncate(SESSIONS_KEPT_MAX);
+            self.kept = back.sessions;
         }
     }
 

@@ -107,6 +107,7 @@ fn message(source: SourceView, now: Timestamp) -> v1::RpkiSource {
         expires_in_s: source.expires_at.map(|at| at.since(now).as_secs()),
         last_error: source.last_error.unwrap_or_default(),
         version: source.version.map(u32::from),
+        without_aspas: source.without_aspas.unwrap_or_default(),
         trust_anchors: source.anchors.into_iter().map(|(name, roas)| v1::TrustAnchorCount { name, roas }).collect(),
     }
 }

@@ -8,18 +8,13 @@ use tokio::runtime::Runtime;
 use super::{alerts::Alerts, history::Keeper, learnt::Learnt, sinks::Sinks};
 use crate::{
     alert::Delivery,
-    detect::{self, Detect, Finding, Fingerprint, Hold, Kind, News, Report, Severity},
+    detect::{self, Detect, Finding, Fingerprint, Kind, News, Report, Severity, feeds},
     io::{clock::Clock, rpki::Rpki, shard::ShardHandle},
-    view::{
-        observed::Observer,
-        rpki::{SourceState, SourceView},
-    },
+    view::observed::Observer,
 };
 
 /// How often our own feeds are looked at.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// How long a source may fail before it is an alert: most failures are over with the next try.
-const CACHE_HOLD: Duration = Duration::from_secs(60);
 
 /// Detection as the daemon has it: whom detectors report to, where what they learn is kept, and who remembers beside them
 /// what was said of prefixes, if anybody does.
@@ -82,7 +77,7 @@ pub(super) fn watch_feeds(rpki: Rpki, shard: ShardHandle, alerts: &Alerts, clock
             beat.tick().await;
             let view = rpki.view();
             let mut found: Vec<Finding> =
-                view.sources.iter().filter_map(|source| sick(source, view.sources.len())).collect();
+                view.sources.iter().filter_map(|source| feeds::source::sick(source, view.sources.len())).collect();
             if watched && !shard.is_watched() {
                 found.push(blind());
             }
@@ -103,35 +98,6 @@ pub(super) fn watch_feeds(rpki: Rpki, shard: ShardHandle, alerts: &Alerts, clock
             }
         }
     });
-}
-
-/// What is wrong with a source of RPKI data.
-fn sick(source: &SourceView, sources: usize) -> Option<Finding> {
-    let (severity, what) = match source.state {
-        SourceState::Synced | SourceState::Starting if source.last_error.is_none() => return None,
-        SourceState::Synced => return None,
-        SourceState::Starting => (Severity::Warning, "has given no data yet"),
-        SourceState::Failing => (Severity::Warning, "fails; its last data stay in force until they expire"),
-        SourceState::Expired if sources == 1 => {
-            (Severity::Critical, "expired: its data are dropped, and there is no other")
-        }
-        SourceState::Expired => (Severity::Warning, "expired: its data are dropped"),
-    };
-    let name = &source.name;
-    let because = source.last_error.as_deref().unwrap_or("it does not answer");
-    let key = Fingerprint::new(Kind::RpkiCache, format!("cache {name}"));
-    let mut finding = Finding::new(
-        key,
-        severity,
-        format!("RPKI source {name} {what}"),
-        format!("the RPKI source {name} at {} {what}: {because}", source.place),
-    )
-    .evidence("state", source.state.name())
-    .evidence("place", source.place.clone())
-    .evidence("error", because)
-    .term("rpki_source", 2);
-    finding.hold = Hold { open: CACHE_HOLD, ..Hold::default() };
-    Some(finding)
 }
 
 /// Nobody watches any more.

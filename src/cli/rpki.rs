@@ -77,6 +77,7 @@ async fn list(client: &Client, out: &mut Output<'_>) -> Result<(), Failure> {
                 "version": source.version,
                 "trust_anchors": source.trust_anchors.iter().map(|anchor| (anchor.name.clone(), json!(anchor.roas)))
                     .collect::<serde_json::Map<_, _>>(),
+                "without_aspas": (!source.without_aspas.is_empty()).then_some(&source.without_aspas),
                 "last_error": (!source.last_error.is_empty()).then_some(&source.last_error),
             }))?;
         }
@@ -99,6 +100,9 @@ async fn list(client: &Client, out: &mut Output<'_>) -> Result<(), Failure> {
         let time = |seconds: Option<u64>| seconds.map_or_else(|| "-".to_owned(), duration);
         let error = source.last_error.as_str();
         let mut notes = if error.is_empty() { Vec::new() } else { vec![format!("  {error}")] };
+        if !source.without_aspas.is_empty() {
+            notes.push(format!("  without its ASPAs, over RTR version 1: {}", source.without_aspas));
+        }
         if !source.trust_anchors.is_empty() {
             let anchors = source.trust_anchors.iter().map(|anchor| format!("{} {}", anchor.name, anchor.roas));
             notes.push(format!("  by trust anchor: {}", anchors.collect::<Vec<_>>().join(", ")));

@@ -7,7 +7,8 @@ use crate::{
     rib::{
         AttrStore, Change, Decision, Knobs, NlriRef, Path, PathFlags, PrefixId, SessionFacts, Table, paths::Upserted,
     },
-    types::{Family, PathId, Timestamp},
+    types::{Asn, Family, PathId, Timestamp},
+    validation::OriginState,
     view,
 };
 
@@ -109,6 +110,18 @@ impl Desk<'_> {
         }
         let_go(self.attrs, &old, kept);
         Filed::Done
+    }
+
+    /// What RPKI says of a path that is there already and has the same prefix and origin (RFC 6811 §2 asks for nothing
+    /// else); `None`: there is none that was judged. What is there and waits to be judged again by new data is judged again
+    /// together with what is filed now.
+    #[inline]
+    pub fn state_like(&self, nlri: NlriRef<'_>, known: Option<PrefixId>, origin: Asn) -> Option<OriginState> {
+        let id = self.table.find_known(nlri, known)?;
+        let path = self.table.paths(id).first()?;
+        let same = self.attrs.facts(self.attrs.received(path.set)).origin_asn() == Some(origin);
+        let state = OriginState::from_code(path.flags.validity().0);
+        (same && state != OriginState::NotChecked).then_some(state)
     }
 
     /// Gives a path that is kept another verdict of import; takes a reference to the set.

@@ -42,7 +42,7 @@ impl Engine {
         let set = desk.attrs.intern(AttrSet::new(&octets));
         let (received, facts) = (desk.attrs.get(set), desk.attrs.facts(set));
         judge.validator.begin(&Sender::ourselves(own), route.family, received, facts);
-        let flags = judge.validator.of(prefix_of(borrowed(&route.nlri))).marks();
+        let flags = judge.validator.of(prefix_of(borrowed(&route.nlri)), None).marks();
         let path = Path { set, received_secs: now.secs(), path_id: 0, session: LOCAL, flags };
         if desk.announce(borrowed(&route.nlri), None, path, &route.labels) == Filed::Done {
             self.locals.insert((route.family, route.nlri.clone()));

@@ -396,6 +396,10 @@ impl Engine {
         self.watched.note(|| Observation::Up { session: slot, resumed });
         if self.settings.best_path && !monitor_only {
             self.join_group(slot);
+            let group = self.sessions.get(slot).and_then(|session| session.group).filter(|_| resumed);
+            if let Some(group) = group.and_then(|at| self.groups.get_mut(at)) {
+                group.member_has_paths();
+            }
         }
     }
 

@@ -146,7 +146,7 @@ impl Engine {
                 let path = table.find_path(id, slot, path_id).and_then(|index| table.paths(id).get(index));
                 let Some(path) = path else { continue };
                 let prefix = prefix_of(table.nlri(id));
-                let validity = judge.validator.of(prefix);
+                let validity = judge.validator.of(prefix, None);
                 if validity == Validity::of(path.flags) {
                     continue;
                 }
@@ -157,7 +157,7 @@ impl Engine {
                             judge.begin(rules, family, attrs, received);
                             begun = true;
                         }
-                        judge.path(rules, attrs, prefix)
+                        judge.path(rules, attrs, prefix, None)
                     }
                     None => Judged { set: path.set, flags: validity.marks() },
                 };

@@ -3,7 +3,7 @@
 //! changes that nobody made yet. A `Snapshot` is built whole from what each source holds and never changes; whoever has
 //! one can judge any route without asking anybody.
 //!
-//! What is not here: sockets, files and timers (`io::rtr`), and which routes there are (`engine`).
+//! What is not here: sockets, files and timers (`io::rpki`), and which routes there are (`engine`).
 
 pub mod aspa;
 pub mod hypothesis;
@@ -37,7 +37,8 @@ impl Vrp {
         if (prefix.len()..=bits).contains(&max_len) {
             Ok(Self { prefix, max_len, asn })
         } else {
-            Err(format!("{prefix} with maximum length {max_len} for {asn}: it must be from {} to {bits}", prefix.len()))
+            let (least, asn) = (prefix.len(), asn.0);
+            Err(format!("{prefix} with maximum length {max_len} for AS{asn}: it must be from {least} to {bits}"))
         }
     }
 }

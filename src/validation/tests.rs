@@ -356,3 +356,20 @@ fn a_big_ipv6_table_is_searched_as_a_small_one() {
         assert_eq!(table.state(prefix, origin), slow_state(&vrps, prefix, origin), "{prefix}");
     }
 }
+
+#[test]
+fn prefixes_that_are_looked_up_together_are_found_as_each_alone() {
+    // Enough for the index of either family, with VRPs inside each other, and blocks without any.
+    let v4 = |n: u32| Prefix::v4(n.wrapping_mul(0x9e37_79b1), 8 + (n % 17) as u8);
+    let v6 = |n: u32| Prefix::v6(0x2a << 120 | u128::from(n.wrapping_mul(0x9e37_79b1)) << 80, 20 + (n % 29) as u8);
+    let vrp = |prefix: Prefix| Vrp { prefix, max_len: prefix.len(), asn: Asn(64500) };
+    let vrps = (0..6000).flat_map(|n| [vrp(v4(n)), vrp(v6(n))]);
+    for table in [VrpTable::default(), VrpTable::new(vrps.map(|vrp| (vrp, SourceSet::one(0))).collect())] {
+        // Runs of both families, longer and shorter than what is looked up at once.
+        let asked: Vec<Prefix> = (0..4000u32).map(|n| if n % 61 < 40 { v4(n * 3) } else { v6(n * 3) }).collect();
+        let mut found = Vec::new();
+        table.near_each(&asked, |prefix, near| found.push((prefix, near)));
+        let alone: Vec<_> = asked.iter().map(|prefix| (*prefix, table.near(*prefix))).collect();
+        assert_eq!(found, alone);
+    }
+}

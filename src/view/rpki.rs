@@ -62,6 +62,8 @@ pub struct SourceView {
     pub updated_at: Option<Timestamp>,
     /// When they are dropped unless confirmed.
     pub expires_at: Option<Timestamp>,
+    /// Why its ASPAs are not used although it has some: RTR version 1 is spoken, which has none. `None`: they are.
+    pub without_aspas: Option<String>,
     /// What went wrong last, in words; stays until the next success.
     pub last_error: Option<String>,
 }

@@ -36,6 +36,7 @@ struct Source {
     trust_anchors: BTreeMap<String, u64>,
     age_s: Option<u64>,
     expires_in_s: Option<u64>,
+    without_aspas: Option<String>,
     last_error: Option<String>,
 }
 
@@ -56,6 +57,7 @@ impl Source {
             trust_anchors: source.anchors,
             age_s: source.updated_at.map(|at| now.since(at).as_secs()),
             expires_in_s: source.expires_at.map(|at| at.since(now).as_secs()),
+            without_aspas: source.without_aspas,
             last_error: source.last_error,
         }
     }

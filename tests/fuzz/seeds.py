@@ -3,6 +3,7 @@
 
 import gzip
 import json
+import lzma
 import pathlib
 import sys
 
@@ -42,6 +43,15 @@ for path in sorted((corpus / "mrt").iterdir()):
         opener = gzip.open if path.suffix == ".gz" else open
         with opener(path, "rb") as file:
             put("decode_mrt", path.name[:40], file.read(6000))
+for path in sorted((corpus / "rpki" / "rtr").glob("*.xz")):
+    with lzma.open(path) as file:
+        put("decode_rtr", path.name[:40], file.read(6000))
+# Announced, withdrawn, in the layout of earlier drafts; an Error Report.
+for number, octets in enumerate([
+    "020b0100000000140000fbf40000fbf50000fbf6", "020b00000000000c0000fbf4",
+    "020b000000000018010300020000fbf40000fbf50000fbf6", "010a00020000001d00000008010200000000000800000005776169740a",
+]):
+    put("decode_rtr", f"seed-{number}", bytes.fromhex(octets))
 # Family (place in the list of lib.rs), form, then a key, a field or a text.
 for number, (family, form, rest) in enumerate([
     (2, 100, bytes.fromhex("70000641 0000fbf400000001 c00002".replace(" ", ""))),

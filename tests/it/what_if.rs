@@ -21,6 +21,11 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
+        Self::beside("")
+    }
+
+    /// With more neighbours in the configuration.
+    fn beside(neighbors: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         write_vrps(folder.path(), &[("192.0.2.0/24", 64497)]);
         let file = folder.path().join("vrps.json");
@@ -28,7 +33,7 @@ impl Scene {
             "[router]\nasn = 64496\nrouter_id = \"10.0.0.1\"\nlisten = [\"127.0.0.1:0\"]\n[api]\nlisten = \"127.0.0.1:0\"\n\
              [http]\nenabled = false\n{POLICY}[[rpki.cache]]\nname = \"file\"\nfile = {:?}\nrefresh = \"1s\"\n\
              [[neighbor]]\naddress = \"127.0.0.2\"\nremote_asn = 64497\npassive = true\n\
-             import = [\"drop-invalid\", \"accept-all\"]\nexport = [\"reject-all\"]\n",
+             import = [\"drop-invalid\", \"accept-all\"]\nexport = [\"reject-all\"]\n{neighbors}",
             file.display().to_string()
         );
         let config = Config::parse("test.toml", &text).unwrap_or_else(|error| panic!("{error}"));
@@ -159,4 +164,58 @@ fn removals_local_exceptions_and_aspas_are_tried_too_and_mistakes_are_explained(
         let (code, out, err) = scene.run(&[&["rpki", "what-if"], arguments].concat());
         assert!(code == 2 && out.is_empty() && err.contains(words), "{arguments:?}: {code} {out} {err}");
     }
+}
+
+/// Two neighbours: one is told everything, the other what RPKI calls valid.
+const LISTENERS: &str = "[[policy.policy]]\nname = \"only-valid\"\n\
+     [[policy.policy.statement]]\nmatch = { validation = \"valid\" }\nverdict = \"accept\"\n\
+     [[neighbor]]\naddress = \"127.0.0.3\"\nremote_asn = 64498\npassive = true\n\
+     import = [\"reject-all\"]\nexport = [\"accept-all\"]\n\
+     [[neighbor]]\naddress = \"127.0.0.4\"\nremote_asn = 64499\npassive = true\n\
+     import = [\"reject-all\"]\nexport = [\"only-valid\"]\n";
+
+#[test]
+fn whom_a_route_would_be_told_to_or_not_any_more_is_named_neighbour_by_neighbour() {
+    let scene = Scene::beside(LISTENERS);
+    let port = scene.daemon.bgp_addresses()[0].port();
+    let listener = |asn: u32, address: &str| {
+        let towards = towards(port, OPEN_POLICY).replace("127.0.0.2", address);
+        Router::start(asn, "", &towards)
+    };
+    let (customer, strict) = (listener(64498, "127.0.0.3"), listener(64499, "127.0.0.4"));
+    customer.await_routes(&["192.0.2.0/24", "198.51.100.0/24"]);
+    strict.await_routes(&["192.0.2.0/24"]);
+    let told = |arguments: &[&str]| -> (Value, Value, Vec<Value>) {
+        let lines = scene.lines(&[&["rpki", "what-if"], arguments].concat());
+        let mut told: Vec<Value> = lines.iter().filter(|line| line["type"] == "told").cloned().collect();
+        // Prefixes stand in order; who is told of one, in the order in which they came.
+        told.sort_by_key(|line| line["neighbor"].to_string());
+        (lines[0]["withdrawn"].clone(), lines[0]["announced"].clone(), told)
+    };
+    let line = |prefix: &str, neighbor: &str, then: bool| json!({"type": "told", "prefix": prefix, "neighbor": neighbor, "now": !then, "then": then});
+
+    // It would be invalid, so import rejects it: the one who has it loses it.
+    let forbid = ["--add-vrp", "198.51.100.0/24=64500"];
+    assert_eq!(told(&forbid), (json!(1), json!(0), vec![line("198.51.100.0/24", "127.0.0.3", false)]));
+    // It would be valid, which only an export policy asks for.
+    let allow = ["--add-vrp", "198.51.100.0/24=64497"];
+    assert_eq!(told(&allow), (json!(0), json!(1), vec![line("198.51.100.0/24", "127.0.0.4", true)]));
+    // It would be unknown, which only that policy minds.
+    let lose = ["--remove-vrp", "192.0.2.0/24=64497"];
+    assert_eq!(told(&lose), (json!(1), json!(0), vec![line("192.0.2.0/24", "127.0.0.4", false)]));
+    // Both at once; all that are told of one prefix stand together.
+    let (withdrawn, announced, all) = told(&["--add-vrp", "192.0.2.0/24=64500", "--remove-vrp", "192.0.2.0/24=64497"]);
+    assert_eq!((withdrawn, announced), (json!(2), json!(0)));
+    assert_eq!(all, [line("192.0.2.0/24", "127.0.0.3", false), line("192.0.2.0/24", "127.0.0.4", false)]);
+
+    let text = scene.prints(&[&["rpki", "what-if"][..], &forbid].concat());
+    assert!(text.contains("withdrawn from neighbours: 1"), "{text}");
+    assert!(text.ends_with("198.51.100.0/24 would be withdrawn from 127.0.0.3\n"), "{text}");
+    let text = scene.prints(&[&["rpki", "what-if"][..], &allow].concat());
+    assert!(text.contains("announced to neighbours: 1"), "{text}");
+    assert!(text.ends_with("198.51.100.0/24 would be announced to 127.0.0.4\n"), "{text}");
+    // Asking told nobody anything; the signed ROA does what was foretold.
+    write_vrps(scene.folder.path(), &[("192.0.2.0/24", 64497), ("198.51.100.0/24", 64497)]);
+    strict.await_routes(&["192.0.2.0/24", "198.51.100.0/24"]);
+    assert_eq!(customer.loc_rib().len(), 2);
 }

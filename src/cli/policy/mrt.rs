@@ -91,7 +91,7 @@ fn announced(
         validator.begin(&people.sender(from), item.family, item.attrs, &SetFacts::of(item.attrs));
     }
     let mut asked = |prefix| {
-        let validity = validator.of(prefix);
+        let validity = validator.of(prefix, None);
         Asked { family: item.family, prefix, set: item.attrs, from, validity, accepted_now: None }
     };
     for (_, prefix) in item.prefixes() {

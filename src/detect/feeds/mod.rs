@@ -5,6 +5,7 @@ pub mod moas;
 pub mod prefix_count;
 pub mod rpki_data;
 pub mod session;
+pub mod source;
 
 use std::fmt;
 

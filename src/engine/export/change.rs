@@ -10,9 +10,9 @@ use super::{
         Action, Engine,
         sessions::Slot,
         stream::{Audience, Line, Stream},
-        update_group::{Group, GroupTable, PATH_ID},
+        update_group::{Group, GroupTable, Hearing, PATH_ID, RouteId, hears},
     },
-    choose::{Choice, Chosen},
+    choose::{Choice, Chosen, ChosenPath},
 };
 
 /// Where a change stands: a prefix in one of the group's tables.
@@ -46,7 +46,7 @@ impl Engine {
         if unchanged && (new.is_none() || family.is_plain_prefix()) {
             return new.is_some();
         }
-        let before = Heard { row: old, alone: &old_alone };
+        let before = Heard { row: old, alone: &old_alone, hearing: None };
         self.tell(group, spot, &before, &chosen, stream);
         self.remember(group, spot, PATH_ID, &before, stream);
         for sent in new.into_iter().chain(alone.iter().map(|(_, sent)| *sent)) {
@@ -134,26 +134,30 @@ impl Engine {
         let Some(of) = group.tables.get(table) else { return false };
         let (family, Some(many)) = (of.family, of.many()) else { return false };
         let mut told = Vec::with_capacity(chosen.len());
-        for (row, set) in chosen {
-            let path_id = many.identifier(id, row.sent.source, row.received, &taken);
+        for path in chosen {
+            let path_id = many.identifier(id, path.row.sent.source, path.row.received, &taken);
             taken.push(path_id);
-            told.push((path_id, many.sent(id, path_id), row, set));
+            told.push((path_id, many.sent(id, path_id), path));
         }
         let any = !told.is_empty();
-        for (path_id, old, new, set) in told {
-            let past = group.tables.get(table).is_some_and(|of| of.is_past((id, path_id)));
-            if old == Some(new) && !past && family.is_plain_prefix() {
+        for (path_id, old, new) in told {
+            let route = (id, path_id);
+            let Some(of) = group.tables.get(table) else { return false };
+            let same_ears = of.hearing(route) == new.hearing.as_ref();
+            if old == Some(new.row) && same_ears && !of.is_past(route) && family.is_plain_prefix() {
                 continue;
             }
+            let before = of.hearing(route).cloned();
             let same = family.is_plain_prefix()
-                && old.is_some_and(|old| self.was_told(group, spot, path_id, old.sent, (new.sent, set), stream));
-            self.remember(group, spot, path_id, &Heard { row: old.map(|old| old.sent), alone: &[] }, stream);
-            self.rib.attrs.retain(new.sent.set, 1);
-            if let Some(before) = group.tables.get_mut(table).and_then(|of| of.set_path((id, path_id), Some(new))) {
+                && old
+                    .is_some_and(|old| self.was_told(group, spot, path_id, old.sent, (new.row.sent, new.set), stream));
+            let heard = Heard { row: old.map(|old| old.sent), alone: &[], hearing: before.as_ref() };
+            self.remember(group, spot, path_id, &heard, stream);
+            tell_path(group, &new, ToldPath { route, old: &heard, same }, stream);
+            self.rib.attrs.retain(new.row.sent.set, 1);
+            let of = group.tables.get_mut(table);
+            if let Some(before) = of.and_then(|of| of.set_path(route, Some((new.row, new.hearing)))) {
                 self.rib.attrs.release(before.sent.set);
-            }
-            if !same {
-                stream.announce(Audience::Except(new.sent.source), Line::new((id, path_id), new), set);
             }
         }
         any
@@ -164,23 +168,26 @@ impl Engine {
         &mut self,
         group: &mut Group,
         spot: Spot,
-        chosen: &[(SentPath, u32)],
+        chosen: &[ChosenPath],
         stream: &mut Stream,
     ) -> Vec<PathId> {
         let Spot { table, id } = spot;
         let is_chosen = |row: &SentPath| {
             let same_path = |new: &SentPath| new.sent.source == row.sent.source && new.received == row.received;
-            chosen.iter().any(|(new, _)| same_path(new))
+            chosen.iter().any(|new| same_path(&new.row))
         };
         let many = group.tables.get(table).and_then(GroupTable::many);
         let rows = many.into_iter().flat_map(|many| many.of(id));
         let gone: Vec<(PathId, SentPath)> = rows.filter(|(_, row)| !is_chosen(row)).collect();
         for (path_id, old) in &gone {
-            self.remember(group, spot, *path_id, &Heard { row: Some(old.sent), alone: &[] }, stream);
-            if let Some(before) = group.tables.get_mut(table).and_then(|of| of.set_path((id, *path_id), None)) {
+            let route = (id, *path_id);
+            let hearing = group.tables.get(table).and_then(|of| of.hearing(route)).cloned();
+            let heard = Heard { row: Some(old.sent), alone: &[], hearing: hearing.as_ref() };
+            self.remember(group, spot, *path_id, &heard, stream);
+            if let Some(before) = group.tables.get_mut(table).and_then(|of| of.set_path(route, None)) {
                 self.rib.attrs.release(before.sent.set);
             }
-            stream.withdraw(Audience::Except(old.sent.source), (id, *path_id));
+            each_audience(group, old.sent.source, hearing.as_ref(), |audience| stream.withdraw(audience, route));
         }
         gone.into_iter().map(|(path_id, _)| path_id).collect()
     }
@@ -208,16 +215,59 @@ impl Engine {
     }
 }
 
+/// Says one of several rows of a prefix to those who are to hear it, and takes it back from those who are not any more.
+fn tell_path(group: &Group, new: &ChosenPath, told: ToldPath<'_>, stream: &mut Stream) {
+    let line = Line::new(told.route, new.row);
+    let source = new.row.sent.source;
+    if told.old.hearing == new.hearing.as_ref() || told.old.row.is_none() {
+        if !told.same {
+            each_audience(group, source, new.hearing.as_ref(), |audience| stream.announce(audience, line, new.set));
+        }
+        return;
+    }
+    for member in &group.members {
+        let audience = Audience::Only(member.slot);
+        match (told.old.by(member.slot).is_some(), hears(member.slot, source, new.hearing.as_ref())) {
+            (true, true) if told.same => {}
+            (_, true) => stream.announce(audience, line, new.set),
+            (true, false) => stream.withdraw(audience, told.route),
+            (false, false) => {}
+        }
+    }
+}
+
+/// What was told of one of several rows until now.
+struct ToldPath<'a> {
+    route: RouteId,
+    old: &'a Heard<'a>,
+    /// The octets are those that are to be told.
+    same: bool,
+}
+
+/// Calls `say` for the audiences that make up those who hear a row.
+pub(super) fn each_audience(group: &Group, source: Slot, hearing: Option<&Hearing>, mut say: impl FnMut(Audience)) {
+    match hearing {
+        None => say(Audience::Except(source)),
+        Some(Hearing::Only(those)) => those.iter().for_each(|slot| say(Audience::Only(*slot))),
+        Some(Hearing::Without(_)) => {
+            let those = group.members.iter().filter(|member| hears(member.slot, source, hearing));
+            those.for_each(|member| say(Audience::Only(member.slot)));
+        }
+    }
+}
+
 /// What members have of a route: the row, which its source does not have, and what single ones have instead.
 struct Heard<'a> {
     row: Option<Sent>,
     alone: &'a [(Slot, Sent)],
+    /// What is said of the row beside that.
+    hearing: Option<&'a Hearing>,
 }
 
 impl Heard<'_> {
     /// What one member has.
     fn by(&self, slot: Slot) -> Option<Sent> {
         let alone = self.alone.iter().find(|(to, _)| *to == slot).map(|(_, sent)| *sent);
-        alone.or(self.row.filter(|row| row.source != slot))
+        alone.or(self.row.filter(|row| hears(slot, row.source, self.hearing)))
     }
 }

@@ -5,7 +5,8 @@
 //!   which rejects the best path hides no other; and for each client without its own paths, so that those are no
 //!   candidates there, neither as the best one nor by their MED.
 //! - With ADD-PATH (RFC 7911): all paths, the best few, or the best one of each neighbouring AS, of those that pass. What
-//!   a member sent itself is among those counted and is not sent back to it.
+//!   a member sent itself is among those counted and is not sent back to it; not so for clients of a route server, each of
+//!   which has such a choice of the paths of others (RFC 7947 §2.3.2).
 //! - A group with `default_originate` is told of our default route, whatever the tables hold and policy says.
 
 use crate::{
@@ -16,7 +17,11 @@ use crate::{
 
 use super::{
     super::{
-        Action, AddPathSelect, Engine, LOCAL, sessions::Slot, stream::Stream, transform::Withheld, update_group::Group,
+        Action, AddPathSelect, Engine, LOCAL,
+        sessions::Slot,
+        stream::Stream,
+        transform::Withheld,
+        update_group::{Group, Hearing},
     },
     change::Spot,
     told::is_default,
@@ -32,6 +37,21 @@ pub(super) struct Chosen {
     pub(super) first: Option<Choice>,
     /// For single members instead, in order of their slots; only where there is a first one.
     pub(super) alone: Vec<(Slot, Choice)>,
+}
+
+/// One of several paths that a group is to be told.
+pub(super) struct ChosenPath {
+    pub(super) row: SentPath,
+    /// The number of its prepared set.
+    pub(super) set: u32,
+    /// Who hears it, where that is not everybody but its source.
+    pub(super) hearing: Option<Hearing>,
+}
+
+impl ChosenPath {
+    fn new(path: &Path, (sent, set): Choice) -> Self {
+        Self { row: SentPath { sent, received: path.path_id }, set, hearing: None }
+    }
 }
 
 impl Chosen {
@@ -108,30 +128,95 @@ impl Engine {
         spot: Spot,
         stream: &mut Stream,
         out: &mut Vec<Action>,
-    ) -> Vec<(SentPath, u32)> {
+    ) -> Vec<ChosenPath> {
         let Some(family) = group.tables.get(spot.table).map(|of| of.family) else { return Vec::new() };
         if let Some((sent, set)) = self.choose_default(group, family, spot, stream) {
-            return vec![(SentPath { sent, received: 0 }, set)];
+            return vec![ChosenPath { row: SentPath { sent, received: 0 }, set, hearing: None }];
         }
         self.cleanse_stale(now, family, spot);
         let passing = self.passing(group, family, spot, stream, out);
-        let mut chosen = self.select(group.key.add_path_select, passing);
-        chosen.retain(|(row, _)| group.has_audience(row.sent.source));
+        self.choose_among(group, passing)
+    }
+
+    /// Of paths that pass, those that the group is to be told.
+    pub(super) fn choose_among(&self, group: &Group, passing: Vec<(Path, Choice)>) -> Vec<ChosenPath> {
+        let select = group.key.add_path_select;
+        let all_are_sent = match select {
+            AddPathSelect::All => true,
+            AddPathSelect::Best(n) => passing.len() <= usize::from(n),
+            AddPathSelect::PerNeighborAs => false,
+        };
+        let mut chosen = match group.key.rules.transparent && !all_are_sent {
+            true => self.select_for_clients(group, select, passing),
+            false => {
+                let those = self.select(select, passing).into_iter();
+                those.map(|(path, choice)| ChosenPath::new(&path, choice)).collect()
+            }
+        };
+        let is_heard = |path: &ChosenPath| {
+            matches!(path.hearing, Some(Hearing::Only(_))) || group.has_audience(path.row.sent.source)
+        };
+        chosen.retain(is_heard);
         chosen
     }
 
+    /// Those that are chosen for a client without a path of its own here, and for each member that has one those that are
+    /// chosen without its paths.
+    fn select_for_clients(
+        &self,
+        group: &Group,
+        select: AddPathSelect,
+        passing: Vec<(Path, Choice)>,
+    ) -> Vec<ChosenPath> {
+        let same = |one: &Path, other: &Path| one.session == other.session && one.path_id == other.path_id;
+        let mut sources: Vec<Slot> = passing.iter().map(|(path, _)| path.session).collect();
+        sources.sort_unstable();
+        sources.dedup();
+        sources.retain(|slot| group.has(*slot));
+        let everybody = self.select(select, passing.clone());
+        let mut for_some: Vec<((Path, Choice), Vec<Slot>)> = Vec::new();
+        let mut left_out: Vec<Vec<Slot>> = vec![Vec::new(); everybody.len()];
+        for slot in sources {
+            let others = passing.iter().filter(|(path, _)| path.session != slot).copied();
+            let own = self.select(select, others.collect());
+            for ((path, _), left_out) in everybody.iter().zip(&mut left_out) {
+                if path.session != slot && !own.iter().any(|(other, _)| same(path, other)) {
+                    left_out.push(slot);
+                }
+            }
+            for (path, choice) in own {
+                if everybody.iter().any(|(other, _)| same(&path, other)) {
+                    continue;
+                }
+                match for_some.iter_mut().find(|((other, _), _)| same(&path, other)) {
+                    Some((_, those)) => those.push(slot),
+                    None => for_some.push(((path, choice), vec![slot])),
+                }
+            }
+        }
+        let hearing = |those: Vec<Slot>| (!those.is_empty()).then_some(Hearing::Without(those));
+        let everybody = everybody
+            .into_iter()
+            .zip(left_out)
+            .map(|((path, choice), those)| ChosenPath { hearing: hearing(those), ..ChosenPath::new(&path, choice) });
+        let for_some = for_some.into_iter().map(|((path, choice), those)| ChosenPath {
+            hearing: Some(Hearing::Only(those)),
+            ..ChosenPath::new(&path, choice)
+        });
+        everybody.chain(for_some).collect()
+    }
+
     /// Of paths that pass, those that are sent with ADD-PATH.
-    pub(super) fn select(&self, select: AddPathSelect, mut passing: Vec<(Path, Choice)>) -> Vec<(SentPath, u32)> {
-        let row = |(path, (sent, set)): (Path, Choice)| (SentPath { sent, received: path.path_id }, set);
+    fn select(&self, select: AddPathSelect, mut passing: Vec<(Path, Choice)>) -> Vec<(Path, Choice)> {
         match select {
-            AddPathSelect::All => passing.into_iter().map(row).collect(),
-            AddPathSelect::Best(n) => (0..n).map_while(|_| self.take_best(&mut passing)).map(row).collect(),
+            AddPathSelect::All => passing,
+            AddPathSelect::Best(n) => (0..n).map_while(|_| self.take_best(&mut passing)).collect(),
             AddPathSelect::PerNeighborAs => {
                 let neighbor = |(path, _): &(Path, Choice)| self.rib.attrs.facts(path.set).neighbor_asn();
                 let mut chosen = Vec::new();
                 while let Some(asn) = passing.first().map(&neighbor) {
                     let mut of_one: Vec<_> = passing.extract_if(.., |one| neighbor(one) == asn).collect();
-                    chosen.extend(self.take_best(&mut of_one).map(row));
+                    chosen.extend(self.take_best(&mut of_one));
                 }
                 chosen
             }

@@ -13,7 +13,7 @@ use super::{
         stream::{Audience, Stream},
         update_group::Group,
     },
-    change::Spot,
+    change::{Spot, each_audience},
     choose::Choice,
     told::is_default,
 };
@@ -70,8 +70,12 @@ impl Engine {
             .filter_map(|path| Some((*path, self.prepare_path(group, family, spot, path, stream).ok()?)))
             .collect();
         if sends_many {
-            let rows = self.select(group.key.add_path_select, passing).into_iter();
-            return rows.map(|(row, _)| Audience::Except(row.sent.source)).collect();
+            let mut told = Vec::new();
+            for path in self.choose_among(group, passing) {
+                let source = path.row.sent.source;
+                each_audience(group, source, path.hearing.as_ref(), |audience| told.push(audience));
+            }
+            return told;
         }
         passing.retain(|(path, _)| group.has_audience(path.session));
         let Some((first, _)) = self.take_best(&mut passing) else { return Vec::new() };

@@ -149,6 +149,11 @@ impl Engine {
         let Some(of) = group.tables.get_mut(table) else { return false };
         let family = of.family;
         of.release_held(now);
+        let interval = group.key.advertisement_interval;
+        let free = match of.fill {
+            None if !interval.is_zero() => of.take_round(now, budget),
+            _ => usize::MAX,
+        };
         of.out.take_dirty(budget, &mut ids);
         if let Some(from) = of.fill {
             let room = u32::try_from(budget - ids.len()).unwrap_or(u32::MAX);
@@ -158,18 +163,16 @@ impl Engine {
                 None => None,
             };
         }
-        let waits = of.fill.is_none() && of.waits(now);
         let mut stream = self.begin_stream(group, table);
         let mut gone = Vec::new();
-        for id in ids {
+        for (at, id) in ids.into_iter().enumerate() {
             let spot = Spot { table, id };
-            if waits && self.waits_to_announce(now, group, spot, &mut stream, out) {
+            if at >= free && self.waits_to_announce(now, group, spot, &mut stream, out) {
                 group.tables.get_mut(table).into_iter().for_each(|of| of.hold(id));
             } else if !self.change(now, group, spot, &mut stream, out) {
                 gone.push(id);
             }
         }
-        let interval = group.key.advertisement_interval;
         if let Some(of) = group.tables.get_mut(table).filter(|_| !interval.is_zero() && stream.announces()) {
             of.not_before = now + interval;
         }

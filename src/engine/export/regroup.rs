@@ -3,9 +3,9 @@
 //!
 //! Wishes are collected until the next export, since a reload changes many sessions at once. Where all members of a
 //! group change alike (the usual reload), the group gets the new key in place: its rows stay, marked as told by the
-//! old key, a walk over the table works out both octets of each, and only differences leave. A member that changes
-//! alone takes a copy of the group's books into a group of its own, and then the same happens there. Such a group is
-//! not merged with another one of the same key: what one was told is the other's only by and by.
+//! old key, a walk over the table works out both octets of each, and only differences leave. Members that change
+//! otherwise than the rest take a copy of the group's books into a group of their own, and then the same happens there.
+//! Such a group is not merged with another one of the same key: what one was told is the other's only by and by.
 
 use super::super::{Engine, filters::NeighborFilter, sessions::Slot, update_group::GroupKey};
 
@@ -51,11 +51,7 @@ impl Engine {
             match all_alike.cloned() {
                 _ if busy => self.regrouping.extend(members.iter().filter(|slot| waiting.contains(slot))),
                 Some(key) => self.turn(at, key),
-                None => {
-                    for (slot, key) in members.iter().zip(keys) {
-                        self.move_out(at, *slot, key);
-                    }
-                }
+                None => self.part(at, members.iter().copied().zip(keys)),
             }
             waiting.retain(|other| !members.contains(other));
         }
@@ -77,19 +73,42 @@ impl Engine {
         }
     }
 
-    /// Moves a member whose key is not the group's into a group of its own.
-    fn move_out(&mut self, at: usize, slot: Slot, key: Option<GroupKey>) {
-        let Some(key) = key else { return };
-        let Some(group) = self.groups.get_mut(at).filter(|group| group.key != key) else { return };
+    /// Parts a group whose members are to have different keys. Those whose key stays remain where they are, else those
+    /// that are most: a group without members would be served no more, and its books kept.
+    fn part(&mut self, at: usize, members: impl Iterator<Item = (Slot, Option<GroupKey>)>) {
+        let mut parts: Vec<(GroupKey, Vec<Slot>)> = Vec::new();
+        for (slot, key) in members {
+            let Some(key) = key else { continue };
+            match parts.iter_mut().find(|(of, _)| *of == key) {
+                Some((_, slots)) => slots.push(slot),
+                None => parts.push((key, vec![slot])),
+            }
+        }
+        let Some(group) = self.groups.get(at) else { return };
+        let staying = parts.iter().position(|(key, _)| *key == group.key);
+        let most = (0..parts.len()).max_by_key(|at| parts.get(*at).map(|(_, slots)| slots.len()));
+        let Some(rest) = staying.or(most) else { return };
+        let (key, _) = parts.swap_remove(rest);
+        for (key, slots) in parts {
+            self.move_out(at, &slots, key);
+        }
+        self.turn(at, key);
+    }
+
+    /// Moves members into a group of their own.
+    fn move_out(&mut self, at: usize, slots: &[Slot], key: GroupKey) {
+        let Some(group) = self.groups.get_mut(at) else { return };
         let reflects = group.key.rules.to != key.rules.to;
-        let Some(mut alone) = group.split(slot, &mut self.rib.attrs) else { return };
-        alone.turn(key);
-        let to = self.groups.add(alone);
+        let mut own = group.split(slots, &mut self.rib.attrs);
+        own.turn(key);
+        let to = self.groups.add(own);
         if reflects {
             self.groups.walk_internal();
         }
-        if let Some(session) = self.sessions.get_mut(slot) {
-            session.group = Some(to);
+        for slot in slots {
+            if let Some(session) = self.sessions.get_mut(*slot) {
+                session.group = Some(to);
+            }
         }
         self.mark_defaults(to);
     }

@@ -27,6 +27,11 @@ impl Ahead {
         &mut self.known[..self.count]
     }
 
+    /// What is known of the route `at` places behind the first one.
+    pub fn known(&self, at: usize) -> Option<PrefixId> {
+        self.known[..self.count].get(at).copied().flatten()
+    }
+
     /// How many of the next routes were warmed up.
     pub fn left(&self) -> usize {
         self.count.saturating_sub(self.next)

@@ -6,6 +6,7 @@ use crate::{
     policy::{Evaluator, PathCounts, PerPrefix, Route, Trace, Verdict},
     rib::{AttrStore, Path, PathFlags, SetFacts, SetId},
     types::{Family, Prefix},
+    validation::OriginState,
     wire::bgp::attribute::{AttrSet, AttrSetBuilder},
 };
 
@@ -89,13 +90,20 @@ impl Judge {
         self.findings.erroneous_state
     }
 
-    /// What becomes of the path of `prefix` (`None`: a family without plain prefixes). Gives no reference.
+    /// What becomes of the path of `prefix` (`None`: a family without plain prefixes). Gives no reference. `like` is what
+    /// is known of the state of its origin, see [`Validator::of`].
     ///
     /// # Panics
     /// Outside of `begin` and `end`: a judge without a set has nothing to say.
     #[inline]
-    pub fn path(&mut self, rules: &ImportRules, attrs: &mut AttrStore, prefix: Option<Prefix>) -> Judged {
-        let validity = self.validator.of(prefix);
+    pub fn path(
+        &mut self,
+        rules: &ImportRules,
+        attrs: &mut AttrStore,
+        prefix: Option<Prefix>,
+        like: Option<OriginState>,
+    ) -> Judged {
+        let validity = self.validator.of(prefix, like);
         let judged = match (self.settled, self.received) {
             (Some(settled), _) => settled,
             (None, Some(received)) => {

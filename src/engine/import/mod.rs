@@ -106,14 +106,20 @@ impl Engine {
                 break;
             }
         }
-        if announces {
-            self.judge.validator.look_ahead(prefixes.get(..count).unwrap_or_default());
-        }
         if count > 1 {
             table.warm(nlri.get(..count).unwrap_or_default(), self.ahead.fill(count));
             if let Some(session) = self.sessions.get(slot).filter(|_| announced) {
                 session.import.chain.warm(prefixes.get(..count).unwrap_or_default());
             }
+        }
+        if announces {
+            // Of a prefix that is there, another path knows most of the time what RPKI says.
+            let mut unknown = 0;
+            for at in (0..count).filter(|at| self.ahead.known(*at).is_none()) {
+                prefixes.swap(unknown, at);
+                unknown += 1;
+            }
+            self.judge.validator.look_ahead(prefixes.get(..unknown).unwrap_or_default());
         }
         at.max(from + 1)
     }
@@ -171,7 +177,8 @@ impl Engine {
         let mut dropped = false;
         let handled =
             desk.each_route(item, (skip, budget), Some(&rules.chain), |desk, nlri, known, path_id, labels| {
-                let mut judged = judge.path(&rules, desk.attrs, prefix_of(nlri));
+                let like = judge.validator.asks_for().and_then(|origin| desk.state_like(nlri, known, origin));
+                let mut judged = judge.path(&rules, desk.attrs, prefix_of(nlri), like);
                 if validates {
                     judged = desk.validate_flow(slot, nlri, received, judged);
                 }

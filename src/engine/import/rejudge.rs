@@ -105,7 +105,7 @@ impl Engine {
             let Some(set) = desk.table.paths(id).get(at).map(|path| path.set) else { continue };
             let (received, facts) = (desk.attrs.get(set), desk.attrs.facts(set));
             judge.validator.begin(&Sender::ourselves(own), family, received, facts);
-            let flags = judge.validator.of(Some(prefix)).marks();
+            let flags = judge.validator.of(Some(prefix), None).marks();
             desk.rejudge(id, (LOCAL, 0), Judged { set, flags });
         }
     }
@@ -157,7 +157,7 @@ impl Engine {
             judge.begin(&rules, family, desk.attrs, received);
             for &(_, _, id, path_id) in run {
                 let nlri = desk.table.nlri(id);
-                let mut judged = judge.path(&rules, desk.attrs, prefix_of(nlri));
+                let mut judged = judge.path(&rules, desk.attrs, prefix_of(nlri), None);
                 if rules.validates_flows {
                     judged = desk.validate_flow(slot, nlri, received, judged);
                 }

@@ -95,12 +95,13 @@ impl Validator {
         std::mem::replace(&mut self.rpki, rpki)
     }
 
-    /// Looks up the prefixes whose turn is next, all at once: one after the other each would wait for the memory.
+    /// Looks up prefixes whose turn is next, in their order and all at once: one after the other each would wait for the
+    /// memory. Others may stand between them.
     pub fn look_ahead(&mut self, prefixes: &[Prefix]) {
         self.ahead.clear();
         self.next = 0;
         if self.rpki.loaded {
-            self.ahead.extend(prefixes.iter().map(|prefix| (*prefix, self.rpki.vrps.near(*prefix))));
+            self.rpki.vrps.near_each(prefixes, |prefix, near| self.ahead.push((prefix, near)));
         }
     }
 
@@ -125,9 +126,19 @@ impl Validator {
         }
     }
 
-    /// The states of the path of `prefix`.
+    /// The origin whose state has to be found, if it has one AS.
     #[inline]
-    pub fn of(&mut self, prefix: Option<Prefix>) -> Validity {
+    pub fn asks_for(&self) -> Option<Asn> {
+        self.origin.filter(|_| self.applies)
+    }
+
+    /// The states of the path of `prefix`. `like`: the state of another path of the same prefix and origin, where that is
+    /// known; RPKI says the same of both.
+    #[inline]
+    pub fn of(&mut self, prefix: Option<Prefix>, like: Option<OriginState>) -> Validity {
+        if let (Some(origin), true) = (like, self.applies) {
+            return Validity { origin, path: self.path };
+        }
         match prefix {
             Some(prefix) if self.applies => {
                 let near = match self.ahead.get(self.next) {

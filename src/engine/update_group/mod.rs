@@ -12,6 +12,7 @@
 //! Memory: 8 octets per prefix and group; per lagging member one entry for each prefix that changed meanwhile,
 //! never more than there are prefixes.
 
+mod hearing;
 mod key;
 mod table;
 
@@ -25,6 +26,7 @@ use crate::{
 use super::sessions::Slot;
 
 pub use self::{
+    hearing::{Hearing, hears},
     key::{GroupKey, neighbor_facts},
     table::GroupTable,
 };
@@ -198,19 +200,18 @@ impl Group {
         }
     }
 
-    /// Takes a member out into a group of its own, which was told what it was told. `None`: it is no member.
-    pub fn split(&mut self, slot: Slot, attrs: &mut AttrStore) -> Option<Self> {
-        let member = self.members.extract_if(.., |member| member.slot == slot).next()?;
-        Some(Self {
+    /// Takes members out into a group of their own, which was told what they were told.
+    pub fn split(&mut self, slots: &[Slot], attrs: &mut AttrStore) -> Self {
+        Self {
             key: self.key.clone(),
             past: self.past.clone(),
             tables: self.tables.iter().map(|table| table.copy(attrs)).collect(),
-            members: vec![member],
+            members: self.members.extract_if(.., |member| slots.contains(&member.slot)).collect(),
             silent: self.silent,
             lags: true,
             warned_next_hop: false,
             warned_length: false,
-        })
+        }
     }
 
     /// Adds a session. It is in step if nothing was told yet, else it catches up.
@@ -230,6 +231,14 @@ impl Group {
         self.lags = true;
         for table in &mut self.tables {
             table.end_of_rib_due = true;
+        }
+    }
+
+    /// A member that has just joined has paths in the tables already. Where a client's own paths count for nobody but
+    /// others, what it is to be told has to be worked out once more.
+    pub fn member_has_paths(&mut self) {
+        if self.key.rules.transparent && !self.silent {
+            self.tables.iter_mut().for_each(|table| table.fill = Some(0));
         }
     }
 

@@ -2,24 +2,25 @@
 //!
 //! There are two kinds of books. Most groups are told one path per prefix: a row of `AdjRibOut`, which everybody has but
 //! the session that the path came from. That session may have been told another one instead, and so may others whose own
-//! path counts for everybody but them (`alone`, for clients of a route server). With ADD-PATH there are several rows per prefix (`AdjRibOutMany`), each for everybody but its source;
-//! `out` then holds the dirty marks only.
+//! path counts for everybody but them (`alone`, for clients of a route server). With ADD-PATH there are several rows per
+//! prefix (`AdjRibOutMany`), each for everybody but its source, unless something else is said of it (`heard`, for clients
+//! of a route server); `out` then holds the dirty marks only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     rib::{AdjRibOut, AdjRibOutMany, AttrStore, PrefixId, Sent, SentPath},
     types::{Family, PathId, Timestamp},
 };
 
-use super::{super::sessions::Slot, PATH_ID, RouteId};
+use super::{super::sessions::Slot, Hearing, PATH_ID, RouteId, hears};
 
 /// Rows that have to do with one session.
 #[derive(Clone, Copy, Default, Debug)]
 struct Rows {
-    /// Those for everybody but it, since its path is what they tell.
+    /// Those for everybody but it: its path is what they tell, or it is one of few that do not hear them.
     left_out: u64,
-    /// Those of them instead of which it has another one.
+    /// Those for it alone: instead of one that it is left out of, or beside the others.
     alone: u64,
     /// All that name it as a source.
     source: u64,
@@ -36,15 +37,21 @@ pub struct GroupTable {
     alone: BTreeMap<(PrefixId, Slot), Sent>,
     /// What was last told where several paths per prefix are sent.
     many: Option<AdjRibOutMany>,
+    /// Who hears rows of `many`, where that is not everybody but their source.
+    heard: BTreeMap<RouteId, Hearing>,
+    /// How many of those are for some members alone.
+    for_some: u64,
     /// Whether changes of paths that are not best concern this table.
     pub looks_at_all_paths: bool,
     by_slot: Vec<Rows>,
     /// A walk over the Loc-RIB (the first one, or after a change of the key) goes on at this id; `None`: done.
     pub fill: Option<u32>,
-    /// Nothing is announced before this time; withdrawals are.
+    /// Nothing is announced before this time but what is left of a round; withdrawals are.
     pub not_before: Timestamp,
-    /// Prefixes that are to be looked at again then.
-    held: Vec<PrefixId>,
+    /// How many of the dirty prefixes, oldest mark first, may be announced nevertheless.
+    round: usize,
+    /// Prefixes that are to be looked at again then. Their ids must stay what they are until then.
+    held: BTreeSet<PrefixId>,
     /// How often a route was held back because the members have no next hop or no message for it.
     pub withheld: u64,
     /// A member joined that End-of-RIB is due to once the first walk is done.
@@ -61,11 +68,14 @@ impl GroupTable {
             out: AdjRibOut::new(),
             alone: BTreeMap::new(),
             many: add_path.then(AdjRibOutMany::default),
+            heard: BTreeMap::new(),
+            for_some: 0,
             looks_at_all_paths: false,
             by_slot: Vec::new(),
             fill,
             not_before: Timestamp::default(),
-            held: Vec::new(),
+            round: 0,
+            held: BTreeSet::new(),
             withheld: 0,
             end_of_rib_due: true,
             clear: 0,
@@ -90,6 +100,7 @@ impl GroupTable {
             out: self.out.clone(),
             alone: self.alone.clone(),
             many: self.many.clone(),
+            heard: self.heard.clone(),
             by_slot: self.by_slot.clone(),
             held: self.held.clone(),
             ..*self
@@ -148,16 +159,39 @@ impl GroupTable {
         old
     }
 
-    /// Notes what is told now under one identifier; as `set_sent`.
-    pub fn set_path(&mut self, (id, path_id): RouteId, row: Option<SentPath>) -> Option<SentPath> {
-        let before = self.many.as_mut()?.set_sent(id, path_id, row);
+    /// Notes what is told now under one identifier, and who hears it; as `set_sent`.
+    pub fn set_path(&mut self, (id, path_id): RouteId, row: Option<(SentPath, Option<Hearing>)>) -> Option<SentPath> {
+        let before = self.many.as_mut()?.set_sent(id, path_id, row.as_ref().map(|(row, _)| *row));
+        let hearing = if self.heard.is_empty() { None } else { self.heard.remove(&(id, path_id)) };
         if let Some(before) = before {
-            self.uncount(before.sent.source);
+            self.count_path(before.sent.source, hearing.as_ref(), -1);
         }
-        if let Some(row) = row {
-            self.count(row.sent.source);
+        if let Some((row, hearing)) = row {
+            self.count_path(row.sent.source, hearing.as_ref(), 1);
+            self.heard.extend(hearing.map(|hearing| ((id, path_id), hearing)));
         }
         before
+    }
+
+    /// Counts one of several rows of a prefix (`one` is 1), or takes it back (-1).
+    fn count_path(&mut self, source: Slot, hearing: Option<&Hearing>, one: i64) {
+        let add = |count: &mut u64| *count = count.wrapping_add_signed(one); // what is taken back was added before
+        add(&mut self.rows_mut(source).source);
+        match hearing {
+            Some(Hearing::Only(those)) => {
+                add(&mut self.for_some);
+                those.iter().for_each(|slot| add(&mut self.rows_mut(*slot).alone));
+            }
+            Some(Hearing::Without(those)) => {
+                those.iter().chain([&source]).for_each(|slot| add(&mut self.rows_mut(*slot).left_out));
+            }
+            None => add(&mut self.rows_mut(source).left_out),
+        }
+    }
+
+    /// What is said of a row beside that its source does not hear it.
+    pub fn hearing(&self, route: RouteId) -> Option<&Hearing> {
+        if self.heard.is_empty() { None } else { self.heard.get(&route) }
     }
 
     fn count(&mut self, source: Slot) {
@@ -189,13 +223,14 @@ impl GroupTable {
     pub fn told_to(&self, slot: Slot) -> u64 {
         let all = self.many.as_ref().map_or(self.out.len(), AdjRibOutMany::len);
         let rows = self.by_slot.get(usize::from(slot)).copied().unwrap_or_default();
-        all - rows.left_out + rows.alone
+        all - self.for_some - rows.left_out + rows.alone
     }
 
     /// What a member in step has of a route.
     pub fn row_for(&self, slot: Slot, (id, path_id): RouteId) -> Option<SentPath> {
         if let Some(many) = &self.many {
-            return many.sent(id, path_id).filter(|row| row.sent.source != slot);
+            let hearing = self.hearing((id, path_id));
+            return many.sent(id, path_id).filter(|row| hears(slot, row.sent.source, hearing));
         }
         let row = self.out.sent(id)?;
         let alone = if self.alone.is_empty() { None } else { self.alone.get(&(id, slot)).copied() };
@@ -208,8 +243,8 @@ impl GroupTable {
         if let Some(many) = &self.many {
             let mut rows = Vec::new();
             let next = many.scan(from, n, &mut rows);
-            let others = rows.into_iter().filter(|(_, _, row)| row.sent.source != slot);
-            found.extend(others.map(|(id, path_id, row)| ((id, path_id), row)));
+            let all = rows.into_iter().map(|(id, path_id, row)| ((id, path_id), row));
+            found.extend(all.filter(|(route, row)| hears(slot, row.sent.source, self.hearing(*route))));
             return next;
         }
         let mut rows = Vec::new();
@@ -237,7 +272,7 @@ impl GroupTable {
 
     /// Whether there is anything about `id`: told, or about to be looked at.
     pub fn holds(&self, id: PrefixId) -> bool {
-        self.out.holds(id) || self.many.as_ref().is_some_and(|many| many.holds(id))
+        self.out.holds(id) || self.held.contains(&id) || self.many.as_ref().is_some_and(|many| many.holds(id))
     }
 
     fn is_empty(&self) -> bool {
@@ -255,13 +290,25 @@ impl GroupTable {
     }
 
     /// Whether announcements wait.
-    pub fn waits(&self, now: Timestamp) -> bool {
+    fn waits(&self, now: Timestamp) -> bool {
         now < self.not_before
+    }
+
+    /// How many of the next `limit` dirty prefixes may be announced (RFC 4271 §9.2.1.1): all that are dirty when an
+    /// interval is over are one round, over as many pages as it takes.
+    pub fn take_round(&mut self, now: Timestamp, limit: usize) -> usize {
+        if self.round == 0 && !self.waits(now) {
+            self.round = self.out.dirty_len();
+        }
+        let taken = limit.min(self.out.dirty_len());
+        let free = self.round.min(taken);
+        self.round -= free;
+        free
     }
 
     /// Keeps a prefix until announcements may go.
     pub fn hold(&mut self, id: PrefixId) {
-        self.held.push(id);
+        self.held.insert(id);
     }
 
     /// Until when something is held back.
@@ -272,8 +319,12 @@ impl GroupTable {
     /// Marks what was held back as dirty once announcements may go.
     pub fn release_held(&mut self, now: Timestamp) {
         if !self.waits(now) {
-            self.held.drain(..).for_each(|id| self.out.mark_dirty(id));
+            self.look_at_held();
         }
+    }
+
+    fn look_at_held(&mut self) {
+        std::mem::take(&mut self.held).into_iter().for_each(|id| self.out.mark_dirty(id));
     }
 
     /// Whether nothing was ever told and the first walk has not begun: a newcomer is in step at once.
@@ -293,6 +344,7 @@ impl GroupTable {
     /// Clears about `limit` rows and gives their references back; the ids whose books were touched. `None`: it is empty.
     pub fn clear_some(&mut self, limit: usize, attrs: &mut AttrStore) -> Option<Vec<PrefixId>> {
         let mut ids = Vec::new();
+        self.look_at_held();
         self.out.take_dirty(limit, &mut ids);
         if !ids.is_empty() {
             return Some(ids);

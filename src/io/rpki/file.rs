@@ -17,7 +17,7 @@ const EXPIRE: Duration = Duration::from_secs(86_400);
 
 /// What tells that a file was written again.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Version {
+pub(super) struct Version {
     modified: Option<SystemTime>,
     len: u64,
 }
@@ -28,7 +28,8 @@ pub(super) fn read_with<T>(path: &Path, parse: impl FnOnce(&str) -> Result<T, St
     parse(&text).map_err(|why| format!("{}: {why}", path.display()))
 }
 
-fn version(path: &Path) -> Option<Version> {
+/// That of a file now; `None`: there is no such file. To be asked before the file is read, so that no change is missed.
+pub(super) fn version(path: &Path) -> Option<Version> {
     let facts = std::fs::metadata(path).ok()?;
     Some(Version { modified: facts.modified().ok(), len: facts.len() })
 }
@@ -59,9 +60,8 @@ pub(super) async fn run(reporter: Reporter, path: PathBuf) {
     }
 }
 
-/// Keeps the local exceptions up to date.
-pub(super) async fn watch_slurm(rpki: Rpki, path: PathBuf) {
-    let mut seen = version(&path);
+/// Keeps the local exceptions up to date, which were read in the version `seen`.
+pub(super) async fn watch_slurm(rpki: Rpki, path: PathBuf, mut seen: Option<Version>) {
     loop {
         tokio::time::sleep(LOOK).await;
         let now = version(&path);

@@ -19,9 +19,12 @@ mod rtr;
 mod settings;
 mod tls;
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    path::Path,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use tokio::runtime::Handle;
@@ -75,10 +78,10 @@ impl Rpki {
         let inner = Inner { clock, state, publish, runtime, tasks };
         let rpki = Self { inner: Arc::new(inner) };
         // The exceptions first, so that no source is in force without them.
-        let exceptions = settings.slurm.as_deref().map(|path| (path, force::read(path)));
+        let exceptions = settings.slurm.as_deref().map(|path| (path, file::version(path), force::read(path)));
         let mut state = rpki.lock();
-        if let Some((path, read)) = exceptions {
-            rpki.watch_exceptions(&mut state, path);
+        if let Some((path, version, read)) = exceptions {
+            rpki.watch_exceptions(&mut state, path, version);
             state.take_exceptions(path, read, clock.now());
         }
         rpki.change_sources(&mut state, &settings.sources);
@@ -105,7 +108,7 @@ impl Rpki {
         let task = match &source.settings.place {
             Place::Rtr { address, password, tls } => {
                 let password = password.as_ref().map(|password| password.0.clone().into_bytes());
-                let place = rtr::Place { address: address.clone(), password, tls: tls.clone() };
+                let place = line::Place { address: address.clone(), password, tls: tls.clone() };
                 self.inner.runtime.spawn(rtr::run(reporter, place))
             }
             Place::File(path) => self.inner.runtime.spawn(file::run(reporter, path.clone())),
@@ -116,8 +119,8 @@ impl Rpki {
     }
 
     /// Has the file of local exceptions looked at from now on.
-    fn watch_exceptions(&self, state: &mut State, path: &std::path::Path) {
-        let task = self.inner.runtime.spawn(file::watch_slurm(self.clone(), path.to_owned()));
+    fn watch_exceptions(&self, state: &mut State, path: &Path, read: Option<file::Version>) {
+        let task = self.inner.runtime.spawn(file::watch_slurm(self.clone(), path.to_owned(), read));
         if let Some(before) = state.exceptions_task.replace(task.abort_handle()) {
             before.abort();
         }

@@ -11,7 +11,7 @@ use std::path::Path;
 use tracing::info;
 
 use super::{
-    News, Rpki, RpkiSettings, SourceSettings,
+    News, Rpki, RpkiSettings, SourceSettings, file,
     force::{self, Source, State},
 };
 use crate::{validation::SourceId, view::rpki::SourceState};
@@ -24,6 +24,7 @@ impl Rpki {
     /// A new file of local exceptions cannot be used.
     pub fn reconfigure(&self, settings: &RpkiSettings) -> Result<(), String> {
         let path = settings.slurm.as_deref();
+        let version = path.and_then(file::version);
         let read = path.map(|path| force::read(path).map_err(|why| format!("{}: {why}", path.display())));
         let mut state = self.lock();
         let same_exceptions = state.exceptions_path() == path;
@@ -35,7 +36,7 @@ impl Rpki {
         };
         match (path, slurm) {
             (Some(path), slurm) if !same_exceptions => {
-                self.watch_exceptions(&mut state, path);
+                self.watch_exceptions(&mut state, path, version);
                 state.take_exceptions(path, slurm.ok_or_else(String::new), self.now());
             }
             (None, _) if !same_exceptions => state.drop_exceptions(),

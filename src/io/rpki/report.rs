@@ -7,7 +7,6 @@ use tracing::{info, warn};
 
 use super::{News, Rpki, force::filtered};
 use crate::{
-    io::clock::Clock,
     types::Timestamp,
     validation::{Snapshot, SourceId},
     view::rpki::{SourceState, SourceView},
@@ -90,11 +89,27 @@ impl Reporter {
         source.view.last_error = Some(why);
     }
 
+    /// What it says of ASPAs cannot be used, so a version is spoken that has none. Said once for each reason.
+    pub(super) fn goes_on_without_aspas(&self, why: String) {
+        let mut state = self.rpki.lock();
+        let Some(source) = state.of_task(self.task) else { return };
+        if source.view.without_aspas.as_ref() != Some(&why) {
+            let name = &source.view.name;
+            warn!("rpki: {name}: {why}; RTR version 1 is spoken with it, which gives its VRPs and none of its ASPAs");
+        }
+        source.view.without_aspas = Some(why);
+    }
+
     /// When the data expire; `None`: there are none.
     pub(super) fn expires_at(&self) -> Option<Timestamp> {
         let mut state = self.rpki.lock();
         let source = state.of_task(self.task)?;
         source.received.is_some().then_some(source.view.expires_at).flatten()
+    }
+
+    /// The same as a time to sleep until.
+    pub(super) fn expiry(&self) -> Option<tokio::time::Instant> {
+        self.expires_at().map(|at| self.rpki.inner.clock.instant(at))
     }
 
     /// Drops the data if they are too old (RFC 8210 §6: "MUST discard"); whether they were.
@@ -113,19 +128,11 @@ impl Reporter {
     }
 
     /// The session that the data belong to, and the version that is spoken.
-    pub(super) fn note_session(&self, session_id: u16, serial: u32, version: Option<u8>) {
+    pub(super) fn note_session(&self, session_id: u16, serial: u32, version: u8) {
         let mut state = self.rpki.lock();
         if let Some(source) = state.of_task(self.task) {
             (source.view.session_id, source.view.serial) = (Some(session_id), Some(serial));
-            source.view.version = version;
+            source.view.version = Some(version);
         }
-    }
-
-    pub(super) fn now(&self) -> Timestamp {
-        self.rpki.now()
-    }
-
-    pub(super) fn clock(&self) -> Clock {
-        self.rpki.inner.clock
     }
 }

@@ -97,3 +97,31 @@ fn refresh_lag_and_a_new_member_during_a_change_all_end_up_right() {
     assert!(lab.heard(b).routes.is_empty() && lab.heard(d).routes.is_empty());
     assert!(lab.heard(b).unfounded.is_empty() && lab.heard(d).unfounded.is_empty());
 }
+
+#[test]
+fn a_group_whose_members_all_change_otherwise_leaves_no_books_behind() {
+    let mut lab = Lab::new();
+    let a = lab.peer(external(64496));
+    let (b, c, d) = (lab.peer(internal()), lab.peer(internal()), lab.peer(internal()));
+    lab.announces_paths(a, &many(50), &path("64496"));
+    lab.settle();
+    lab.reconfigure(b, next_hop_self);
+    lab.reconfigure(c, |settings| settings.export_options.graceful_shutdown = true);
+    lab.reconfigure(d, |settings| settings.export_options.graceful_shutdown = true);
+    lab.settle();
+    assert_eq!(lab.told(b, "10.0.7.0/24").unwrap().next_hop().unwrap().to_string(), "192.0.2.254");
+    for who in [c, d] {
+        assert_eq!(lab.told(who, "10.0.7.0/24").unwrap().communities().count(), 1);
+    }
+    // One that comes with the key that nobody has any more is told everything, and nobody else hears of it.
+    let e = lab.peer(internal());
+    lab.settle();
+    assert_eq!(lab.heard(e).routes.len(), 50);
+    lab.withdraws_paths(a, &many(50));
+    lab.settle();
+    for who in [b, c, d, e] {
+        assert_eq!((lab.heard(who).routes.len(), lab.heard(who).repeated), (0, 0));
+        assert!(lab.heard(who).unfounded.is_empty());
+    }
+    assert_eq!(lab.summary().attribute_sets, 0, "nothing is left of anything");
+}

@@ -1,8 +1,13 @@
 //! A route server and its clients (RFC 7947): transparent, and no member's policy hides a path from another.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use ribwatch::{engine::Input, view::Table};
+use ribwatch::{
+    engine::{AddPathSelect, Input},
+    types::Family,
+    view::Table,
+    wire::bgp::capability::{Capability, GracefulRestart},
+};
 
 use super::policy::library;
 use crate::lab::{Lab, Spec, external, many, path};
@@ -181,4 +186,147 @@ fn a_client_that_is_late_and_one_that_is_slow_end_up_with_their_own_best_path() 
     lab.down(c);
     lab.settle();
     assert_eq!(lab.summary().attribute_sets, 0, "nothing is left of anything");
+}
+
+/// A client that is sent several paths.
+fn taker(asn: u32, select: AddPathSelect) -> Spec {
+    client(asn).add_path(select)
+}
+
+fn paths(lab: &Lab, who: usize) -> Vec<String> {
+    let mut paths: Vec<String> = lab.told_paths(who, NET).into_iter().map(|(_, path)| path).collect();
+    paths.sort();
+    paths
+}
+
+#[test]
+fn a_client_s_own_path_is_none_of_the_best_few_that_it_is_sent() {
+    // RFC 7947 §2.3: what a client is sent is chosen among the paths of others; with ADD-PATH (§2.3.2.2) so are several.
+    let mut lab = Lab::new();
+    let takers = [64496, 64497, 64498, 64499].map(|asn| lab.peer(taker(asn, AddPathSelect::Best(2))));
+    let [a, b, c, d] = takers;
+    lab.announces(a, NET, path("64496"));
+    lab.announces(b, NET, path("64497 1"));
+    lab.announces(c, NET, path("64498 1 2"));
+    lab.settle();
+    assert_eq!(paths(&lab, a), ["64497 1", "64498 1 2"]);
+    assert_eq!(paths(&lab, b), ["64496", "64498 1 2"]);
+    assert_eq!(paths(&lab, c), ["64496", "64497 1"]);
+    assert_eq!(paths(&lab, d), ["64496", "64497 1"]);
+    let advertised = |lab: &mut Lab| {
+        let summary = lab.summary();
+        summary.neighbors.iter().map(|(_, families)| families[0].advertised).collect::<Vec<_>>()
+    };
+    assert_eq!(advertised(&mut lab), [2; 4]);
+    assert_eq!(lab.table(Table::AdjOut, Some(a)).rows.len(), 2);
+    // The third best changes: that is news for those who have it.
+    let before = takers.map(|who| lab.heard(who).messages);
+    lab.announces(c, NET, path("64498 1 3"));
+    lab.settle();
+    assert_eq!((paths(&lab, a)[1].as_str(), paths(&lab, b)[1].as_str()), ("64498 1 3", "64498 1 3"));
+    let news = takers.map(|who| lab.heard(who).messages);
+    assert_eq!(news, [before[0] + 1, before[1] + 1, before[2], before[3]]);
+    // It becomes the best of all, and what was the second best is for two.
+    lab.announces(c, NET, path("64498").med(1));
+    lab.announces(a, NET, path("64496 1 2 3"));
+    lab.settle();
+    assert_eq!(paths(&lab, a), ["64497 1", "64498"]);
+    assert_eq!(paths(&lab, b), ["64496 1 2 3", "64498"]);
+    assert_eq!(paths(&lab, c), ["64496 1 2 3", "64497 1"]);
+    assert_eq!(paths(&lab, d), ["64497 1", "64498"]);
+    assert_eq!(advertised(&mut lab), [2; 4]);
+    // A newcomer, and who asks again.
+    let e = lab.peer(taker(64500, AddPathSelect::Best(2)));
+    lab.refreshes(b, ribwatch::wire::bgp::RefreshSubtype::Request);
+    lab.settle();
+    assert_eq!(paths(&lab, e), ["64497 1", "64498"]);
+    assert_eq!(lab.heard(b).repeated, 2);
+    lab.withdraws(b, NET);
+    lab.settle();
+    assert_eq!(paths(&lab, a), ["64498"]);
+    assert_eq!(paths(&lab, c), ["64496 1 2 3"]);
+    assert_eq!([paths(&lab, b), paths(&lab, e)], [["64496 1 2 3", "64498"]; 2]);
+    for who in [a, b, c, d, e] {
+        assert!(lab.heard(who).unfounded.is_empty(), "{who}");
+        lab.down(who);
+    }
+    lab.settle();
+    assert_eq!(lab.summary().attribute_sets, 0, "nothing is left of anything");
+}
+
+#[test]
+fn of_each_neighbouring_as_a_client_is_sent_the_best_path_that_is_not_its_own() {
+    let mut lab = Lab::new();
+    let each = |asn| taker(asn, AddPathSelect::PerNeighborAs);
+    // `a` and `b` are two routers of one AS: a's MED removes b's path for everybody but `a`.
+    let (a, b) = (lab.peer(each(64496)), lab.peer(each(64496)));
+    let (c, d) = (lab.peer(each(64497)), lab.peer(each(64498)));
+    lab.announces(a, NET, path("64496 1").med(10));
+    lab.announces(b, NET, path("64496 2").med(20));
+    lab.announces(c, NET, path("64497"));
+    lab.settle();
+    let told = |lab: &Lab| [a, b, c, d].map(|who| paths(lab, who).join(", "));
+    assert_eq!(told(&lab), ["64496 2, 64497", "64496 1, 64497", "64496 1", "64496 1, 64497"]);
+    lab.announces(b, NET, path("64496 2").med(5));
+    lab.settle();
+    assert_eq!(told(&lab), ["64496 2, 64497", "64496 1, 64497", "64496 2", "64496 2, 64497"]);
+    assert!([a, b, c, d].iter().all(|who| lab.heard(*who).unfounded.is_empty()));
+}
+
+#[test]
+fn one_path_that_a_client_does_not_hear_by_a_med_of_its_own_is_heard_by_all_others() {
+    let mut lab = Lab::new();
+    let best = |asn| taker(asn, AddPathSelect::Best(1));
+    // As with a single path: the lower MED of a's path removes b's, and c's is best for everybody; but for `a`, b's is.
+    let (b, c) = (lab.peer(best(64496)), lab.peer(best(64497)));
+    let (a, d) = (lab.peer(best(64496)), lab.peer(best(64498)));
+    lab.announces(b, NET, path("64496 64501").med(20));
+    lab.announces(c, NET, path("64497 64500"));
+    lab.announces(a, NET, path("64496 64500").med(10));
+    lab.settle();
+    let told = |lab: &Lab| [b, c, a, d].map(|who| paths(lab, who).join(", "));
+    assert_eq!(told(&lab), ["64497 64500", "64496 64500", "64496 64501", "64497 64500"]);
+    let late = lab.peer(best(64499));
+    lab.settle();
+    assert_eq!(paths(&lab, late), ["64497 64500"]);
+    assert!(lab.summary().neighbors.iter().all(|(_, families)| families[0].advertised == 1));
+    lab.withdraws(a, NET);
+    lab.settle();
+    assert_eq!(told(&lab), ["64497 64500", "64496 64501", "64496 64501", "64496 64501"]);
+    assert!([a, b, c, d, late].iter().all(|who| lab.heard(*who).unfounded.is_empty()));
+}
+
+#[test]
+fn a_client_whose_paths_were_kept_is_told_what_it_is_to_have_when_it_is_back() {
+    // RFC 4724 §4.2 meets RFC 7947 §2.3: while the client was away, its own paths counted for all who were there.
+    let keeps = |mut spec: Spec| {
+        spec.settings.retention.helper = true;
+        let families = vec![(Family::IPV4_UNICAST, true)];
+        let restart = GracefulRestart { restarting: false, notification: false, restart_time_secs: 120, families };
+        spec.negotiated.remote_capabilities.push(Capability::GracefulRestart(restart.clone()));
+        spec.negotiated.graceful_restart = Some(restart);
+        spec
+    };
+    for several in [false, true] {
+        let spec = |asn| if several { taker(asn, AddPathSelect::Best(1)) } else { client(asn) };
+        let mut lab = Lab::new();
+        let a = lab.peer(keeps(spec(64496)));
+        let [b, c] = [64497, 64498].map(|asn| lab.peer(spec(asn)));
+        lab.announces(a, NET, path("64496"));
+        lab.announces(b, NET, path("64497 1"));
+        lab.settle();
+        lab.lost(a);
+        lab.settle();
+        lab.announces(b, NET, path("64497 2"));
+        lab.settle();
+        lab.up(a);
+        lab.settle();
+        let told = [a, b, c].map(|who| match several {
+            true => paths(&lab, who).join(", "),
+            false => lab.told_as_path(who, NET).unwrap_or_default(),
+        });
+        assert_eq!(told, ["64497 2", "64496", "64496"], "several: {several}");
+        lab.advance(Duration::from_secs(600));
+        assert!(lab.heard(a).unfounded.is_empty() && lab.heard(c).unfounded.is_empty());
+    }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ribwatch::{engine::AddPathSelect, types::Family};
 
-use crate::lab::{Lab, external, internal, path};
+use crate::lab::{Lab, external, internal, many, path};
 
 const NET: &str = "203.0.113.0/24";
 const DEFAULT: &str = "0.0.0.0/0";
@@ -73,6 +73,75 @@ fn announcements_wait_for_the_interval_and_withdrawals_do_not() {
     assert_eq!(lab.engine.next_deadline(), None);
     assert_eq!(lab.heard(b).routes.len(), 1);
     assert!(lab.heard(b).unfounded.is_empty());
+}
+
+#[test]
+fn all_that_has_waited_goes_when_the_interval_is_over_however_much_it_is() {
+    let mut lab = Lab::new();
+    let a = lab.peer(external(64496));
+    let interval = Duration::from_secs(30);
+    let b = lab.peer(external(64497).options(|options| options.advertisement_interval = interval));
+    let told = |lab: &Lab, end: &str| {
+        let routes = many(100).into_iter().map(|(_, prefix)| lab.told_as_path(b, &prefix.to_string()));
+        routes.flatten().filter(|path| path.ends_with(end)).count()
+    };
+    lab.announces_paths(a, &many(100), &path("64496 1"));
+    lab.settle();
+    lab.advance(interval);
+    // More than one page: the second one does not wait for another interval (RFC 4271 §9.2.1.1: one for each destination).
+    lab.announces_paths(a, &many(100), &path("64496 2"));
+    lab.settle();
+    assert_eq!(told(&lab, " 2"), 100);
+    lab.announces_paths(a, &many(100), &path("64496 3"));
+    lab.flush();
+    lab.advance(Duration::from_secs(29));
+    assert_eq!(told(&lab, " 2"), 100, "each was told within this interval");
+    lab.advance(Duration::from_secs(1));
+    assert_eq!(told(&lab, " 3"), 100);
+    assert_eq!(lab.engine.next_deadline(), None);
+}
+
+#[test]
+fn a_prefix_that_comes_and_goes_while_it_waits_takes_no_other_s_place() {
+    let mut lab = Lab::new();
+    let a = lab.peer(external(64496));
+    let b = lab.peer(external(64497).options(|options| options.advertisement_interval = Duration::from_secs(30)));
+    let (x, y) = ("198.51.100.0/24", "192.0.2.0/24");
+    lab.announces(a, NET, path("64496"));
+    lab.settle();
+    // None of these is told; they go, and one is back as another entry of the tables.
+    for (back, gone) in [(x, y), (y, x)] {
+        lab.announces(a, x, path("64496 1"));
+        lab.announces(a, y, path("64496 1"));
+        lab.settle();
+        lab.withdraws(a, x);
+        lab.settle();
+        lab.withdraws(a, y);
+        lab.settle();
+        lab.announces(a, back, path("64496 2"));
+        lab.settle();
+        lab.advance(Duration::from_secs(30));
+        assert_eq!(lab.told_as_path(b, back).as_deref(), Some("64512 64496 2"));
+        assert!(lab.best(back).is_some() && lab.best(gone).is_none());
+        lab.announces(a, gone, path("64496 3"));
+        lab.settle();
+        lab.advance(Duration::from_secs(30));
+        assert_eq!(lab.told_as_path(b, gone).as_deref(), Some("64512 64496 3"));
+        assert_eq!(lab.told_as_path(b, back).as_deref(), Some("64512 64496 2"));
+        lab.withdraws(a, x);
+        lab.withdraws(a, y);
+        lab.settle();
+        assert_eq!(lab.heard(b).routes.len(), 1);
+        lab.announces(a, NET, path(&format!("64496 {}", back.len())));
+        lab.settle();
+    }
+    assert!(lab.heard(b).unfounded.is_empty());
+    lab.announces(a, x, path("64496 1"));
+    lab.settle();
+    lab.down(a);
+    lab.down(b);
+    lab.settle();
+    assert_eq!(lab.summary().attribute_sets, 0, "nothing is left of anything");
 }
 
 #[test]

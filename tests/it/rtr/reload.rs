@@ -13,7 +13,9 @@ async fn counting(prefix: &'static str) -> (String, Arc<AtomicUsize>) {
             counted.fetch_add(1, Ordering::Relaxed);
             let numbers = [1u32, 3600, 600, 7200].into_iter().flat_map(u32::to_be_bytes).collect::<Vec<_>>();
             let all = join(&[begin(7), vrp(true, prefix, 24, 64500), pdu(1, 7, 7, &numbers)]);
-            tokio::spawn(async move { serve(stream, 1, &mut vec![Step::Answer(2, all)].into_iter()).await });
+            tokio::spawn(async move {
+                serve(stream, 1, &mut vec![Step::Answer(2, all)].into_iter(), &Reports::default()).await
+            });
         }
     });
     (address, connections)
@@ -70,7 +72,7 @@ fn a_cache_that_moves_leaves_no_gap() {
         station.rpki.reconfigure(&settings(&[("validator", there.as_str())])).expect("nothing speaks against it");
         assert_eq!(station.state("192.0.2.0/24", 64500), OriginState::Valid, "until the first answer there");
         let all = join(&[begin(9), vrp(true, "198.51.100.0/24", 24, 64500), end(9, 1, 600)]);
-        tokio::spawn(cache(listener, 1, vec![Step::Answer(2, all)]));
+        tokio::spawn(cache(listener, 1, vec![Step::Answer(2, all)], Reports::default()));
         station.wait("the data there", |rpki| rpki.view().sources[0].session_id == Some(9)).await;
         assert_eq!(station.state("192.0.2.0/24", 64500), OriginState::NotFound);
         assert_eq!(station.state("198.51.100.0/24", 64500), OriginState::Valid);
@@ -125,7 +127,7 @@ fn each_source_answers_once_and_one_that_goes_is_not_waited_for() {
         });
         let rpki =
             Rpki::start(&settings(&[("one", one.as_str()), ("silent", silent.as_str())]), Clock::start(), publish);
-        let station = Station { rpki, snapshots: mpsc::channel().1 };
+        let station = Station { rpki, snapshots: mpsc::channel().1, reports: Reports::default() };
         station.wait("one", |rpki| rpki.view().sources[0].state == SourceState::Synced).await;
         station.rpki.reconfigure(&settings(&[("one", one.as_str())])).expect("nothing speaks against it");
         assert_eq!(answered.try_iter().collect::<Vec<_>>(), ["one", "silent"]);

@@ -95,7 +95,7 @@ async fn start(acceptor: TlsAcceptor) -> String {
         while let Ok((stream, _)) = listener.accept().await {
             let first = join(&[begin(7), vrp(true, "192.0.2.0/24", 24, 64500), end(7, 1, 600)]);
             if let Ok(stream) = acceptor.accept(stream).await {
-                serve(stream, 1, &mut vec![Step::Answer(2, first)].into_iter()).await;
+                serve(stream, 1, &mut vec![Step::Answer(2, first)].into_iter(), &Reports::default()).await;
             }
         }
     });

@@ -10,10 +10,15 @@ use std::{
 };
 
 use ribwatch::{
-    engine::{AddPathSelect, NextHopRule, PeerSettings},
+    engine::{AddPathSelect, ExportOptions, NextHopRule, PeerSettings},
     types::{Family, PathId, PeerKind, Prefix},
     view::{Nlri, Query, Table},
-    wire::bgp::{RefreshSubtype, attribute::AttrSet, community::Community},
+    wire::bgp::{
+        RefreshSubtype,
+        attribute::AttrSet,
+        community::Community,
+        orf::{OrfChange, OrfEntry, OrfMatch, WhenToRefresh},
+    },
 };
 
 use self::model::Model;
@@ -64,6 +69,36 @@ fn neighbours() -> Vec<Spec> {
     ]
 }
 
+/// Others, for every second run.
+fn other_neighbours() -> Vec<Spec> {
+    vec![
+        external(64496),
+        external(64497),
+        internal(),
+        internal().next_hop_self(),
+        // Clients that are sent several paths: none of them their own.
+        external(64514).add_path(AddPathSelect::Best(2)).options(|options| options.route_server_client = true),
+        external(64515).add_path(AddPathSelect::Best(2)).options(|options| options.route_server_client = true),
+        external(64515).add_path(AddPathSelect::Best(2)).options(|options| options.route_server_client = true),
+        external(64516).add_path(AddPathSelect::PerNeighborAs).options(|options| options.route_server_client = true),
+        external(64516).add_path(AddPathSelect::PerNeighborAs).options(|options| options.route_server_client = true),
+        external(64517).add_path(AddPathSelect::PerNeighborAs).options(|options| options.route_server_client = true),
+        // Neighbours whose announcements wait.
+        external(64518).add_path(AddPathSelect::All).options(waits),
+        external(64519).add_path(AddPathSelect::Best(2)).options(waits),
+        external(64520).options(waits).options(|options| options.route_server_client = true),
+        external(64521).options(waits).options(|options| options.route_server_client = true),
+        // Neighbours that say by prefixes what they want.
+        external(64522).sends_filters(),
+        external(64523).sends_filters(),
+        external(64524).sends_filters().add_path(AddPathSelect::All),
+    ]
+}
+
+fn waits(options: &mut ExportOptions) {
+    options.advertisement_interval = Duration::from_secs(1);
+}
+
 struct Run {
     dice: Dice,
     lab: Lab,
@@ -74,13 +109,18 @@ struct Run {
 impl Run {
     fn new(seed: u64) -> Self {
         let mut lab = Lab::new();
-        let specs = neighbours();
+        let specs = if seed.is_multiple_of(2) { neighbours() } else { other_neighbours() };
         for spec in &specs {
             lab.peer(spec.clone());
         }
         let addresses = (0..specs.len()).map(|who| lab.address(who)).collect();
         let prefixes = (0..60).map(|i| p(&format!("10.{}.{}.0/{}", i / 8, i % 8 * 32, [19, 20, 24][i % 3]))).collect();
-        Self { dice: Dice(seed), lab, model: Model { specs, addresses, paths: BTreeMap::new() }, prefixes }
+        Self {
+            dice: Dice(seed),
+            lab,
+            model: Model { specs, addresses, paths: BTreeMap::new(), filters: BTreeMap::new() },
+            prefixes,
+        }
     }
 
     fn attrs(&mut self, who: Option<Who>) -> Attrs {
@@ -128,7 +168,7 @@ impl Run {
         let who = self.dice.roll(self.model.specs.len());
         let prefix = *self.dice.pick(&self.prefixes);
         let up = self.lab.is_up(who);
-        match self.dice.roll(100) {
+        match self.dice.roll(104) {
             0..50 if up => {
                 let attrs = self.attrs(Some(who));
                 for _ in 0..1 + self.dice.roll(4) {
@@ -146,7 +186,10 @@ impl Run {
                 self.model.forget(who);
             }
             68..75 if !up => self.lab.up(who),
-            75..77 if up => self.lab.refreshes(who, RefreshSubtype::Request),
+            75..77 if up => {
+                self.lab.refreshes(who, RefreshSubtype::Request);
+                self.model.enforce_filter(who);
+            }
             77 if up => self.refresh_in(who),
             78..81 => self.originate(prefix),
             81..84 => {
@@ -163,8 +206,45 @@ impl Run {
             98 => self.what_was_handed_out_is_known(),
             99 if self.dice.roll(4) == 0 => self.storm(who),
             99 => self.check_all(),
+            100..104 => self.filter(),
             _ => {}
         }
+    }
+
+    /// A neighbour that says what it wants wants something else.
+    fn filter(&mut self) {
+        let able = |who: &Who| !self.model.specs[*who].negotiated.filters_received.is_empty();
+        let able: Vec<Who> = (0..self.model.specs.len()).filter(|who| self.lab.is_up(*who)).filter(able).collect();
+        if able.is_empty() {
+            return;
+        }
+        let who = *self.dice.pick(&able);
+        let mut changes = Vec::new();
+        for _ in 0..1 + self.dice.roll(3) {
+            let prefix = *self.dice.pick(&[p("0.0.0.0/0"), p("10.0.0.0/14"), p("10.4.0.0/14"), p("10.1.0.0/16")]);
+            let decision = *self.dice.pick(&[OrfMatch::Permit, OrfMatch::Permit, OrfMatch::Deny]);
+            let (min_len, max_len) = *self.dice.pick(&[(prefix.len(), 32), (19, 20), (prefix.len(), 19)]);
+            let entry = OrfEntry { sequence: self.dice.roll(5) as u32, decision, prefix, min_len, max_len };
+            let mine = self.model.entry(who, entry.sequence);
+            changes.push(match (self.dice.roll(6), mine) {
+                (0, _) => OrfChange::RemoveAll,
+                (1, Some(mine)) => OrfChange::Remove(mine),
+                _ => OrfChange::Add(entry),
+            });
+        }
+        let when = *self.dice.pick(&[WhenToRefresh::Immediate, WhenToRefresh::Immediate, WhenToRefresh::Defer]);
+        match when {
+            WhenToRefresh::Immediate => {
+                self.model.change_filter(who, &changes);
+                self.model.enforce_filter(who);
+            }
+            // What is deferred may be in force with an earlier request that nothing came of yet.
+            WhenToRefresh::Defer => {
+                self.lab.flush();
+                self.model.change_filter(who, &changes);
+            }
+        }
+        self.lab.filters(who, when, &changes);
     }
 
     /// What a neighbour is sent depends on something else from now on.

@@ -11,6 +11,7 @@ use ribwatch::{
     wire::bgp::{
         attribute::{AttrSet, AttrSetBuilder, NextHop, code},
         community::Community,
+        orf::{OrfChange, OrfEntry, OrfMatch},
     },
 };
 
@@ -25,11 +26,62 @@ pub(super) struct Model {
     pub(super) specs: Vec<Spec>,
     pub(super) addresses: Vec<IpAddr>,
     pub(super) paths: BTreeMap<(Prefix, Source), Vec<u8>>,
+    pub(super) filters: BTreeMap<Who, Filter>,
+}
+
+/// What a neighbour said of the routes that it wants: the entries, and those of them that are in force.
+#[derive(Default)]
+pub(super) struct Filter {
+    entries: Vec<OrfEntry>,
+    /// `None`: it has not asked for anything yet.
+    in_force: Option<Vec<OrfEntry>>,
 }
 
 impl Model {
     pub(super) fn forget(&mut self, who: Who) {
         self.paths.retain(|(_, (source, _)), _| *source != Some(who));
+        self.filters.remove(&who);
+    }
+
+    /// Its entry with this number.
+    pub(super) fn entry(&self, who: Who, sequence: u32) -> Option<OrfEntry> {
+        self.filters.get(&who)?.entries.iter().find(|entry| entry.sequence == sequence).copied()
+    }
+
+    pub(super) fn change_filter(&mut self, who: Who, changes: &[OrfChange]) {
+        let entries = &mut self.filters.entry(who).or_default().entries;
+        for change in changes {
+            match change {
+                OrfChange::RemoveAll => entries.clear(),
+                OrfChange::Remove(gone) => entries.retain(|entry| entry != gone),
+                OrfChange::Add(new) => {
+                    entries.retain(|entry| entry.sequence != new.sequence);
+                    entries.push(*new);
+                }
+            }
+        }
+    }
+
+    /// It asked for its routes.
+    pub(super) fn enforce_filter(&mut self, who: Who) {
+        let filter = self.filters.entry(who).or_default();
+        filter.in_force = Some(filter.entries.clone());
+    }
+
+    /// RFC 5291 §6, RFC 5292 §4.
+    fn wants(&self, who: Who, prefix: Prefix) -> bool {
+        if self.specs[who].negotiated.filters_received.is_empty() {
+            return true;
+        }
+        let Some(entries) = self.filters.get(&who).and_then(|filter| filter.in_force.as_ref()) else { return false };
+        let about = entries.iter().filter(|entry| {
+            let (OrfEntry { prefix: of, min_len, max_len, .. }, len) = (entry, prefix.len());
+            let (Prefix::V4 { addr: of_addr, .. }, Prefix::V4 { addr, .. }) = (of, prefix) else { return false };
+            let differing = (u64::from(*of_addr) ^ u64::from(addr)) >> (32 - of.len());
+            differing == 0 && *min_len <= len && len <= *max_len && of.len() <= len
+        });
+        let first = about.min_by_key(|entry| entry.sequence);
+        entries.is_empty() || first.is_some_and(|entry| entry.decision == OrfMatch::Permit)
     }
 
     fn kind(&self, source: Option<Who>) -> Option<PeerKind> {
@@ -88,7 +140,7 @@ impl Model {
     pub(super) fn told(&self, to: Who, prefix: Prefix) -> Vec<Vec<u8>> {
         let spec = &self.specs[to];
         let options = &spec.settings.export_options;
-        if spec.settings.monitor_only {
+        if spec.settings.monitor_only || !self.wants(to, prefix) {
             return Vec::new();
         }
         if prefix.len() == 0 && options.default_originate.contains(&family_of(prefix)) {
@@ -101,10 +153,12 @@ impl Model {
         let passes = |(source, octets): &(Source, &Vec<u8>)| self.passes(to, source.0, octets);
         let mut passing: Vec<_> = self.candidates(prefix);
         passing.retain(passes);
+        if options.route_server_client {
+            passing.retain(|((source, _), _)| *source != Some(to));
+        }
         let mut chosen = Vec::new();
         if spec.negotiated.add_path_send.is_empty() {
             if options.route_server_client {
-                passing.retain(|((source, _), _)| *source != Some(to));
                 chosen.extend(self.best_of(&passing));
             } else {
                 chosen.extend(self.best(prefix).filter(passes));

@@ -8,14 +8,11 @@ use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status};
 
 use super::{MESSAGE_OCTETS, MESSAGE_ROUTES, render, render::Renderer, status, watch};
-use crate::{
-    types::{Family, Prefix},
-    view::{
-        Answer, Backend, Nlri, Query, Refusal, Table,
-        filter::{Relation, RouteFilter, Words, prefix_family, prefix_or_address},
-        scan::{PeerNames, Scan},
-    },
-    wire::bgp::nlri::TypedNlri,
+use crate::view::{
+    Backend, Refusal, Table,
+    explain::{Explained, explain},
+    filter::{Relation, RouteFilter, Words},
+    scan::{PeerNames, Scan},
 };
 
 /// Pages of the engine that one unary call may read: about 250,000 prefixes, some tens of milliseconds. A page
@@ -135,36 +132,6 @@ async fn stream(
     }
 }
 
-/// The prefix that a question about one prefix means: itself, or the longest one that holds the address.
-async fn meant_prefix(word: &str, family: &str, backend: &dyn Backend) -> Result<Option<Prefix>, Refusal> {
-    let (prefix, is_address) = prefix_or_address(word)?;
-    prefix_family(family, &prefix)?;
-    if !is_address {
-        return Ok(Some(prefix));
-    }
-    let words =
-        Words { table: Table::AdjIn, family, prefix: word, relation: Some(Relation::Longest), ..Words::default() };
-    let query = RouteFilter::parse(&words, &[])?.query(None, 1);
-    let Answer::Routes(page) = backend.query(Query::Routes(query)).await? else { return Ok(None) };
-    Ok(page.rows.first().and_then(|row| match row.nlri {
-        Nlri::Prefix(prefix) => Some(prefix),
-        Nlri::Opaque(_) => None,
-    }))
-}
-
-/// A family and the key of one of its NLRI.
-type Typed = (Family, Box<[u8]>);
-
-/// The key that words of a family without plain prefixes name; `None`: the family is none of those.
-fn typed_nlri(word: &str, family: &str) -> Result<Option<Typed>, Status> {
-    let Some(family) = family.parse::<Family>().ok().filter(|family| !family.is_plain_prefix()) else {
-        return Ok(None);
-    };
-    let key = TypedNlri::parse(family, word).and_then(|typed| typed.key());
-    let key = key.map_err(|error| Status::invalid_argument(error.to_string()))?;
-    Ok(Some((family, key.into())))
-}
-
 fn no_route(word: &str) -> Status {
     Status::not_found(format!("no route for {word}"))
 }
@@ -271,26 +238,9 @@ impl RouteService for Routes {
         request: Request<v1::ExplainRouteRequest>,
     ) -> Result<Response<v1::ExplainRouteResponse>, Status> {
         let request = request.into_inner();
-        let (query, family, prefix) = match typed_nlri(&request.prefix, &request.family)? {
-            Some((family, key)) => {
-                let text = Nlri::Opaque(key.clone()).display(family);
-                (Query::ExplainTyped { family, key }, family, text)
-            }
-            None => {
-                let found = meant_prefix(&request.prefix, &request.family, &*self.0).await.map_err(status)?;
-                let prefix = found.ok_or_else(|| no_route(&request.prefix))?;
-                let family = prefix_family(&request.family, &prefix).map_err(status)?;
-                (Query::Explain { family, prefix }, family, prefix.to_string())
-            }
-        };
-        let answer = self.0.query(query).await.map_err(status)?;
-        let Answer::Explanation(explanation) = answer else {
-            return Err(Status::internal("the engine did not answer `explain` with an explanation"));
-        };
+        let explained = explain(&request.prefix, &request.family, &*self.0).await.map_err(status)?;
+        let Explained { family, name: prefix, explanation } = explained;
         let paths = explanation.candidates.len() as u64;
-        if paths == 0 {
-            return Err(no_route(&request.prefix));
-        }
         let (mut renderer, now, page) = (Renderer::default(), self.0.now(), &explanation.page);
         let (mut candidates, mut octets) = (Vec::new(), 0);
         for candidate in explanation.candidates.into_iter().take(MESSAGE_ROUTES) {

@@ -11,11 +11,7 @@ use tonic::Status;
 
 use super::{MESSAGE_ROUTES, status};
 use crate::{
-    types::Asn,
-    validation::{
-        hypothesis::{Changes, Hypothesis, parse_asn, parse_aspa, parse_vrp},
-        slurm::Slurm,
-    },
+    validation::hypothesis::{ChangeWords, Changes, Hypothesis},
     view::{
         Answer, Backend, Cursor, Query, Refusal,
         scan::PeerNames,
@@ -31,12 +27,14 @@ type Answers = mpsc::Receiver<Result<v1::WhatIfResponse, Status>>;
 
 /// Begins to answer.
 pub(super) async fn start(request: &v1::WhatIfRequest, backend: Arc<dyn Backend>) -> Result<Answers, Status> {
-    let changes = read(request).map_err(Status::invalid_argument)?;
-    if changes.is_empty() {
-        return Err(Status::invalid_argument(
-            "nothing would change: name VRPs or ASPAs to add or to remove, or a SLURM text",
-        ));
-    }
+    let words = ChangeWords {
+        add_vrps: &request.add_vrps,
+        remove_vrps: &request.remove_vrps,
+        add_aspas: &request.add_aspas,
+        remove_aspas: &request.remove_aspas,
+        slurm: &request.slurm,
+    };
+    let changes = Changes::parse(&words).map_err(Status::invalid_argument)?;
     let asked = Arc::clone(&backend);
     // Hundreds of thousands of VRPs are copied.
     let hypothesis = tokio::task::spawn_blocking(move || asked.hypothesis(&changes)).await;
@@ -49,21 +47,6 @@ pub(super) async fn start(request: &v1::WhatIfRequest, backend: Arc<dyn Backend>
         }
     });
     Ok(answers)
-}
-
-fn read(request: &v1::WhatIfRequest) -> Result<Changes, String> {
-    let vrps = |texts: &[String]| texts.iter().map(|text| parse_vrp(text)).collect::<Result<Vec<_>, _>>();
-    let slurm = match request.slurm.as_str() {
-        "" => Slurm::default(),
-        text => Slurm::parse(text).map_err(|why| format!("local exceptions: {why}"))?,
-    };
-    Ok(Changes {
-        slurm,
-        remove_vrps: vrps(&request.remove_vrps)?,
-        remove_aspas: request.remove_aspas.iter().map(|text| parse_asn(text)).collect::<Result<Vec<Asn>, _>>()?,
-        add_vrps: vrps(&request.add_vrps)?,
-        add_aspas: request.add_aspas.iter().map(|text| parse_aspa(text)).collect::<Result<_, _>>()?,
-    })
 }
 
 /// Counts, then lists. Ends early where the client left.

@@ -5,15 +5,16 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use super::{kept_routes::KeptRoutes, reload::Reloader, sinks::Sinks};
+use super::{history::Keeper, kept_routes::KeptRoutes, reload::Reloader, sinks::Sinks};
 use crate::{
     config::parse_neighbor,
     engine::Owned,
     io::{bgp::Speaker, clock::Clock, rpki::Rpki, shard::ShardHandle},
-    types::{Asn, Prefix, Timestamp},
+    types::{Asn, Family, Prefix, Timestamp},
     validation::hypothesis::{Changes, Hypothesis},
     view::{
         Answer, Backend, Command, DaemonInfo, EventSource, NeighborView, Query, Refusal, Reply, Summary,
+        history::PrefixHistory,
         reload::{ReloadReport, ReloadRequest},
         rpki::{Differences, InForce, OriginCheck, RpkiView},
         sinks::SinkView,
@@ -29,6 +30,8 @@ pub(super) struct DaemonBackend {
     shard: ShardHandle,
     /// Where routes of our own are kept; `None` without `[state]`.
     kept: Option<KeptRoutes>,
+    /// What is remembered of prefixes; `None`: nothing.
+    history: Option<Keeper>,
     rpki: Rpki,
     sinks: OnceLock<Arc<Sinks>>,
     ready: AtomicBool,
@@ -51,10 +54,16 @@ impl DaemonBackend {
             speaker,
             shard,
             kept,
+            history: None,
             rpki,
             sinks: OnceLock::new(),
             ready: AtomicBool::new(false),
         }
+    }
+
+    /// With what is remembered of prefixes.
+    pub(super) fn remembering(self, history: Option<Keeper>) -> Self {
+        Self { history, ..self }
     }
 
     /// Says who is told of alerts; the first time holds.
@@ -161,6 +170,10 @@ impl Backend for DaemonBackend {
 
     fn rpki_differences(&self, sources: &[String]) -> Result<Differences, Refusal> {
         self.rpki.differences(sources).map_err(Refusal::Invalid)
+    }
+
+    fn history(&self, family: Family, prefix: Prefix) -> Option<PrefixHistory> {
+        self.history.as_ref().filter(|_| self.shard.is_watched()).map(|history| history.of(family, prefix))
     }
 
     fn sinks(&self) -> Vec<SinkView> {

@@ -1,5 +1,5 @@
 //! Wiring only: start order, runtimes, drain and stop. `alerts` is the thread that leads the lives of alerts, `backend`
-//! is what readers reach, `reload` goes over to another configuration, `kept_routes` joins routes of our own to their journal, `last_run` is what is known of the run before,
+//! is what readers reach, `reload` goes over to another configuration, `history` remembers what was said of prefixes, `kept_routes` joins routes of our own to their journal, `last_run` is what is known of the run before,
 //! `sinks` tells people of alerts, `replay` plays archives through the same rooms, `watchers` joins detection, alerts and sinks, `logging` is how lines are written.
 //!
 //! Threads: one for the engine; a runtime with a worker per core for sessions; a runtime of its own for readers
@@ -7,6 +7,7 @@
 
 pub mod alerts;
 mod backend;
+mod history;
 mod kept_routes;
 mod last_run;
 mod learnt;
@@ -33,8 +34,15 @@ use tracing::{info, warn};
 
 pub use self::logging::init as init_logging;
 use self::{
-    alerts::Alerts, backend::DaemonBackend, kept_routes::KeptRoutes, last_run::LastRun, learnt::Learnt,
-    reload::Reloader, sinks::Sinks,
+    alerts::Alerts,
+    backend::DaemonBackend,
+    history::Keeper,
+    kept_routes::KeptRoutes,
+    last_run::LastRun,
+    learnt::Learnt,
+    reload::{Reach, Reloader},
+    sinks::Sinks,
+    watchers::Detection,
 };
 use crate::{
     alert, api,
@@ -121,7 +129,10 @@ impl Daemon {
         };
         let names = config.neighbors.iter().filter_map(name).collect();
         let learnt = Learnt::start(config.state.as_ref().map(|state| &*state.dir), &names)?;
-        let observer = watchers::detect(&config.detect, &alerts, &learnt);
+        let history = Keeper::start(config.rib.history, clock.now())
+            .map_err(|error| format!("the thread of [rib] history cannot be started: {error}"))?;
+        let detection = Detection { alerts: alerts.clone(), learnt: learnt.clone(), history: history.clone() };
+        let observer = detection.observer(&config.detect, false);
         let settings = EngineSettings {
             best_path: config.rib.best_path,
             cluster_id: config.router.cluster_id,
@@ -179,25 +190,18 @@ impl Daemon {
             listen: speaker.listening(),
             best_path: config.rib.best_path,
         };
-        let reloader = Arc::new(Reloader::new(
-            config,
-            file,
-            speaker.clone(),
-            shard.clone(),
-            rpki.clone(),
-            (alerts.clone(), learnt.clone()),
-            Arc::clone(&sinks),
+        let reach = Reach {
+            speaker: speaker.clone(),
+            shard: shard.clone(),
+            rpki: rpki.clone(),
+            detection,
+            sinks: Arc::clone(&sinks),
             clock,
-        ));
-        let backend = Arc::new(DaemonBackend::new(
-            info,
-            clock,
-            Arc::clone(&reloader),
-            speaker.clone(),
-            shard.clone(),
-            kept,
-            rpki.clone(),
-        ));
+        };
+        let reloader = Arc::new(Reloader::new(config, file, reach));
+        let backend =
+            DaemonBackend::new(info, clock, Arc::clone(&reloader), speaker.clone(), shard.clone(), kept, rpki.clone());
+        let backend = Arc::new(backend.remembering(history));
         let sources = rpki;
         backend.set_sinks(Arc::clone(&sinks));
         watchers::tell_sinks(&alerts, Arc::clone(&sinks), &readers_runtime);

@@ -12,7 +12,7 @@ use std::{
 
 use tracing::{Level, error, info, warn};
 
-use super::{alerts::Alerts, learnt::Learnt, logging, sinks::Sinks, watchers};
+use super::{logging, sinks::Sinks, watchers::Detection};
 use crate::{
     alert,
     config::{self, Change, Config, ConfigError, Log, Router},
@@ -40,35 +40,26 @@ pub(super) struct Reloader {
     speaker: Speaker,
     shard: ShardHandle,
     rpki: Rpki,
-    alerts: Alerts,
-    learnt: Learnt,
+    detection: Detection,
     sinks: Arc<Sinks>,
     clock: Clock,
 }
 
+/// What a reload reaches.
+pub(super) struct Reach {
+    pub(super) speaker: Speaker,
+    pub(super) shard: ShardHandle,
+    pub(super) rpki: Rpki,
+    pub(super) detection: Detection,
+    pub(super) sinks: Arc<Sinks>,
+    pub(super) clock: Clock,
+}
+
 impl Reloader {
-    pub(super) fn new(
-        config: Config,
-        file: Option<PathBuf>,
-        speaker: Speaker,
-        shard: ShardHandle,
-        rpki: Rpki,
-        (alerts, learnt): (Alerts, Learnt),
-        sinks: Arc<Sinks>,
-        clock: Clock,
-    ) -> Self {
-        Self {
-            file,
-            current: Mutex::new(config),
-            turn: Mutex::default(),
-            speaker,
-            shard,
-            rpki,
-            alerts,
-            learnt,
-            sinks,
-            clock,
-        }
+    pub(super) fn new(config: Config, file: Option<PathBuf>, reach: Reach) -> Self {
+        let Reach { speaker, shard, rpki, detection, sinks, clock } = reach;
+        let (current, turn) = (Mutex::new(config), Mutex::default());
+        Self { file, current, turn, speaker, shard, rpki, detection, sinks, clock }
     }
 
     /// The configuration in force.
@@ -168,11 +159,11 @@ impl Reloader {
                 Ok(Undo::Rpki(old))
             }
             Step::Detect { old, new } => {
-                watchers::change(&new, (&self.alerts, &self.learnt), &self.shard, self.clock);
+                self.detection.change(&new, &self.shard, self.clock);
                 Ok(Undo::Detect(old))
             }
             Step::Alert { old, new } => {
-                self.alerts.set_settings(*new);
+                self.detection.alerts.set_settings(*new);
                 Ok(Undo::Alert(old))
             }
             Step::Sinks { old, new } => {
@@ -219,9 +210,9 @@ impl Reloader {
                 }
             }
             Undo::Detect(settings) => {
-                watchers::change(&settings, (&self.alerts, &self.learnt), &self.shard, self.clock)
+                self.detection.change(&settings, &self.shard, self.clock);
             }
-            Undo::Alert(settings) => self.alerts.set_settings(*settings),
+            Undo::Alert(settings) => self.detection.alerts.set_settings(*settings),
             Undo::Sinks(settings) => {
                 if let Err(why) = self.sinks.reconfigure(&settings) {
                     warn!("[[sink]] is not as it was: {why}");

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::runtime::Runtime;
 
-use super::{alerts::Alerts, learnt::Learnt, sinks::Sinks};
+use super::{alerts::Alerts, history::Keeper, learnt::Learnt, sinks::Sinks};
 use crate::{
     alert::Delivery,
     detect::{self, Detect, Finding, Fingerprint, Kind, News, Report, Severity, feeds},
@@ -16,26 +16,35 @@ use crate::{
 /// How often our own feeds are looked at.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// All detectors, reporting to the desk; `None` when they are turned off.
-pub(super) fn detect(settings: &detect::Settings, alerts: &Alerts, learnt: &Learnt) -> Option<Box<dyn Observer>> {
-    let report = alerts.reporter();
-    let detect = || Detect::new(settings.clone(), Box::new(report)).with_archive(learnt.archive());
-    settings.enabled.then(|| Box::new(detect()) as _)
+/// Detection as the daemon has it: whom detectors report to, where what they learn is kept, and who remembers beside them
+/// what was said of prefixes, if anybody does.
+#[derive(Clone)]
+pub(super) struct Detection {
+    pub(super) alerts: Alerts,
+    pub(super) learnt: Learnt,
+    pub(super) history: Option<Keeper>,
 }
 
-/// Goes over to other settings: all there is is looked at anew, without asking any neighbour.
-pub(super) fn change(
-    settings: &detect::Settings,
-    (alerts, learnt): (&Alerts, &Learnt),
-    shard: &ShardHandle,
-    clock: Clock,
-) {
-    match detect(settings, alerts, learnt) {
-        Some(observer) => shard.set_observer(observer),
-        None => {
-            shard.watch_no_more();
-            // What nobody looks for any more is no alert any more.
-            alerts.reporter()(vec![Report { at: clock.now(), news: News::Settled }]);
+impl Detection {
+    /// All who watch; `None` when they are turned off. `resumes`: they take the place of others.
+    pub(super) fn observer(&self, settings: &detect::Settings, resumes: bool) -> Option<Box<dyn Observer>> {
+        let report = self.alerts.reporter();
+        let detect = || Detect::new(settings.clone(), Box::new(report)).with_archive(self.learnt.archive());
+        settings.enabled.then(|| match &self.history {
+            Some(history) => history.beside(Box::new(detect()), resumes),
+            None => Box::new(detect()) as _,
+        })
+    }
+
+    /// Goes over to other settings: all there is is looked at anew, without asking any neighbour.
+    pub(super) fn change(&self, settings: &detect::Settings, shard: &ShardHandle, clock: Clock) {
+        match self.observer(settings, true) {
+            Some(observer) => shard.set_observer(observer),
+            None => {
+                shard.watch_no_more();
+                // What nobody looks for any more is no alert any more.
+                self.alerts.reporter()(vec![Report { at: clock.now(), news: News::Settled }]);
+            }
         }
     }
 }

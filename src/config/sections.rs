@@ -65,7 +65,14 @@ pub struct State {
 pub struct Rib {
     /// `best_path`; default true. False is collector mode: routes are kept and watched, none is selected.
     pub best_path: bool,
+    /// `history`: octets for what neighbours said lately; default 32 MiB, 0: nothing is remembered.
+    pub history: u64,
 }
+
+/// Octets of `[rib] history` unless said otherwise.
+const HISTORY_DEFAULT: u64 = 32 << 20;
+/// The most that it may have: more is for a database.
+const HISTORY_MAX: u64 = 16 << 30;
 
 /// How log lines look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -247,10 +254,11 @@ fn read_state(file: &mut Table<'_>) -> Option<State> {
 }
 
 fn read_rib(file: &mut Table<'_>) -> Rib {
-    let Some(mut table) = file.table("rib", "[rib]") else { return Rib { best_path: true } };
+    let Some(mut table) = file.table("rib", "[rib]") else { return Rib { best_path: true, history: HISTORY_DEFAULT } };
     let best_path = table.or("best_path", true, value::boolean);
+    let history = table.or("history", HISTORY_DEFAULT, |v| value::octets(v, HISTORY_MAX));
     table.finish();
-    Rib { best_path }
+    Rib { best_path, history }
 }
 
 fn read_log(file: &mut Table<'_>) -> Log {

@@ -245,6 +245,34 @@ pub(super) fn duration(value: &Value<'_>, range: RangeInclusive<Duration>) -> Re
     Err(misfit(value, &format!("a duration {accepted}"), accepted))
 }
 
+/// A number of octets up to `most`, with a unit.
+pub(super) fn octets(value: &Value<'_>, most: u64) -> Result<u64, Misfit> {
+    let read = match value.get_ref() {
+        DeValue::String(text) => parse_octets(text),
+        _ => None,
+    };
+    let accepted = "a string with a unit KiB, MiB or GiB, such as \"32MiB\", or \"0\"";
+    let octets = read.ok_or_else(|| misfit(value, "a number of octets", accepted))?;
+    let limit = format!("at most \"{}GiB\"", most >> 30);
+    if octets <= most { Ok(octets) } else { Err(misfit(value, &format!("a number of octets, {limit}"), limit)) }
+}
+
+/// Reads `64KiB`, `32MiB`, `1GiB` and `0`; `None` for anything else, a number without a unit included.
+fn parse_octets(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().ok()?;
+    let size = match unit.trim() {
+        "" if number == 0 => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    number.checked_mul(size)
+}
+
 /// Reads `1h30m`, `90s`, `500ms`; `None` for anything else, a bare number included.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let mut rest = text.trim();

@@ -351,6 +351,7 @@ fn stay(lab: &Lab, screen: &Screen) {
         screen.say(&format!("  {line}{api}"));
     }
     screen.say(&format!("  curl http://{}/metrics", lab.http()));
+    screen.say(&format!("\nThe page is at http://{}/", lab.http()));
     screen.say("\nCtrl-C ends it.");
     lab.wait_for_interrupt();
 }

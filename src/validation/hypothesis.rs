@@ -21,7 +21,45 @@ pub struct Changes {
     pub add_aspas: Vec<Aspa>,
 }
 
+/// Changes as people write them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ChangeWords<'a> {
+    /// VRPs that come, as `parse_vrp` reads them.
+    pub add_vrps: &'a [String],
+    /// VRPs that go.
+    pub remove_vrps: &'a [String],
+    /// ASPAs that come, as `parse_aspa` reads them.
+    pub add_aspas: &'a [String],
+    /// Customers whose ASPAs go.
+    pub remove_aspas: &'a [String],
+    /// Local exceptions (RFC 8416) as JSON; empty: none.
+    pub slurm: &'a str,
+}
+
 impl Changes {
+    /// Reads words.
+    ///
+    /// # Errors
+    /// The word that cannot be read, and how it is written; no word at all.
+    pub fn parse(words: &ChangeWords<'_>) -> Result<Self, String> {
+        let vrps = |texts: &[String]| texts.iter().map(|text| parse_vrp(text)).collect::<Result<Vec<_>, _>>();
+        let slurm = match words.slurm {
+            "" => Slurm::default(),
+            text => Slurm::parse(text).map_err(|why| format!("local exceptions: {why}"))?,
+        };
+        let changes = Self {
+            slurm,
+            remove_vrps: vrps(words.remove_vrps)?,
+            remove_aspas: words.remove_aspas.iter().map(|text| parse_asn(text)).collect::<Result<_, _>>()?,
+            add_vrps: vrps(words.add_vrps)?,
+            add_aspas: words.add_aspas.iter().map(|text| parse_aspa(text)).collect::<Result<_, _>>()?,
+        };
+        match changes.is_empty() {
+            true => Err("nothing would change: name VRPs or ASPAs to add or to remove, or a SLURM text".to_owned()),
+            false => Ok(changes),
+        }
+    }
+
     /// Whether nothing would change.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

@@ -3,14 +3,17 @@
 //!
 //! `routes` holds the questions about routes and their answers. `filter` turns the words of a question into a `RouteQuery` and judges what needs the attributes' text (`inside`: what
 //! needs an NLRI to be taken apart), `scan` reads a table page by page, `json` holds the field names that the contract
-//! fixes, `nlri_json` those of typed NLRI, `reload` is what a change of the configuration costs, `what_if` what other RPKI
+//! fixes, `neighbor_json` those of one neighbour in full, `nlri_json` those of typed NLRI, `explain` asks why a route won, `reload` is what a change of the configuration costs, `what_if` what other RPKI
 //! data would change, `coverage` what RPKI data make of given prefixes and origins, `observed` what those are handed who
-//! watch every change.
+//! watch every change, `history` what is remembered of it.
 
 pub mod coverage;
+pub mod explain;
 pub mod filter;
+pub mod history;
 pub mod inside;
 pub mod json;
+pub mod neighbor_json;
 pub mod nlri_json;
 pub mod observed;
 pub mod reload;
@@ -422,6 +425,10 @@ pub trait Backend: Send + Sync + 'static {
     /// What the configuration declares to be ours: prefixes and origins. Both empty: nothing is declared.
     fn declared(&self) -> (Vec<Prefix>, Vec<Asn>) {
         (Vec::new(), Vec::new())
+    }
+    /// What neighbours said of a prefix lately; `None`: nothing is remembered here.
+    fn history(&self, _: Family, _: Prefix) -> Option<history::PrefixHistory> {
+        None
     }
     /// Who is told of alerts; none where none are configured.
     fn sinks(&self) -> Vec<sinks::SinkView> {

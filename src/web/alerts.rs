@@ -1,15 +1,23 @@
-//! `/api/v1/alerts` and `/api/v1/mutes`: the fields of `--json`, a page at a time.
+//! `/api/v1/alerts` and `/api/v1/mutes`: the fields of `--json`, a page at a time, and what people do about alerts.
+//!
+//! A browser that is open on another site must not be made to command: commands take JSON under its own type, which other
+//! sites cannot send without asking, and a request that says that it comes from another site is refused.
+
+use std::time::Duration;
 
 use axum::{
-    extract::{Path, Query, State},
-    http::StatusCode,
+    Json,
+    extract::{Path, Query, State, rejection::JsonRejection},
+    http::{HeaderMap, StatusCode, header},
     response::Response,
 };
+use serde::Deserialize;
 use serde_json::json;
 
 use super::{Refused, Site, json_answer};
 use crate::{
-    alert::{Filter, json},
+    alert::{Command, Done, Filter, Scope, json},
+    types::Asn,
     view::Refusal,
 };
 
@@ -62,4 +70,128 @@ pub(super) async fn one(State(site): State<Site>, Path(id): Path<String>) -> Res
 pub(super) async fn mutes(State(site): State<Site>) -> Response {
     let mutes: Vec<_> = site.alerts.mutes().iter().map(json::mute).collect();
     json_answer(StatusCode::OK, &json!({ "mutes": mutes }))
+}
+
+/// What somebody says about an alert.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Said {
+    author: String,
+    #[serde(default)]
+    note: String,
+}
+
+/// What somebody writes about an alert.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Written {
+    author: String,
+    text: String,
+}
+
+/// What nobody wants to hear of, why and for how long.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Muted {
+    alert: Option<String>,
+    #[serde(default)]
+    kinds: Vec<String>,
+    #[serde(default)]
+    prefixes: Vec<String>,
+    #[serde(default)]
+    asns: Vec<u32>,
+    #[serde(default)]
+    neighbors: Vec<String>,
+    reason: String,
+    author: String,
+    length_s: u64,
+}
+
+type Body<T> = Result<Json<T>, JsonRejection>;
+
+/// Answers with the alert as it is then.
+pub(super) async fn acknowledge(
+    State(site): State<Site>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body<Said>,
+) -> Result<Response, Refused> {
+    let Json(Said { author, note }) = body?;
+    command(&site, &headers, Command::Acknowledge { id, author, note }).await
+}
+
+/// Answers with the alert as it is then.
+pub(super) async fn unacknowledge(
+    State(site): State<Site>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body<Said>,
+) -> Result<Response, Refused> {
+    let Json(Said { author, note }) = body?;
+    command(&site, &headers, Command::Unacknowledge { id, author, note }).await
+}
+
+/// Answers with the alert as it is then.
+pub(super) async fn comment(
+    State(site): State<Site>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body<Written>,
+) -> Result<Response, Refused> {
+    let Json(Written { author, text }) = body?;
+    command(&site, &headers, Command::Comment { id, author, text }).await
+}
+
+/// Answers with the mute: `{"id":…,"until":…,"reason":…,…}`.
+pub(super) async fn mute(State(site): State<Site>, headers: HeaderMap, body: Body<Muted>) -> Result<Response, Refused> {
+    let Json(muted) = body?;
+    let words = |words: Vec<String>| words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>();
+    let scope = Scope {
+        kinds: words(muted.kinds).iter().map(|word| read(word)).collect::<Result<_, _>>()?,
+        prefixes: words(muted.prefixes).iter().map(|word| read(word)).collect::<Result<_, _>>()?,
+        asns: muted.asns.into_iter().map(Asn).collect(),
+        neighbors: words(muted.neighbors),
+        alert: muted.alert.filter(|id| !id.is_empty()).map(Into::into),
+    };
+    let length = Duration::from_secs(muted.length_s);
+    command(&site, &headers, Command::Mute { scope, reason: muted.reason, author: muted.author, length }).await
+}
+
+/// Answers `{"ended":…}`.
+pub(super) async fn unmute(
+    State(site): State<Site>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    command(&site, &headers, Command::Unmute { id }).await
+}
+
+async fn command(site: &Site, headers: &HeaderMap, command: Command) -> Result<Response, Refused> {
+    from_here(headers)?;
+    let answer = match site.alerts.command(command).await.map_err(Refused)? {
+        Done::Alert(alert) => json::alert(&alert),
+        Done::Muted(mute) => json!({
+            "id": &*mute.id,
+            "reason": mute.reason,
+            "author": mute.author,
+            "created_at": mute.created_at.to_string(),
+            "until": mute.until.to_string(),
+            "scope": json::scope(&mute.scope),
+        }),
+        Done::Unmuted(ended) => json!({ "ended": ended }),
+    };
+    Ok(json_answer(StatusCode::OK, &answer))
+}
+
+/// Whether the request comes from our own page or from no page at all.
+fn from_here(headers: &HeaderMap) -> Result<(), Refused> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let elsewhere = text("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none");
+    let host = text(header::HOST.as_str()).unwrap_or_default();
+    let other = text(header::ORIGIN.as_str())
+        .is_some_and(|origin| origin.split_once("://").is_none_or(|(_, authority)| authority != host));
+    match elsewhere || other {
+        true => Err(Refused(Refusal::Forbidden("commands are taken from this daemon's own page only".to_owned()))),
+        false => Ok(()),
+    }
 }

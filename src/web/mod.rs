@@ -1,28 +1,41 @@
-//! HTTP: health, readiness, metrics and the JSON answers under `/api/v1`. The fields are those of `--json`
-//! (`view::json`), the filters those of gRPC and the command line (`view::filter`). Read-only: commands go over
-//! gRPC.
+//! HTTP: the page of the operator, health, readiness, metrics and the JSON answers under `/api/v1`. The fields are those of
+//! `--json` (`view::json`), the filters those of gRPC and the command line (`view::filter`). What changes anything is about
+//! alerts only (`alerts`); everything else is read.
+//!
+//! `page` serves the embedded files of the page, `events` what a page that is open is told as it happens, `overview` what
+//! one look shows, `pulse` what is remembered of the last minutes. The page has no data that these answers do not have.
 //!
 //! Answers about routes are pages: at most 1000 routes, with the token of the next page in `next`.
 
 mod alerts;
+mod events;
+mod explain;
+mod history;
+mod neighbors;
+mod overview;
+mod page;
+mod pulse;
 mod rib;
 mod rpki;
+mod what_if;
 
 use std::{future::Future, io, sync::Arc};
 
 use axum::{
     Router,
-    extract::{Path, State},
-    http::{StatusCode, header},
+    extract::{DefaultBodyLimit, State, rejection::JsonRejection},
+    http::{HeaderMap, StatusCode, header},
+    middleware,
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{delete, get, post},
 };
 use serde::Serialize;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 
+use self::events::Hub;
 use crate::{
     alert::Service,
-    view::{Backend, Refusal, filter::find_neighbor, json, scan::PeerNames},
+    view::{Backend, Refusal, json, scan::PeerNames},
 };
 
 /// Prints the metrics; handed in because rooms of the outer world do not know each other.
@@ -30,12 +43,15 @@ pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// What the metrics are served as.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// Octets of a command: the longest comment and much around it.
+const BODY_OCTETS: usize = 64 * 1024;
 
 #[derive(Clone)]
 struct Site {
     backend: Arc<dyn Backend>,
     alerts: Arc<dyn Service>,
     metrics: MetricsText,
+    hub: Arc<Hub>,
 }
 
 /// Serves HTTP on `listener` until `shutdown` is done.
@@ -49,47 +65,101 @@ pub async fn serve(
     metrics: MetricsText,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let router = Router::new()
-        .route("/", get(index))
+    let (stop, stopped) = watch::channel(false);
+    let site = Site { backend, alerts, metrics, hub: Hub::new(stopped) };
+    let feeds = events::start(&site);
+    let ended = async move {
+        shutdown.await;
+        // Those who listen to events would never leave by themselves.
+        let _ = stop.send(true);
+    };
+    let served = axum::serve(listener, router(site)).with_graceful_shutdown(ended).await;
+    feeds.iter().for_each(tokio::task::JoinHandle::abort);
+    served
+}
+
+fn router(site: Site) -> Router {
+    let pages = page::FILES.iter().fold(Router::new(), |router, file| router.route(file.path, page::serve(file)));
+    pages
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics_page))
-        .route("/api/v1/neighbors", get(neighbors))
-        .route("/api/v1/neighbors/{address}", get(neighbor))
+        .route("/api", get(index))
+        .route("/api/v1", get(index))
+        .route("/api/v1/overview", get(overview::overview))
+        .route("/api/v1/events", get(events::listen))
+        .route("/api/v1/neighbors", get(neighbors::page))
+        .route("/api/v1/neighbors/{address}", get(neighbors::one))
         .route("/api/v1/rib", get(rib::page))
+        .route("/api/v1/explain", get(explain::explain))
+        .route("/api/v1/history", get(history::history))
         .route("/api/v1/rpki", get(rpki::sources))
         .route("/api/v1/rpki/check", get(rpki::check))
+        .route("/api/v1/rpki/what-if", get(what_if::page))
         .route("/api/v1/summary", get(summary))
         .route("/api/v1/alerts", get(alerts::page))
         .route("/api/v1/alerts/{id}", get(alerts::one))
-        .route("/api/v1/mutes", get(alerts::mutes))
-        .fallback(|| async { Refused(Refusal::NotFound("no such page: see / for what there is".into())) })
-        .with_state(Site { backend, alerts, metrics });
-    axum::serve(listener, router).with_graceful_shutdown(shutdown).await
+        .route("/api/v1/alerts/{id}/acknowledge", post(alerts::acknowledge))
+        .route("/api/v1/alerts/{id}/unacknowledge", post(alerts::unacknowledge))
+        .route("/api/v1/alerts/{id}/comments", post(alerts::comment))
+        .route("/api/v1/mutes", get(alerts::mutes).post(alerts::mute))
+        .route("/api/v1/mutes/{id}", delete(alerts::unmute))
+        .method_not_allowed_fallback(|| async {
+            let refusal = Refusal::Invalid("this address is not asked that way: see /api".into());
+            (StatusCode::METHOD_NOT_ALLOWED, Refused(refusal).into_response().into_body()).into_response()
+        })
+        .fallback(nowhere)
+        .layer(DefaultBodyLimit::max(BODY_OCTETS))
+        .layer(middleware::map_response(page::protect))
+        .with_state(site)
 }
 
-/// What is served, for people.
+/// What is served, for people and programs.
 const INDEX: &str = "\
 ribwatch
 
+  /                             the page
   /healthz                      200 while the process is alive
   /readyz                       200 when ready, else 503 with the reasons
   /metrics                      Prometheus text
-  /api/v1/neighbors             sessions and their counts
-  /api/v1/neighbors/ADDRESS     one of them, by address or name
-  /api/v1/rib                   routes: ?prefix= table= neighbor= family= match= origin= as_path= community= limit= next=
+  /api/v1/overview              one look: sessions, tables, RPKI, alerts, rates of the last minutes
+  /api/v1/events                what happens, as server-sent events: status, session, alert, lagged
+  /api/v1/neighbors             sessions and their counts: ?state= text= limit= next=
+  /api/v1/neighbors/ADDRESS     all about one of them, by address or name
+  /api/v1/rib                   routes: ?prefix= table= neighbor= family= match= origin= as_path= community= rd=
+                                validation= aspa= limit= next=
+  /api/v1/explain               why a route won and others lost: ?prefix= family=
+  /api/v1/history               what neighbors said of a prefix lately: ?prefix= family=
   /api/v1/rpki                  sources of RPKI data, their age, and what is in force
   /api/v1/rpki/check            the state of a prefix and origin: ?prefix= asn=
+  /api/v1/rpki/what-if          what other RPKI data would change: ?add_vrp= remove_vrp= add_aspa= remove_aspa= limit= next=
   /api/v1/summary               counts per table, neighbor and family
   /api/v1/alerts                alerts: ?kind= state= severity= prefix= asn= neighbor= text= limit= next=
   /api/v1/alerts/ID             one of them
   /api/v1/mutes                 mutes and maintenance windows
+
+Commands, with a JSON object as body and `Content-Type: application/json`:
+
+  POST   /api/v1/alerts/ID/acknowledge     author, note
+  POST   /api/v1/alerts/ID/unacknowledge   author, note
+  POST   /api/v1/alerts/ID/comments        author, text
+  POST   /api/v1/mutes                     alert or kinds, prefixes, asns, neighbors; reason, author, length_s
+  DELETE /api/v1/mutes/ID                  the id of a mute, or of an alert that is muted by itself
 
 Everything else is on the command line (ribwatch --help) and in gRPC (package ribwatch.v1, reflection is on).
 ";
 
 async fn index() -> &'static str {
     INDEX
+}
+
+/// An address that nobody serves: people get a page, programs an object.
+async fn nowhere(headers: HeaderMap) -> Response {
+    let accepts = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    match accepts.contains("text/html") {
+        true => (StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, page::HTML)], page::NOWHERE).into_response(),
+        false => Refused(Refusal::NotFound("no such page: see /api for what there is".into())).into_response(),
+    }
 }
 
 async fn readyz(State(site): State<Site>) -> Response {
@@ -105,23 +175,6 @@ async fn readyz(State(site): State<Site>) -> Response {
 
 async fn metrics_page(State(site): State<Site>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, METRICS_TYPE)], (site.metrics)())
-}
-
-async fn neighbors(State(site): State<Site>) -> Response {
-    #[derive(Serialize)]
-    struct Neighbors {
-        neighbors: Vec<json::Neighbor>,
-    }
-    let (now, mut views) = (site.backend.now(), site.backend.neighbors());
-    views.sort_by_key(|view| view.address);
-    let neighbors = views.iter().map(|view| json::Neighbor::new(view, now)).collect();
-    json_answer(StatusCode::OK, &Neighbors { neighbors })
-}
-
-async fn neighbor(State(site): State<Site>, Path(word): Path<String>) -> Result<Response, Refused> {
-    let views = site.backend.neighbors();
-    let view = find_neighbor(&word, &views).map_err(Refused)?;
-    Ok(json_answer(StatusCode::OK, &json::Neighbor::new(view, site.backend.now())))
 }
 
 async fn summary(State(site): State<Site>) -> Response {
@@ -142,6 +195,19 @@ fn json_answer(status: StatusCode, value: &impl Serialize) -> Response {
 
 /// A refusal as an HTTP answer: `{"error": "…"}`.
 struct Refused(Refusal);
+
+impl Refused {
+    /// What was asked cannot be understood.
+    fn invalid(why: impl ToString) -> Self {
+        Self(Refusal::Invalid(why.to_string()))
+    }
+}
+
+impl From<JsonRejection> for Refused {
+    fn from(rejection: JsonRejection) -> Self {
+        Self::invalid(format!("{}; see /api for what is understood", rejection.body_text()))
+    }
+}
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {

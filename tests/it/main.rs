@@ -13,6 +13,7 @@ mod detect;
 mod engine;
 mod export;
 mod fake;
+mod history;
 mod incidents;
 mod injection;
 mod lab;

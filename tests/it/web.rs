@@ -1,4 +1,5 @@
-//! HTTP over a backend in memory: health, readiness, the JSON answers, and metrics that a scraper can read.
+//! HTTP over a backend in memory: health, readiness, the page's files, the JSON answers, and metrics that a scraper can
+//! read.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -55,6 +56,21 @@ impl Site {
         (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
     }
 
+    /// The whole answer, head and body, to a request with these headers.
+    async fn send(&self, method: &str, path: &str, headers: &[&str], body: &str) -> (u16, String, String) {
+        let mut connection = TcpStream::connect(self.address).await.unwrap();
+        let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+        let length = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+        );
+        connection.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_lowercase(), body.to_owned())
+    }
+
     async fn json(&self, path: &str) -> serde_json::Value {
         let (status, body) = self.get(path).await;
         assert_eq!(status, 200, "{path}: {body}");
@@ -79,7 +95,11 @@ async fn neighbors_and_counts_are_json() {
     assert_eq!(all["neighbors"].as_array().unwrap().len(), 2);
     assert_eq!(all["neighbors"][1]["state"], "open_sent");
     let one = site.json("/api/v1/neighbors/192.0.2.1").await;
-    assert_eq!(one, all["neighbors"][0]);
+    for (name, value) in all["neighbors"][0].as_object().unwrap() {
+        assert_eq!(&one[name], value, "{name}");
+    }
+    assert_eq!((&one["messages"]["sent"]["refresh"], &one["counts"][0]["dropped"]), (&2.into(), &7.into()));
+    assert_eq!(one["history"], serde_json::json!([]));
     assert_eq!(site.json("/api/v1/summary").await["tables"][0]["prefixes"], 2);
 }
 
@@ -128,6 +148,17 @@ async fn a_wrong_question_gets_its_status_and_a_sentence() {
         ("/api/v1/rib?colour=red", 400, "no parameter `colour`"),
         ("/api/v1/rib?next=77", 400, "page token"),
         ("/api/v1/rib?neighbor=nobody", 404, "no neighbor"),
+        ("/api/v1/explain", 400, "name a prefix"),
+        ("/api/v1/explain?prefix=192.0.2.0/33", 400, "too long"),
+        ("/api/v1/explain?prefix=192.0.2.0/24", 404, "no route"),
+        ("/api/v1/history", 400, "name a prefix"),
+        ("/api/v1/history?prefix=192.0.2.1", 400, ""),
+        ("/api/v1/history?prefix=192.0.2.0/24", 409, "[rib] history"),
+        ("/api/v1/neighbors?state=up", 400, "established"),
+        ("/api/v1/neighbors?colour=red", 400, "no parameter `colour`"),
+        ("/api/v1/rpki/what-if", 400, "nothing would change"),
+        ("/api/v1/rpki/what-if?add_vrp=nonsense", 400, "192.0.2.0/24-25=64500"),
+        ("/api/v1/rpki/what-if?add_vrp=192.0.2.0/24=64500&next=77", 400, "page token"),
     ] {
         let (got, body) = site.get(path).await;
         assert_eq!(got, status, "{path}: {body}");
@@ -227,4 +258,138 @@ async fn rpki_answers_without_sources_say_that_nothing_is_checked() {
     let check = site.json("/api/v1/rpki/check?prefix=192.0.2.0/24&asn=AS64496").await;
     assert_eq!((&check["asn"], &check["validation"]), (&serde_json::json!(64496), &serde_json::Value::Null));
     assert!(check["why"].as_str().is_some_and(|why| why.contains("no RPKI data")), "{check}");
+}
+
+#[tokio::test]
+async fn neighbors_come_in_pages_and_by_state_and_words() {
+    let site = Site::new().await;
+    let addresses = |page: &serde_json::Value| -> Vec<String> {
+        let neighbors = page["neighbors"].as_array().unwrap().iter();
+        neighbors.map(|neighbor| neighbor["address"].as_str().unwrap().to_owned()).collect()
+    };
+    let first = site.json("/api/v1/neighbors?limit=1").await;
+    assert_eq!((addresses(&first), &first["next"]), (vec!["192.0.2.1".to_owned()], &"192.0.2.1".into()));
+    let second = site.json("/api/v1/neighbors?limit=1&next=192.0.2.1").await;
+    assert_eq!((addresses(&second), &second["next"]), (vec!["192.0.2.2".to_owned()], &serde_json::Value::Null));
+    for (query, count) in
+        [("state=down", 1), ("state=established", 1), ("text=AS64497", 1), ("text=192.0.2", 2), ("text=x", 0)]
+    {
+        assert_eq!(addresses(&site.json(&format!("/api/v1/neighbors?{query}")).await).len(), count, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn an_explanation_says_for_each_path_where_it_lost() {
+    let site = Site::new().await;
+    for word in ["203.0.113.0/24", "203.0.113.77"] {
+        let answer = site.json(&format!("/api/v1/explain?prefix={word}")).await;
+        assert_eq!((&answer["prefix"], &answer["paths"]), (&"203.0.113.0/24".into(), &2.into()));
+        let (first, second) = (&answer["candidates"][0], &answer["candidates"][1]);
+        assert_eq!((&first["rank"], &first["route"]["best"], &first["lost_at"]), (&1.into(), &true.into(), &().into()));
+        assert_eq!((&second["lost_to"], &second["route"]["as_path"]), (&1.into(), &"64497 64499 64500".into()));
+        assert!(second["lost_at"].is_string() && second["step"].is_string(), "{second}");
+    }
+}
+
+#[tokio::test]
+async fn the_overview_is_one_look() {
+    let site = Site::new().await;
+    let look = site.json("/api/v1/overview").await;
+    let sessions = &look["sessions"];
+    assert_eq!((&sessions["total"], &sessions["established"]), (&2.into(), &1.into()));
+    assert_eq!((&sessions["down"][0]["address"], &sessions["states"]["open_sent"]), (&"192.0.2.2".into(), &1.into()));
+    assert_eq!((&look["tables"][0]["prefixes"], &look["daemon"]["not_ready"]), (&2.into(), &serde_json::json!([])));
+    assert_eq!((&look["rates"]["interval_s"], &look["rpki"]["configured"]), (&2.into(), &0.into()));
+    assert_eq!(look["alerts"]["by_state"]["open"], serde_json::json!({}));
+}
+
+#[tokio::test]
+async fn the_page_is_served_with_all_it_names_and_nothing_from_elsewhere() {
+    let site = Site::new().await;
+    let (status, head, page) = site.send("GET", "/", &[], "").await;
+    assert_eq!(status, 200, "{head}");
+    for header in ["content-security-policy: default-src 'none'; script-src 'self';", "x-content-type-options: nosniff"]
+    {
+        assert!(head.contains(header), "{header} in {head}");
+    }
+    let tag = head.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap().to_owned();
+    let (status, _, body) = site.send("GET", "/", &[&format!("If-None-Match: \"other\", W/{tag}")], "").await;
+    assert_eq!((status, body.as_str()), (304, ""));
+
+    let named = |text: &str, before: &str, root: &str| -> Vec<String> {
+        let parts = text.split(before).skip(1).filter_map(|rest| rest.split('"').next());
+        parts.map(|name| format!("{root}{name}")).collect()
+    };
+    let mut waiting = [named(&page, "=\"/page/", "/page/"), vec!["/page/style.css".to_owned()]].concat();
+    let mut seen = std::collections::BTreeSet::new();
+    while let Some(path) = waiting.pop().filter(|_| seen.len() < 100) {
+        if !seen.insert(path.clone()) {
+            continue;
+        }
+        let (status, head, text) = site.send("GET", &path, &[], "").await;
+        assert!(status == 200 && !text.is_empty(), "{path}: {head}");
+        assert!(!text.contains("innerHTML") && !text.contains("eval("), "{path} makes code or elements of text");
+        let foreign = text.replace("http://www.w3.org/2000/svg", "");
+        assert!(!foreign.contains("http://") && !foreign.contains("https://"), "{path} names another site");
+        waiting.extend(named(&text, "from \"./", "/page/"));
+    }
+    assert!(seen.len() > 10, "{seen:?}");
+    for forbidden in ["<script>", "<style", " style=", " onclick="] {
+        assert!(!page.contains(forbidden), "{forbidden} is inline: the policy forbids it");
+    }
+    assert!(page.matches("<script").count() == page.matches("<script ").count());
+}
+
+#[tokio::test]
+async fn people_and_programs_get_the_answer_to_a_wrong_address_that_they_can_read() {
+    let site = Site::new().await;
+    let (status, head, body) = site.send("GET", "/nowhere", &["Accept: text/html,*/*"], "").await;
+    assert!(status == 404 && head.contains("text/html") && body.contains("href=\"/\""), "{head}");
+    let (status, head, _) = site.send("GET", "/nowhere", &[], "").await;
+    assert!(status == 404 && head.contains("application/json"), "{head}");
+    let (status, _, body) = site.send("POST", "/api/v1/rib", &[], "").await;
+    assert!(status == 405 && body.contains("/api"), "{body}");
+    assert!(site.get("/api").await.1.contains("/api/v1/events"));
+}
+
+#[tokio::test]
+async fn commands_are_taken_from_the_own_page_only() {
+    let site = Site::new().await;
+    let json = "Content-Type: application/json";
+    let body = "{\"author\":\"ops\"}";
+    for (headers, body, status, words) in [
+        (&[json][..], body, 409, "not served here"),
+        (&[json, "Origin: http://test", "Sec-Fetch-Site: same-origin"], body, 409, "not served here"),
+        (&[json, "Origin: http://evil.example"], body, 403, "own page"),
+        (&[json, "Origin: null"], body, 403, "own page"),
+        (&[json, "Sec-Fetch-Site: cross-site"], body, 403, "own page"),
+        (&["Content-Type: text/plain"], body, 400, "application/json"),
+        (&[json], "{\"note\":\"x\"}", 400, "author"),
+        (&[json], "{\"author\":\"ops\",\"colour\":1}", 400, "colour"),
+        (&[json], "{", 400, "JSON"),
+    ] {
+        let (got, _, answer) = site.send("POST", "/api/v1/alerts/abcd/acknowledge", headers, body).await;
+        assert!(got == status && answer.contains(words), "{headers:?} {body}: {got} {answer}");
+    }
+    let (status, _, _) = site.send("DELETE", "/api/v1/mutes/abcd", &["Origin: http://evil.example"], "").await;
+    assert_eq!(status, 403);
+    let wrong = "{\"kinds\":[\"nonsense\"],\"reason\":\"r\",\"author\":\"a\",\"length_s\":60}";
+    let (status, _, answer) = site.send("POST", "/api/v1/mutes", &[json], wrong).await;
+    assert!(status == 400 && answer.contains("origin-hijack"), "{answer}");
+}
+
+#[tokio::test]
+async fn who_listens_hears_the_overview_at_once() {
+    let site = Site::new().await;
+    let mut connection = TcpStream::connect(site.address).await.unwrap();
+    connection.write_all(b"GET /api/v1/events HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
+    let mut text = String::new();
+    while !text.contains("\n\n") || !text.contains("data:") {
+        let mut octets = [0; 4096];
+        let count = connection.read(&mut octets).await.unwrap();
+        assert!(count > 0, "ended: {text}");
+        text.push_str(&String::from_utf8_lossy(&octets[..count]));
+    }
+    assert!(text.to_lowercase().contains("content-type: text/event-stream"), "{text}");
+    assert!(text.contains("event: status") && text.contains("\"established\":1"), "{text}");
 }

@@ -110,6 +110,7 @@ fn absent_keys_have_the_defaults_of_the_contract() {
     assert_eq!(config.http.listen.to_string(), "127.0.0.1:8179");
     assert_eq!(config.state, None);
     assert!(config.rib.best_path);
+    assert_eq!(config.rib.history, 32 << 20);
     let neighbor = &config.neighbors[0];
     assert_eq!((neighbor.port, neighbor.passive, neighbor.enabled), (179, false, true));
     assert_eq!((neighbor.hold_time, neighbor.min_hold_time), (Duration::from_secs(90), Duration::from_secs(3)));
@@ -341,6 +342,19 @@ fn durations_have_units_and_print_as_they_are_read() {
             assert_eq!(parse_duration(&print_duration(duration)), Some(duration));
         }
     }
+}
+
+#[test]
+fn the_memory_of_what_was_said_has_a_size_with_a_unit() {
+    let history = |text: &str| with_neighbor(&format!("[rib]\nhistory = {text}"));
+    for (text, octets) in [("\"0\"", 0), ("\"64KiB\"", 65_536), ("\"64 MiB\"", 64 << 20), ("\"16GiB\"", 16 << 30)] {
+        assert_eq!(history(text).unwrap().rib.history, octets, "{text}");
+    }
+    for text in ["64", "\"64\"", "\"\"", "\"MiB\"", "\"64MB\"", "\"-1MiB\"", "\"99999999999999999999GiB\"", "true"] {
+        let printed = headlines(history(text));
+        assert!(printed.len() == 1 && printed[0].contains("`history`: expected a number of octets"), "{printed:?}");
+    }
+    assert!(headlines(history("\"17GiB\""))[0].contains("at most \"16GiB\""));
 }
 
 #[test]

@@ -109,6 +109,12 @@ impl Lab {
         self.observer = Some(observer);
     }
 
+    /// Somebody takes the place of who watched, and is shown all there is.
+    pub fn watched_anew_by(&mut self, observer: Box<dyn Observer>) {
+        self.engine.watch_anew();
+        self.observer = Some(observer);
+    }
+
     /// Nobody watches any more.
     pub fn watched_no_more(&mut self) {
         if let Some(mut observer) = self.observer.take() {

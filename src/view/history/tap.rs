@@ -1,0 +1,216 @@
+//! Who stands among those who watch and copies what is worth remembering into flat batches, on the engine's thread: what a
+//! change costs there is a look at its set, and the set's octets once per look. What does not fit is counted, never
+//! waited for.
+
+use std::{ops::Range, sync::Arc, time::Duration};
+
+use rustc_hash::FxHashMap;
+
+use super::SessionFate;
+use crate::{
+    rib::{PathFlags, SessionSlot, SetId},
+    types::{Family, PathId, Prefix, Timestamp},
+    validation::{OriginState, PathState},
+    view::observed::{Observation, Observed, Observer, PathChange, Vantage},
+};
+
+/// Changes of one look that are handed on.
+const RECORDS_MAX: usize = 8192;
+/// Octets of attributes of one look that are handed on.
+const OCTETS_MAX: usize = 1 << 20;
+/// Events of sessions that wait for room, at most.
+const SESSIONS_KEPT_MAX: usize = 1024;
+/// From then on a table counts as complete though its neighbour never said so.
+const FIRST_TABLE_MAX: Duration = Duration::from_secs(300);
+
+/// Changes of one look.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// When.
+    pub at: Timestamp,
+    /// Changes of paths, in order.
+    pub records: Vec<Record>,
+    /// Attribute sets that `records` name.
+    pub octets: Vec<u8>,
+    /// Sessions that `records` name.
+    pub vantages: Vec<Arc<Vantage>>,
+    /// What sessions did.
+    pub sessions: Vec<(Arc<Vantage>, SessionFate)>,
+    /// Changes that there was no room for.
+    pub missed: u64,
+}
+
+/// A change of one path.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Of what family.
+    pub family: Family,
+    /// Of what prefix.
+    pub prefix: Prefix,
+    /// Path Identifier.
+    pub path_id: PathId,
+    /// Index into `Batch::vantages`.
+    pub vantage: usize,
+    /// The path before.
+    pub before: Option<Shown>,
+    /// The path after.
+    pub after: Option<Shown>,
+}
+
+/// A path as it was shown.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// Its set, as a range of `Batch::octets`.
+    pub range: Range<usize>,
+    /// State of its origin.
+    pub validation: OriginState,
+    /// State of its AS_PATH.
+    pub aspa: PathState,
+    /// Whether import accepted it.
+    pub accepted: bool,
+}
+
+/// Takes a batch; gives it back when there is no room for it now.
+pub type Hand = Box<dyn Fn(Batch) -> Option<Batch> + Send>;
+
+/// What is known of the session in a slot.
+#[derive(Clone, Copy, Default)]
+struct Loading {
+    /// Since when its first tables come; `None`: they are there.
+    v4: Option<Timestamp>,
+    v6: Option<Timestamp>,
+}
+
+/// The tap.
+pub struct Tap {
+    hand: Hand,
+    sessions: Vec<Loading>,
+    missed: u64,
+    /// What sessions did when there was no room, to be told later.
+    kept: Vec<(Arc<Vantage>, SessionFate)>,
+    /// What comes first is all there is, shown to somebody who took another's place: nothing of it is a change.
+    all_is_old: bool,
+    /// Sets that are in the batch already.
+    sets: FxHashMap<SetId, Range<usize>>,
+    /// Places of sessions in the batch.
+    places: FxHashMap<SessionSlot, usize>,
+}
+
+impl Tap {
+    /// A tap that hands on to `hand`. `resumes`: it takes the place of another one, and is shown first what is known already.
+    pub fn new(hand: Hand, resumes: bool) -> Self {
+        Self {
+            hand,
+            sessions: Vec::new(),
+            missed: 0,
+            kept: Vec::new(),
+            all_is_old: resumes,
+            sets: FxHashMap::default(),
+            places: FxHashMap::default(),
+        }
+    }
+
+    /// Whether a path of this family of a session belongs to its first table, and so is no change.
+    #[inline]
+    fn is_first_table(&self, now: Timestamp, change: &PathChange) -> bool {
+        let Some(loading) = self.sessions.get(usize::from(change.session)) else { return false };
+        let since = if change.family.afi == 1 { loading.v4 } else { loading.v6 };
+        change.before.is_none() && since.is_some_and(|since| now.since(since) < FIRST_TABLE_MAX)
+    }
+
+    fn path(&mut self, seen: &Observed<'_>, change: &PathChange, batch: &mut Batch) {
+        if self.is_first_table(seen.now, change) || change.after.is_none() && !seen.counts(change.session) {
+            return;
+        }
+        let received = |state: Option<(SetId, PathFlags)>| state.map(|(set, _)| seen.rib.attrs.received(set));
+        if received(change.before) == received(change.after) {
+            // Judged otherwise, or marked: the neighbour said nothing new.
+            return;
+        }
+        if batch.records.len() >= RECORDS_MAX || batch.octets.len() >= OCTETS_MAX {
+            batch.missed += 1;
+            return;
+        }
+        let Some(vantage) = self.place(seen, change.session, batch) else { return };
+        let before = change.before.map(|state| self.shown(seen, state, batch));
+        let after = change.after.map(|state| self.shown(seen, state, batch));
+        let PathChange { family, prefix, path_id, .. } = *change;
+        batch.records.push(Record { family, prefix, path_id, vantage, before, after });
+    }
+
+    fn place(&mut self, seen: &Observed<'_>, session: SessionSlot, batch: &mut Batch) -> Option<usize> {
+        if let Some(place) = self.places.get(&session) {
+            return Some(*place);
+        }
+        batch.vantages.push(Arc::clone(seen.vantage(session)?));
+        let place = batch.vantages.len() - 1;
+        self.places.insert(session, place);
+        Some(place)
+    }
+
+    fn shown(&mut self, seen: &Observed<'_>, (set, flags): (SetId, PathFlags), batch: &mut Batch) -> Shown {
+        let set = seen.rib.attrs.received(set);
+        let range = self.sets.entry(set).or_insert_with(|| {
+            let start = batch.octets.len();
+            batch.octets.extend_from_slice(seen.rib.attrs.get(set).as_bytes());
+            start..batch.octets.len()
+        });
+        let (origin, path) = flags.validity();
+        Shown {
+            range: range.clone(),
+            validation: OriginState::from_code(origin),
+            aspa: PathState::from_code(path),
+            accepted: flags.is_eligible(),
+        }
+    }
+
+    fn session(&mut self, seen: &Observed<'_>, slot: SessionSlot, fate: SessionFate, loading: bool, batch: &mut Batch) {
+        let at = usize::from(slot);
+        if at >= self.sessions.len() {
+            self.sessions.resize(at + 1, Loading::default());
+        }
+        let since = loading.then_some(seen.now);
+        self.sessions[at] = Loading { v4: since, v6: since };
+        if let Some(vantage) = seen.vantage(slot).filter(|_| !self.all_is_old) {
+            batch.sessions.push((Arc::clone(vantage), fate));
+        }
+    }
+}
+
+impl Observer for Tap {
+    fn observe(&mut self, seen: &Observed<'_>) {
+        let (missed, sessions) = (std::mem::take(&mut self.missed), std::mem::take(&mut self.kept));
+        let mut batch = Batch { at: seen.now, missed, sessions, ..Batch::default() };
+        for observation in seen.log {
+            match observation {
+                Observation::Path(change) if !self.all_is_old => self.path(seen, change, &mut batch),
+                Observation::Path(_) | Observation::Rpki { .. } | Observation::Gone { .. } => {}
+                Observation::Up { session, resumed } => {
+                    self.session(seen, *session, SessionFate::Up, !resumed, &mut batch);
+                }
+                Observation::Away { session } => self.session(seen, *session, SessionFate::Away, false, &mut batch),
+                Observation::Down { session } => self.session(seen, *session, SessionFate::Down, false, &mut batch),
+                Observation::EndOfRib { session, family } => {
+                    if let Some(loading) = self.sessions.get_mut(usize::from(*session)) {
+                        *(if family.afi == 1 { &mut loading.v4 } else { &mut loading.v6 }) = None;
+                    }
+                }
+            }
+        }
+        self.all_is_old &= seen.log.is_empty();
+        self.sets.clear();
+        self.places.clear();
+        if batch.missed == 0 && batch.records.is_empty() && batch.sessions.is_empty() {
+            return;
+        }
+        if let Some(mut back) = (self.hand)(batch) {
+            self.missed = back.missed + back.records.len() as u64;
+            back.sessions.truncate(SESSIONS_KEPT_MAX);
+            self.kept = back.sessions;
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Timestamp> {
+        None
+    }
+}

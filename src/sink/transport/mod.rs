@@ -23,7 +23,7 @@ enum Road {
     Lines(lines::Lines),
     Mail(smtp::Server),
     #[cfg(feature = "nats")]
-    Nats(nats::Nats),
+    Nats(Box<nats::Nats>),
     File(jsonl::Settings),
 }
 
@@ -44,7 +44,7 @@ impl Transport {
             }
             Receiver::Email(email) => Road::Mail(smtp::Server::new(email, tls()?)),
             #[cfg(feature = "nats")]
-            Receiver::Nats(nats) => Road::Nats(nats::Nats::new(nats.clone(), settings.ca_file.clone())),
+            Receiver::Nats(nats) => Road::Nats(Box::new(nats::Nats::new(nats.clone(), settings.ca_file.clone()))),
             #[cfg(not(feature = "nats"))]
             Receiver::Nats(_) => return Err(NO_NATS.to_owned()),
             Receiver::Jsonl(file) => Road::File(file.clone()),

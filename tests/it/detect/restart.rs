@@ -15,14 +15,17 @@ use crate::lab::{Attrs, Who, external, many, path};
 const PREFIX: &str = "203.0.113.0/24";
 const MINUTE: Duration = Duration::from_secs(60);
 
+type Begin = Box<dyn Fn(&mut Tower, bool) -> Vec<Who>>;
+type Turn = Box<dyn Fn(&mut Tower, &[Who], bool)>;
+
 /// A case: how the world is, and how it changes.
 struct Case {
     kind: Kind,
     settings: Settings,
     /// Sessions come up with everything as it is, `wrong` or not.
-    begin: Box<dyn Fn(&mut Tower, bool) -> Vec<Who>>,
+    begin: Begin,
     /// Something goes wrong, or right again.
-    turn: Box<dyn Fn(&mut Tower, &[Who], bool)>,
+    turn: Turn,
     /// How long it takes to be believed, either way.
     patience: Duration,
 }

@@ -142,3 +142,25 @@ fn what_cannot_be_handed_on_is_counted() {
     assert_eq!((answer.missed, answer.changes.len()), (2, 1));
     assert_eq!(answer.sessions.len(), 1, "that the session came up was told later");
 }
+
+#[test]
+fn a_table_that_goes_at_once_is_counted_and_pushes_nothing_out() {
+    let mut story = Story::new();
+    let edge = story.lab.peer(external(64496));
+    let table = crate::lab::many(100_000);
+    table.chunks(1000).for_each(|some| story.lab.announces_paths(edge, some, &path("64496 64500")));
+    story.lab.announces(edge, PREFIX, path("64496 64500"));
+    story.lab.ends_rib(edge, V4);
+    story.lab.advance(Duration::from_secs(60));
+    story.lab.announces(edge, PREFIX, path("64496 64501"));
+    table.chunks(1000).for_each(|some| story.lab.withdraws_paths(edge, some));
+    let answer = story.answer();
+    assert!((75_000..=95_000).contains(&answer.missed), "{}", answer.missed);
+    story.lab.advance(Duration::from_secs(60));
+    story.lab.withdraws(edge, PREFIX);
+    assert_eq!(
+        story.answer().changes.last().map(|change| change.after.is_none()),
+        Some(true),
+        "later changes are told"
+    );
+}

@@ -16,6 +16,11 @@ use crate::{
 
 /// Changes of one look that are handed on.
 const RECORDS_MAX: usize = 8192;
+/// Changes that are handed on at once after a quiet time: a fifth of what the memory holds by default.
+const BURST: f64 = 20_000.0;
+/// Changes per second that are handed on for long. What is faster is a table that comes or goes as a whole: nobody steps
+/// through that, it would push all else out of the memory, and cost as much as routing it.
+const RATE: f64 = 5_000.0;
 /// Octets of attributes of one look that are handed on.
 const OCTETS_MAX: usize = 1 << 20;
 /// Events of sessions that wait for room, at most.
@@ -86,6 +91,8 @@ pub struct Tap {
     hand: Hand,
     sessions: Vec<Loading>,
     missed: u64,
+    /// Changes that may be handed on now, and when that was so.
+    allowance: (f64, Timestamp),
     /// What sessions did when there was no room, to be told later.
     kept: Vec<(Arc<Vantage>, SessionFate)>,
     /// What comes first is all there is, shown to somebody who took another's place: nothing of it is a change.
@@ -103,6 +110,7 @@ impl Tap {
             hand,
             sessions: Vec::new(),
             missed: 0,
+            allowance: (BURST, Timestamp::default()),
             kept: Vec::new(),
             all_is_old: resumes,
             sets: FxHashMap::default(),
@@ -127,11 +135,12 @@ impl Tap {
             // Judged otherwise, or marked: the neighbour said nothing new.
             return;
         }
-        if batch.records.len() >= RECORDS_MAX || batch.octets.len() >= OCTETS_MAX {
+        if self.allowance.0 < 1.0 || batch.records.len() >= RECORDS_MAX || batch.octets.len() >= OCTETS_MAX {
             batch.missed += 1;
             return;
         }
         let Some(vantage) = self.place(seen, change.session, batch) else { return };
+        self.allowance.0 -= 1.0;
         let before = change.before.map(|state| self.shown(seen, state, batch));
         let after = change.after.map(|state| self.shown(seen, state, batch));
         let PathChange { family, prefix, path_id, .. } = *change;
@@ -180,6 +189,8 @@ impl Tap {
 impl Observer for Tap {
     fn observe(&mut self, seen: &Observed<'_>) {
         let (missed, sessions) = (std::mem::take(&mut self.missed), std::mem::take(&mut self.kept));
+        let (left, at) = self.allowance;
+        self.allowance = (BURST.min(left + RATE * seen.now.since(at).as_secs_f64()), seen.now);
         let mut batch = Batch { at: seen.now, missed, sessions, ..Batch::default() };
         for observation in seen.log {
             match observation {

@@ -18,6 +18,10 @@ const SCORES_MAX: usize = 1 << 18;
 /// Words of bits that remember first events, so that a table that is withdrawn once costs no score per route: 2 MiB. With
 /// a million routes in it, one in fifty is taken for one that had an event before and is scored one event too many.
 const FIRST_WORDS: usize = 1 << 18;
+/// First events that are remembered at once after a quiet time,
+const FIRST_BURST: f64 = 100_000.0;
+/// and per second for long. When a whole table comes or goes, most routes begin to count with their next event.
+const FIRST_RATE: f64 = 20_000.0;
 
 /// What happened to a route.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,6 +62,8 @@ pub(super) struct Scores {
     /// Two bits of one word per route that had an event since all were cleared, which happens once per half-life.
     first: Box<[u64]>,
     clear_at: Timestamp,
+    /// First events that may be remembered now, and when that was so.
+    allowance: (f64, Timestamp),
     half_life: Duration,
     ceiling: f64,
 }
@@ -68,6 +74,7 @@ impl Scores {
             of: HashMap::default(),
             first: vec![0; FIRST_WORDS].into(),
             clear_at: Timestamp::default(),
+            allowance: (FIRST_BURST, Timestamp::default()),
             half_life,
             ceiling: ceiling.into(),
         }
@@ -87,7 +94,7 @@ impl Scores {
             *score = Score { value: value.min(self.ceiling) as f32, at_secs: now.secs(), ..score.with(event) };
             return Some(*score);
         }
-        if self.of.len() >= SCORES_MAX || !self.had_first(hash, now) {
+        if self.of.len() >= SCORES_MAX || !self.may_remember(now) || !self.had_first(hash, now) {
             return None;
         }
         let value = (2.0 * event.weight()).min(self.ceiling) as f32;
@@ -115,6 +122,20 @@ impl Scores {
     pub(super) fn sweep(&mut self, now: Timestamp, up: impl Fn(SessionSlot) -> bool) {
         let half_life = self.half_life;
         self.of.retain(|_, score| up(score.slot) && decayed(score, half_life, now) >= NEGLIGIBLE);
+    }
+
+    #[inline]
+    fn may_remember(&mut self, now: Timestamp) -> bool {
+        let (left, at) = &mut self.allowance;
+        if now != *at {
+            *left = FIRST_BURST.min(*left + FIRST_RATE * now.since(*at).as_secs_f64());
+            *at = now;
+        }
+        if *left < 1.0 {
+            return false;
+        }
+        *left -= 1.0;
+        true
     }
 
     /// Whether a route had an event since the last clearing; from now on it had.
@@ -210,8 +231,23 @@ mod tests {
         let mut scores = Scores::new(HALF_LIFE, 50_000);
         let now = Timestamp::from_secs(1_000_000);
         for n in 0..1_000_000_u32 {
-            scores.add(Prefix::v4(n << 8, 24), 1, Event::Withdrawn, now);
+            // In two minutes, so that each is remembered.
+            scores.add(Prefix::v4(n << 8, 24), 1, Event::Withdrawn, now + Duration::from_micros(120 * u64::from(n)));
         }
         assert!(scores.of.len() < 20_000, "{} of a million", scores.of.len());
+    }
+
+    #[test]
+    fn a_table_that_goes_in_a_second_does_not_go_through_the_memory_of_first_events() {
+        let mut scores = Scores::new(HALF_LIFE, 50_000);
+        let now = Timestamp::from_secs(1_000_000);
+        let route = |n: u32| Prefix::v4(n << 8, 24);
+        for n in 0..1_000_000_u32 {
+            scores.add(route(n), 1, Event::Withdrawn, now);
+        }
+        let later = now + Duration::from_secs(60);
+        assert!(scores.add(route(999), 1, Event::Withdrawn, later).is_some(), "one of the first was remembered");
+        assert_eq!(scores.add(route(999_999), 1, Event::Withdrawn, later), None, "one of the last begins now");
+        assert!(scores.add(route(999_999), 1, Event::Withdrawn, later).is_some());
     }
 }

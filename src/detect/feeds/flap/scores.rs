@@ -46,8 +46,8 @@ impl Event {
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) struct Score {
     value: f32,
-    /// When that was so, in seconds since the Unix epoch.
-    at_secs: u32,
+    /// When that was so. With less than all of it, what comes and goes within a second would not fade.
+    at: Timestamp,
     /// As often as 65,535 times.
     pub(super) withdrawals: u16,
     pub(super) changes: u16,
@@ -91,14 +91,14 @@ impl Scores {
         let hash = hash(prefix, slot);
         if let Some(score) = self.of.get_mut(&hash) {
             let value = decayed(score, self.half_life, now) + event.weight();
-            *score = Score { value: value.min(self.ceiling) as f32, at_secs: now.secs(), ..score.with(event) };
+            *score = Score { value: value.min(self.ceiling) as f32, at: now, ..score.with(event) };
             return Some(*score);
         }
         if self.of.len() >= SCORES_MAX || !self.may_remember(now) || !self.had_first(hash, now) {
             return None;
         }
         let value = (2.0 * event.weight()).min(self.ceiling) as f32;
-        let score = Score { value, at_secs: now.secs(), withdrawals: 0, changes: 0, slot }.with(event).with(event);
+        let score = Score { value, at: now, withdrawals: 0, changes: 0, slot }.with(event).with(event);
         self.of.insert(hash, score);
         Some(score)
     }
@@ -169,7 +169,7 @@ impl Score {
 
     /// For the next run.
     pub(super) fn to_json(self, prefix: Prefix) -> Value {
-        json!([prefix.to_string(), self.value, self.at_secs, self.withdrawals, self.changes])
+        json!([prefix.to_string(), self.value, self.at.0, self.withdrawals, self.changes])
     }
 
     /// From the last run; its session is not known yet.
@@ -177,7 +177,7 @@ impl Score {
         let count = |value: &Value| value.as_u64().and_then(|count| u16::try_from(count).ok());
         let score = Self {
             value: value[1].as_f64()? as f32,
-            at_secs: u32::try_from(value[2].as_u64()?).ok()?,
+            at: memory::time(&value[2])?,
             withdrawals: count(&value[3])?,
             changes: count(&value[4])?,
             slot: 0,
@@ -187,8 +187,8 @@ impl Score {
 }
 
 fn decayed(score: &Score, half_life: Duration, now: Timestamp) -> f64 {
-    let seconds = now.secs().saturating_sub(score.at_secs);
-    f64::from(score.value) * 0.5_f64.powf(f64::from(seconds) / half_life.as_secs_f64())
+    let lives = now.since(score.at).as_secs_f64() / half_life.as_secs_f64();
+    f64::from(score.value) * 0.5_f64.powf(lives)
 }
 
 /// All bits depend on all of the route: neighbouring prefixes share no word of first events.
@@ -206,8 +206,21 @@ mod tests {
     const HALF_LIFE: Duration = Duration::from_secs(900);
 
     #[test]
-    fn a_score_is_a_third_of_a_cache_line_with_its_key() {
-        assert!(size_of::<(u64, Score)>() <= 24);
+    fn a_score_is_half_of_a_cache_line_with_its_key() {
+        assert!(size_of::<(u64, Score)>() <= 32);
+    }
+
+    #[test]
+    fn a_score_fades_within_a_second() {
+        let mut scores = Scores::new(Duration::from_secs(2), 50_000);
+        let (prefix, mut now) = (Prefix::v4(0x0a00_0000, 8), Timestamp::from_secs(1_000_000));
+        for _ in 0..3 {
+            scores.add(prefix, 3, Event::Withdrawn, now);
+            now = now + Duration::from_millis(400);
+        }
+        // 2000 at the second event, and 0.4 s later 1741; then 1000 more.
+        let score = scores.get(prefix, 3, now);
+        assert!((2385.0..2387.0).contains(&score), "{score}");
     }
 
     #[test]

@@ -28,6 +28,7 @@ fn the_example_shows_every_key_and_its_default() {
     assert_eq!((read.scenes.clone(), read.feeds.clone()), (default.scenes, default.feeds));
     assert_eq!((read.settle_max, read.vantages_min), (default.settle_max, default.vantages_min));
     assert_eq!(read.paths.bogon, default.paths.bogon);
+    assert_eq!(read.scenes.first_hop, default.scenes.first_hop);
     assert_eq!(read.paths.peerlock.transit_free, default.paths.peerlock.transit_free);
     assert_eq!(read.paths.path_rule.length_max, default.paths.path_rule.length_max);
     assert_eq!(read.paths.path_rule.prepends_max, default.paths.path_rule.prepends_max);
@@ -66,6 +67,7 @@ fn faults_are_told_where_they_stand() {
         ("[detect.leak]\ninferred = \"some\"\n".into(), "\"off\", \"watched\", \"all\""),
         ("[detect.leak]\nrelations = \"/nowhere/as-rel\"\n".into(), "/nowhere/as-rel cannot be read"),
         ("[detect.blackhole]\ncommunities = [\"x\"]\n".into(), "expected a community"),
+        ("[detect.first_hop]\nhold = 60\n".into(), "f.toml:5:8: `hold`: expected a duration"),
         ("[detect.moas]\nhold = \"1s\"\n".into(), "f.toml:5:1: unknown key `hold` in [detect.moas]"),
         (format!("{prefix}{prefix}"), "f.toml:8:10: a second [[watch.prefix]] is about 203.0.113.0/24"),
         (format!("{prefix}upstreams = [64500]\n"), "AS64500 is the only origin of 203.0.113.0/24"),

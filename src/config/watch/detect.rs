@@ -43,7 +43,9 @@ pub(super) fn read(mut table: Table<'_>, base: &Path, settings: &mut Settings, n
 fn read_scenes(detect: &mut Table<'_>, scenes: &mut scenes::Settings) {
     let scenes::Settings { origin, first_hop, covering, validity, visibility } = scenes;
     detector(detect, "origin", "[detect.origin]", &mut origin.enabled, |_| {});
-    detector(detect, "first_hop", "[detect.first_hop]", &mut first_hop.enabled, |_| {});
+    detector(detect, "first_hop", "[detect.first_hop]", &mut first_hop.enabled, |of| {
+        duration(of, "hold", &mut first_hop.hold, Duration::ZERO..=DAY);
+    });
     detector(detect, "covering", "[detect.covering]", &mut covering.enabled, |of| {
         length(of, "length_min_v4", &mut covering.length_min_v4, 32);
         length(of, "length_min_v6", &mut covering.length_min_v6, 128);

@@ -216,6 +216,22 @@ fn what_one_or_two_public_vantages_lose_is_their_own_affair() {
 }
 
 #[test]
+fn a_session_of_ours_does_not_drown_among_public_vantages() {
+    let mut tower = Tower::new(watching(&[(PREFIX, &[64500])]));
+    let mut all: Vec<Who> = (1..=2).map(|n| tower.peer(external(64600 + n).called(&format!("edge-{n}")))).collect();
+    all.iter().for_each(|who| tower.ends_rib(*who, Family::IPV4_UNICAST));
+    all.extend(public(&mut tower, 64603..=64640));
+    announce(&mut tower, &all, 64496);
+    tower.advance(HOUR);
+    tower.withdraws(all[0], PREFIX);
+    let finding = tower.the(Kind::Visibility);
+    assert_eq!(
+        (finding.severity, &*finding.summary),
+        (Severity::Warning, "203.0.113.0/24 is seen by 50 % of its own neighbors")
+    );
+}
+
+#[test]
 fn what_nobody_has_is_missed_however_few_had_it() {
     let mut tower = Tower::new(watching(&[(PREFIX, &[64500])]));
     let all = public(&mut tower, 64601..=64602);

@@ -1,8 +1,10 @@
 //! A watched prefix is seen by fewer neighbours than before, or no more through one of its upstreams.
 //!
 //! Each prefix has its own baseline: the neighbours that had it for some time in a row. The share of those that have lost
-//! it counts, of them and of all who have it now, and not a number. A neighbour whose session is down, away or not complete
-//! yet is unknown, neither lost nor seen, and so is one whose route is stale; refreshes and initial tables thus raise nothing.
+//! it counts, of them and of all who have it now, and not a number; it is a warning, too, when it is the share of one class of
+//! vantage, so that two sessions of ours do not drown among a hundred public ones. A neighbour whose session is down, away or
+//! not complete yet is unknown, neither lost nor seen, and so is one whose route is stale; refreshes and initial tables thus
+//! raise nothing.
 //!
 //! Many prefixes that are lost in the same place have one cause: the neighbour, the upstream, or the origin. It is looked
 //! for while the finding waits to be an alert, and stays what it is then, however the loss grows: one loss is one alert.
@@ -18,6 +20,8 @@
 //! week; `ignore = ["visibility"]` is for prefixes that come and go. A path through an AS that the rule does not allow next
 //! to the origin is learnt from by nobody: its end is no loss.
 
+mod baseline;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -26,16 +30,18 @@ use std::{
 
 use serde_json::{Value, json};
 
+use self::baseline::{Baseline, Loss, Memory};
 use super::{SceneRule, first_hop::next_to_origin};
 use crate::{
     detect::{
         Finding, Fingerprint, Hold, Kind, Severity, memory,
         scene::{Scene, Seen, is_enough},
-        settings::WatchPrefix,
+        settings::{VantagesMin, WatchPrefix},
         watch::Relation,
         world::{Phase, Session},
     },
     types::{Asn, Prefix, Timestamp},
+    view::observed::VantageClass,
 };
 
 /// Settings.
@@ -71,106 +77,6 @@ impl Default for Settings {
     }
 }
 
-/// What is remembered of a neighbour or an upstream and one prefix.
-#[derive(Clone, Debug)]
-struct Memory {
-    since: Timestamp,
-    last_seen: Timestamp,
-    seen_now: bool,
-    last_path: Arc<str>,
-    hop: Option<Asn>,
-    /// Of an upstream: the neighbours that showed it last.
-    by: BTreeSet<Arc<str>>,
-}
-
-impl Memory {
-    fn value(&self) -> Value {
-        let by: Vec<&str> = self.by.iter().map(AsRef::as_ref).collect();
-        let hop = self.hop.map(|hop| hop.0);
-        json!([self.since.0, self.last_seen.0, self.seen_now, &*self.last_path, hop, by])
-    }
-
-    fn read(value: &Value) -> Option<Self> {
-        Some(Self {
-            since: memory::time(&value[0])?,
-            last_seen: memory::time(&value[1])?,
-            seen_now: value[2].as_bool()?,
-            last_path: memory::text(&value[3])?,
-            hop: memory::asn(&value[4]),
-            by: value[5].as_array()?.iter().filter_map(memory::text).collect(),
-        })
-    }
-
-    fn is_expected(&self, learn: Duration, now: Timestamp) -> bool {
-        let until = if self.seen_now { now } else { self.last_seen };
-        until.since(self.since) >= learn
-    }
-
-    /// Takes whether it is seen now. What did not stay long enough to be expected begins anew when it is back.
-    fn update(&mut self, seen: bool, learn: Duration, now: Timestamp) {
-        if self.seen_now && !seen {
-            self.last_seen = now;
-        }
-        if !self.seen_now && seen && !self.is_expected(learn, now) {
-            self.since = now;
-        }
-        self.seen_now = seen;
-    }
-}
-
-/// A loss and what it is put down to.
-#[derive(Clone, Debug)]
-struct Loss {
-    since: Timestamp,
-    /// When it was over.
-    over_at: Option<Timestamp>,
-    cause: Option<Fingerprint>,
-}
-
-impl Loss {
-    fn value(&self) -> Value {
-        let cause: Vec<Value> = self.cause.iter().map(memory::fingerprint_value).collect();
-        json!([self.since.0, self.over_at.map(|at| at.0), cause])
-    }
-
-    fn read(value: &Value) -> Option<Self> {
-        let cause = value[2].as_array()?.first().and_then(memory::fingerprint);
-        Some(Self { since: memory::time(&value[0])?, over_at: memory::time(&value[1]), cause })
-    }
-}
-
-#[derive(Debug, Default)]
-struct Baseline {
-    neighbors: BTreeMap<Arc<str>, Memory>,
-    /// Those through which enough neighbours have it, or had.
-    upstreams: BTreeMap<Asn, Memory>,
-    /// The loss that stands, or did a moment ago.
-    loss: Option<Loss>,
-}
-
-impl Baseline {
-    /// The cause of a loss that stands now and looks as if it had the cause `seen`: who was told of it under one cause is not
-    /// told again under another, though it grows.
-    fn cause(&mut self, hold: Duration, now: Timestamp, seen: Option<Fingerprint>) -> Option<Fingerprint> {
-        let is_same = |loss: &Loss| loss.over_at.is_none_or(|at| now.since(at) < Hold::default().resolve);
-        let mut loss = match self.loss.take().filter(is_same) {
-            Some(loss) => Loss { over_at: None, ..loss },
-            None => Loss { since: now, over_at: None, cause: None },
-        };
-        if now.since(loss.since) < hold || now == loss.since {
-            loss.cause = seen;
-        }
-        self.loss.insert(loss).cause.clone()
-    }
-
-    /// Nothing is lost now.
-    fn complete(&mut self, now: Timestamp) {
-        if let Some(loss) = &mut self.loss {
-            loss.over_at.get_or_insert(now);
-        }
-    }
-}
-
 /// The detector.
 #[derive(Debug)]
 pub struct Visibility {
@@ -198,17 +104,18 @@ impl SceneRule for Visibility {
         learn(&self.settings, rule, &mut baseline, scene, &own);
         let phases = phases(scene);
         let is_known = |name: &Arc<str>| phases.get(name).is_some_and(|known| *known);
-        let (mut lost, mut seen) = (Vec::new(), 0_usize);
+        let (mut lost, mut seen) = (Vec::new(), Vec::new());
         for (name, memory) in baseline.neighbors.iter().filter(|(name, _)| is_known(name)) {
             match memory.seen_now {
-                true => seen += 1,
+                true => seen.push(name),
                 false if memory.is_expected(self.settings.learn, scene.now) => lost.push((name, memory)),
                 false => {}
             }
         }
         let missed = if !lost.is_empty() {
-            let counts = seen == 0 || enough(scene, &lost);
-            counts.then(|| self.share(scene, rule, seen, &lost, own.len())).flatten()
+            let views = Views::new(scene, seen, &lost);
+            let counts = views.seen.is_empty() || views.are_enough(&scene.settings.vantages_min, None);
+            counts.then(|| self.share(scene, rule, &views, &lost, own.len())).flatten()
         } else if own.is_empty() && scene.world.settled && phases.values().any(|known| *known) {
             let was_seen = !baseline.neighbors.is_empty();
             // Where only changes are known, others may have it who never said so.
@@ -266,11 +173,37 @@ impl SceneRule for Visibility {
 
 type Memories = serde_json::Map<String, Value>;
 
-/// Whether those that lost it are as many as must see anything.
-fn enough(scene: &Scene<'_>, lost: &[(&Arc<str>, &Memory)]) -> bool {
-    let lost_it = |session: &&Session| lost.iter().any(|(name, _)| **name == session.vantage.name);
-    let sessions = scene.world.sessions().map(|(_, session)| session).filter(lost_it);
-    is_enough(&scene.settings.vantages_min, sessions.map(|session| (session.vantage.class, session.vantage.asn)))
+/// Who has it and who lost it, by what kind of vantage each is.
+struct Views {
+    seen: Vec<(VantageClass, Asn)>,
+    lost: Vec<(VantageClass, Asn)>,
+}
+
+impl Views {
+    fn new(scene: &Scene<'_>, seen: Vec<&Arc<str>>, lost: &[(&Arc<str>, &Memory)]) -> Self {
+        let sessions = scene.world.sessions().map(|(_, session)| &session.vantage);
+        let vantages: BTreeMap<&Arc<str>, (VantageClass, Asn)> =
+            sessions.map(|vantage| (&vantage.name, (vantage.class, vantage.asn))).collect();
+        let of = |name: &Arc<str>| vantages.get(name).copied();
+        Self {
+            seen: seen.into_iter().filter_map(of).collect(),
+            lost: lost.iter().filter_map(|(name, _)| of(name)).collect(),
+        }
+    }
+
+    /// Whether as many lost it as must see anything, of all or of one class.
+    fn are_enough(&self, least: &VantagesMin, class: Option<VantageClass>) -> bool {
+        is_enough(least, self.lost.iter().copied().filter(|(of, _)| class.is_none_or(|class| class == *of)))
+    }
+
+    /// How many percent have it, of all or of one class.
+    fn percent(&self, class: Option<VantageClass>) -> usize {
+        let count = |views: &[(VantageClass, Asn)]| {
+            views.iter().filter(|(of, _)| class.is_none_or(|class| class == *of)).count()
+        };
+        let (seen, lost) = (count(&self.seen), count(&self.lost));
+        (seen * 100).checked_div(seen + lost).unwrap_or(100)
+    }
 }
 
 /// Neighbours that are there: whether what they do not show now is really not there.
@@ -364,16 +297,27 @@ impl Visibility {
         &self,
         scene: &Scene<'_>,
         rule: &WatchPrefix,
-        seen: usize,
+        views: &Views,
         lost: &[(&Arc<str>, &Memory)],
         paths: usize,
     ) -> Option<Finding> {
-        let expected = seen + lost.len();
-        let percent = seen * 100 / expected;
-        let severity = match percent {
-            share if share < usize::from(self.settings.critical_percent) => Severity::Critical,
-            share if share < usize::from(self.settings.warning_percent) => Severity::Warning,
-            _ => return None,
+        let (seen, expected) = (views.seen.len(), views.seen.len() + lost.len());
+        let (warning, critical) = (self.settings.warning_percent.into(), self.settings.critical_percent.into());
+        // What few sessions of our own lost is not to be lost among many public vantages.
+        let least = &scene.settings.vantages_min;
+        let of_class = |class: &VantageClass| {
+            views
+                .are_enough(least, Some(*class))
+                .then(|| views.percent(Some(*class)))
+                .is_some_and(|share| share < warning)
+        };
+        let (severity, percent, whose) = match views.percent(None) {
+            share if share < critical => (Severity::Critical, share, String::new()),
+            share if share < warning => (Severity::Warning, share, String::new()),
+            _ => {
+                let class = VantageClass::ALL.into_iter().find(of_class)?;
+                (Severity::Warning, views.percent(Some(class)), format!("{} ", class.name()))
+            }
         };
         let prefix = scene.prefix;
         let why = format!(
@@ -382,7 +326,7 @@ impl Visibility {
         );
         let summary = match seen {
             0 => format!("{prefix} is seen by nobody any more"),
-            _ => format!("{prefix} is seen by {percent} % of its neighbors"),
+            _ => format!("{prefix} is seen by {percent} % of its {whose}neighbors"),
         };
         let evidence: Vec<_> = lost
             .iter()

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     detect::{
-        Board, Finding, Fingerprint, Kind, Severity,
+        Board, Finding, Fingerprint, Hold, Kind, Severity,
         events::{Events, is_leak},
         scene::is_enough,
         settings::Settings,
@@ -31,6 +31,8 @@ pub(super) struct Cause {
     pub(super) links: BTreeSet<Fingerprint>,
     /// While it is told, the alert that it is in, and what those of the same culprit share.
     pub(super) home: Option<(Fingerprint, Fingerprint)>,
+    /// How long whoever leads that alert must stand before it is one: as long as that this waits, too.
+    pub(super) hold: Option<Hold>,
 }
 
 impl Cause {
@@ -70,6 +72,7 @@ impl Cause {
             if home != self.origin() {
                 // The alert names what it is about already.
                 (finding.cause, finding.symptom) = (Some(home.clone()), true);
+                finding.hold = self.hold.unwrap_or(finding.hold);
             }
         }
         board.stand(now, finding);
@@ -77,7 +80,7 @@ impl Cause {
 
     /// The alert of forged first hops, if they are what it shows: a neighbour that is new because somebody forges the hop next
     /// to the origin, or a leak that such a path looks like.
-    pub(super) fn forged(&self, board: &Board) -> Option<Fingerprint> {
+    pub(super) fn forged(&self, board: &Board) -> Option<(Fingerprint, Hold)> {
         let part = |finding: &Finding, part| finding.asns.get(part).and_then(|asns| asns.first().copied());
         let finding = &self.finding;
         let upstream = finding.evidence.get("side").is_some_and(|side| side == "upstream");
@@ -96,7 +99,7 @@ impl Cause {
         if finding.key.kind == Kind::RouteLeak && !self.members.keys().all(shows) {
             return None;
         }
-        forged.first().map(|first| first.cause.as_ref().unwrap_or(&first.key).clone())
+        forged.first().map(|first| (first.cause.as_ref().unwrap_or(&first.key).clone(), first.hold))
     }
 
     pub(super) fn is_shown(&self, settings: &Settings) -> bool {

@@ -293,6 +293,7 @@ impl Judged {
             told_at: None,
             links: BTreeSet::new(),
             home: None,
+            hold: None,
         };
         let id = match self.free.pop() {
             Some(id) => id,
@@ -327,7 +328,7 @@ impl Judged {
                     };
                     board.clear(now, &cause.finding.key, how.to_owned());
                     events.tell_no_more(&cause.finding.key);
-                    (cause.told_at, cause.home) = (None, None);
+                    (cause.told_at, cause.home, cause.hold) = (None, None, None);
                 }
                 (Some(told), true) if now < told + GROWTH_INTERVAL => {
                     let next = told + GROWTH_INTERVAL;
@@ -357,9 +358,9 @@ impl Judged {
         for id in std::mem::take(&mut self.new) {
             let Some(Some(cause)) = self.causes.get_mut(id as usize) else { continue };
             let key = &cause.finding.key;
-            if let Some(forged) = cause.forged(board).filter(|_| !events.was_told(key)) {
+            if let Some((forged, hold)) = cause.forged(board).filter(|_| !events.was_told(key)) {
                 events.tell_no_more(key);
-                cause.home = Some((forged, key.clone()));
+                (cause.home, cause.hold) = (Some((forged, key.clone())), Some(hold));
             }
             cause.tell(now, events, board);
         }

@@ -7,6 +7,7 @@ use ribwatch::{
     alert::Alert,
     detect::{Kind, Settings, Severity, WatchAsn, WatchPrefix, paths::leak::Evidence},
     types::{Asn, Family, Role},
+    view::observed::VantageClass,
 };
 
 use super::tower::{Tower, rule, watching};
@@ -51,6 +52,27 @@ fn a_forged_first_hop_that_is_a_new_neighbor_is_one_alert() {
     tower.announces(edge, RULED, path("64601 64496 64500"));
     wait(&mut tower);
     assert!(tower.alerts().is_empty());
+}
+
+#[test]
+fn a_forged_first_hop_that_looks_like_a_leak_is_one_alert_when_it_has_stood() {
+    // AS64511 between two networks without upstreams, and AS3356 is watched.
+    let mut settings = watching(&[]);
+    settings.prefixes = vec![WatchPrefix { upstreams: Some(vec![Asn(64496)]), ..rule(RULED, &[3356]) }];
+    let mut tower = Tower::new(settings);
+    for asn in 64601..64604 {
+        let mut spec = external(asn);
+        spec.settings.vantage = VantageClass::Public;
+        let who = tower.peer(spec);
+        tower.announces(who, RULED, path(&format!("{asn} 701 64511 3356")));
+    }
+    assert_eq!(tower.stands_of(&[Kind::FirstHop, Kind::RouteLeak]).len(), 2, "{:?}", tower.stands());
+    tower.advance(Duration::from_secs(40));
+    assert!(tower.alerts().is_empty(), "what it looks like waits with it");
+    tower.advance(Duration::from_secs(21));
+    let alert = tower.only_alert();
+    assert_eq!(&*alert.key.to_string(), "first-hop AS64511 next to AS3356");
+    assert_eq!(&*alert.summary, "203.0.113.0/24 reaches us through AS64511");
 }
 
 #[test]

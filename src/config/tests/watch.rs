@@ -46,7 +46,7 @@ fn the_example_shows_every_key_and_its_default() {
 #[test]
 fn each_detector_can_be_turned_off() {
     let names = "origin first_hop covering validity visibility otc leak aspa peerlock bogon path_rule new_neighbor new_prefix \
-                 blackhole session flap prefix_count rpki_data roa_expiry moas";
+                 blackhole session silence flap prefix_count rpki_data roa_expiry moas";
     for name in names.split_whitespace() {
         let off = detect(&format!("[detect.{name}]\nenabled = false\n"));
         assert_ne!(off, Settings::new(Asn(64512)), "{name}");

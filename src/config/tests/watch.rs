@@ -28,7 +28,6 @@ fn the_example_shows_every_key_and_its_default() {
     assert_eq!((read.scenes.clone(), read.feeds.clone()), (default.scenes, default.feeds));
     assert_eq!((read.settle_max, read.vantages_min), (default.settle_max, default.vantages_min));
     assert_eq!(read.paths.bogon, default.paths.bogon);
-    assert_eq!(read.scenes.first_hop, default.scenes.first_hop);
     assert_eq!(read.paths.peerlock.transit_free, default.paths.peerlock.transit_free);
     assert_eq!(read.paths.path_rule.length_max, default.paths.path_rule.length_max);
     assert_eq!(read.paths.path_rule.prepends_max, default.paths.path_rule.prepends_max);

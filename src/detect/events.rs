@@ -3,14 +3,19 @@
 //! one by one.
 //!
 //! Nothing may be hidden that way: an event explains nothing graver than itself, and only what is there while the event
-//! moves. A prefix that vanishes hours after a hijack of it settled has vanished.
+//! moves. A prefix that vanishes hours after a hijack of it settled has vanished. But who shows the hijack and has the right
+//! route no more has lost nothing else, however grave that is: the alert becomes as grave.
 //!
 //! One path can be wrong in several ways, too, and that is one event: a leak that relations, OTC, ASPA and peerlock all show; a
 //! forged first hop that is a neighbour nobody declared; a session whose number of prefixes jumps because its neighbour leaks.
 //! Of what is found together the strongest evidence has the alert (the graver, then the higher score), and the others stand
 //! under it. What was told first keeps its alert, whatever comes later, and over a restart: an alert keeps its id.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 
@@ -34,6 +39,8 @@ pub struct Event {
     severity: Severity,
     /// How many paths show it.
     support: usize,
+    /// Neighbours that show a wrong origin instead of the right one.
+    instead: BTreeSet<Arc<str>>,
     moved_at: Timestamp,
     /// It is over, and explains what is seen until then.
     until: Option<Timestamp>,
@@ -42,7 +49,7 @@ pub struct Event {
 impl Event {
     /// An event that `support` paths show.
     pub(super) fn new(cause: Fingerprint, severity: Severity, support: usize) -> Self {
-        Self { cause, severity, support, moved_at: Timestamp::default(), until: None }
+        Self { cause, severity, support, instead: BTreeSet::new(), moved_at: Timestamp::default(), until: None }
     }
 
     /// The event that findings of a scene are, if they are one.
@@ -56,7 +63,16 @@ impl Event {
         let events = findings.iter().filter(|finding| rank(finding.key.kind) > 0);
         let event = events.max_by_key(|finding| (rank(finding.key.kind), finding.severity))?;
         let cause = event.cause.as_ref().unwrap_or(&event.key).clone();
-        Some(Self::new(cause, event.severity, event.neighbors.len()))
+        let wrong = findings.iter().filter(|finding| finding.key.kind == Kind::OriginHijack);
+        let instead = wrong.flat_map(|finding| finding.neighbors.iter().cloned()).collect();
+        Some(Self { instead, ..Self::new(cause, event.severity, event.neighbors.len()) })
+    }
+
+    /// Whether all that a finding says is that neighbours show a wrong origin instead.
+    fn is_all_of(&self, finding: &Finding) -> bool {
+        finding.key.kind == Kind::Visibility
+            && !finding.neighbors.is_empty()
+            && finding.neighbors.iter().all(|name| self.instead.contains(name))
     }
 
     /// Whether it was over a moment ago.
@@ -113,7 +129,7 @@ impl Events {
         let before = self.by_prefix.get_mut(&prefix);
         match (event, before) {
             (Some(event), Some(before)) if before.cause == event.cause && before.support == event.support => {
-                (before.severity, before.until) = (event.severity, None);
+                (before.severity, before.instead, before.until) = (event.severity, event.instead, None);
                 false
             }
             (Some(event), _) => {
@@ -249,7 +265,7 @@ impl Events {
                 was.symptom && was.cause.as_ref() == Some(&event.cause) && was.severity >= finding.severity
             });
             let explained = self.explains(now, prefix, finding.severity).is_some();
-            if event.severity >= finding.severity && (stays || explained) {
+            if event.is_all_of(finding) || event.severity >= finding.severity && (stays || explained) {
                 finding.cause = Some(event.cause.clone());
                 finding.symptom = true;
             }

@@ -8,6 +8,7 @@
 //! Answers about routes are pages: at most 1000 routes, with the token of the next page in `next`.
 
 mod alerts;
+mod count;
 mod events;
 mod explain;
 mod history;
@@ -111,6 +112,7 @@ fn router(site: Site) -> Router {
         .fallback(nowhere)
         .layer(DefaultBodyLimit::max(BODY_OCTETS))
         .layer(middleware::map_response(page::protect))
+        .layer(middleware::from_fn_with_state(site.clone(), count::count))
         .with_state(site)
 }
 

@@ -161,16 +161,16 @@ def sizes(screen):
     name = screen.call("display-message", "-p", "#{window_name} #{pane_title}")
     check("and name no window", "owned" not in name, name)
     screen.call("resize-window", "-x", "50", "-y", "12")
-    text = screen.until("the small screen", lambda text: "q quit" in (text.splitlines() + [""] * 12)[11])
-    check("a smaller one what matters most", "127.0.0.2" in text and "NEIGHBOR" in text, text)
+    text = screen.until("the small screen", lambda text: "NEIGHBOR" in text and "q quit" in (text.splitlines() + [""] * 12)[11])
+    check("a smaller one what matters most", "127.0.0.2" in text and "STATE" in text, text)
     screen.call("resize-window", "-x", "80", "-y", "24")
-    screen.until("80x24", lambda text: "q quit" in (text.splitlines() + [""] * 24)[23])
+    screen.until("80x24", lambda text: "NEIGHBOR" in text and "q quit" in (text.splitlines() + [""] * 24)[23])
 
 
 def daemon_goes(lab, screen):
     lab.stop_daemon()
-    screen.says("DAEMON GONE")
-    check("a daemon that is gone is said to be", "127.0.0.2" in screen.text())
+    text = screen.says("DAEMON GONE")
+    check("a daemon that is gone is said to be", "this is how it was" in text, text)
     lab.start()
     text = screen.until("the daemon is back", lambda text: "DAEMON GONE" not in text and "sessions " in text)
     check("and found again by itself", "up " in text)

@@ -334,12 +334,13 @@ impl Screen {
         let Look { info, neighbors, summary, rpki, time, .. } = &self.look;
         let mut first = Line::of(format!("ribwatch {}", info.version), Colour::Bold);
         let up = duration(info.uptime_s);
-        first.push(format!("  AS{}  {}  up {up}  at {}  ", info.asn, info.router_id, self.api), Colour::Plain);
-        let clock = crate::cli::output::time_of_day(time.0);
-        first.push(clock.split('.').next().unwrap_or_default(), Colour::Dim);
+        first.push(format!("  AS{}  {}  up {up}", info.asn, info.router_id), Colour::Plain);
         if !info.ready {
             first.push("  NOT READY", Colour::Red);
         }
+        first.push(format!("  at {}  ", self.api), Colour::Plain);
+        let clock = crate::cli::output::time_of_day(time.0);
+        first.push(clock.split('.').next().unwrap_or_default(), Colour::Dim);
         let established = neighbors.iter().filter(|neighbor| neighbor.state() == v1::SessionState::Established).count();
         let paths = summary.tables.iter().map(|table| table.paths).sum();
         let best = summary.tables.iter().map(|table| table.best).sum();
@@ -360,7 +361,7 @@ impl Screen {
         let mut lines = vec![first, second, rpki_line(rpki)];
         if let Some(why) = &self.gone {
             let every = crate::config::print_duration(self.interval);
-            let words = format!("DAEMON GONE: {why}; asked again every {every}, what is shown is old");
+            let words = format!("DAEMON GONE, this is how it was; asked again every {every}: {why}");
             lines.push(Line::of(words, Style { colour: Colour::Red, reverse: true }));
         }
         lines

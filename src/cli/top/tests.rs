@@ -239,7 +239,10 @@ fn a_daemon_that_is_gone_is_said_to_be_and_its_rates_begin_anew() {
     let mut screen = screen();
     screen.hear(News::Gone("connection refused".to_owned()));
     let lines = shown(&mut screen, 80, 24);
-    assert!(lines[3].starts_with("DAEMON GONE: connection refused; asked again every 1s"), "{lines:#?}");
+    assert!(
+        lines[3].starts_with("DAEMON GONE, this is how it was; asked again every 1s: connection refused"),
+        "{lines:#?}"
+    );
     assert_eq!(rows_with(&lines, "192.0.2.1").len(), 1, "what was known stays");
     let mut back = look(20, 3);
     back.info.uptime_s = 1;

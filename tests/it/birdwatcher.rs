@@ -120,13 +120,19 @@ async fn sessions_are_protocols() {
     for path in ["/protocols", "/protocols/bgp"] {
         let answer = site.json(path).await;
         let protocols = answer["protocols"].as_object().unwrap();
-        assert_eq!(protocols.keys().collect::<Vec<_>>(), ["192.0.2.2", "edge-1"], "a name that is no path is not used");
-        for protocol in protocols.values() {
+        let names: Vec<&str> = protocols.keys().map(String::as_str).collect();
+        // A name that is no path is not used.
+        let expected = if path == "/protocols" {
+            &["192.0.2.2", "M192.0.2.2", "Medge-1", "edge-1"][..]
+        } else {
+            &["192.0.2.2", "edge-1"]
+        };
+        assert_eq!(names, expected);
+        for protocol in protocols.values().filter(|protocol| protocol["bird_protocol"] == "BGP") {
             for text in ["protocol", "neighbor_address", "state", "description", "last_error", "table", "connection"] {
                 assert!(protocol[text].is_string(), "{text} of {protocol}");
             }
             assert_layout(&protocol["state_changed"], SHORT);
-            assert_eq!(protocol["bird_protocol"], "BGP");
             for number in ["imported", "filtered", "exported"] {
                 // Alice reads them as floating point numbers and would panic at a string.
                 assert!(protocol["routes"][number].is_u64(), "{number} of {protocol}");
@@ -138,12 +144,18 @@ async fn sessions_are_protocols() {
         let counts = json!({"imported": 2, "filtered": 1, "exported": 1});
         assert_eq!((&up["routes"], &down["last_error"]), (&counts, &json!("peer \"said\" no")));
         assert_eq!(down["description"], "edge \"2\"/x");
+        // As multi_table Alice takes what does not come through the pipe of a table for filtered.
+        assert_eq!(up["table"], "Tedge-1");
+        if let Some(pipe) = protocols.get("Medge-1") {
+            assert_eq!((&pipe["bird_protocol"], &pipe["table"]), (&json!("Pipe"), &json!("Tedge-1")));
+            assert_eq!(pipe["routes"]["imported"], up["routes"]["imported"]);
+        }
     }
     site.fake.edit(site.b, |view| (view.state, view.enabled) = (SessionState::Connect, true));
     let short = site.json("/protocols/short?uncached=true").await;
     let connecting = &short["protocols"]["192.0.2.2"];
     assert_eq!((&connecting["state"], &connecting["info"]), (&json!("start"), &json!("Connect")));
-    assert_eq!((&connecting["proto"], &connecting["table"]), (&json!("BGP"), &json!("master")));
+    assert_eq!((&connecting["proto"], &connecting["table"]), (&json!("BGP"), &json!("T192.0.2.2")));
     assert_layout(&connecting["since"], SHORT);
 }
 
@@ -200,13 +212,16 @@ async fn every_list_has_what_bird_would_have_in_it() {
         ("/routes/table/master/filtered", vec![bad]),
         ("/routes/table/master6/filtered", vec![]),
         ("/routes/table/master/peer/192.0.2.1", vec![one, six]),
+        ("/routes/table/Tedge-1", vec![one, six]),
+        ("/routes/table/T192.0.2.2/filtered", vec![bad]),
+        ("/routes/table/Tedge-1/peer/192.0.2.1", vec![one, six]),
         ("/routes/prefix?prefix=203.0.113.0/24", vec![one, two]),
         ("/routes/prefix?prefix=203.0.112.0/23", vec![]),
         ("/route/net/203.0.113.77", vec![one, two]),
         ("/route/net/203.0.113.128/mask/25", vec![one, two]),
         ("/route/net/203.0.113.77/table/master", vec![one, two]),
         ("/route/net/203.0.113.128/mask/25/table/master4", vec![one, two]),
-        // There are no pipes; with a table that has no prefix of its own, Alice asks for a pipe without a name.
+        // Where the prefixes of tables are others, Alice asks for a pipe without a name.
         ("/routes/noexport/", vec![]),
         ("/routes/pipe/filtered/?table=master&pipe=x", vec![]),
         ("/routes/pipe/filtered?table=master&pipe=x", vec![]),
@@ -236,7 +251,9 @@ async fn what_a_neighbor_is_told_and_what_it_is_not_make_up_the_best_routes_of_o
     assert_eq!(networks(site.networks("/routes/noexport/192.0.2.2").await), nothing, "all of them are told");
     // From now on the neighbour is told of IPv6 alone.
     site.fake.tell_only(site.b, &["2001:db8::/32"]);
-    assert_eq!(networks(site.networks("/routes/noexport/192.0.2.2").await), ["203.0.113.0/24"]);
+    for name in ["192.0.2.2", "M192.0.2.2"] {
+        assert_eq!(networks(site.networks(&format!("/routes/noexport/{name}")).await), ["203.0.113.0/24"]);
+    }
     assert_eq!(networks(site.networks("/routes/export/192.0.2.2").await), ["2001:db8::/32"]);
 }
 
@@ -245,7 +262,7 @@ async fn what_is_not_there_is_told_in_words() {
     let site = Site::new().await;
     for (path, status, words) in [
         ("/routes/protocol/nobody", 404, "no protocol or peer `nobody`"),
-        ("/routes/table/kernel", 404, "there are master, master4 and master6"),
+        ("/routes/table/kernel", 404, "there are master, master4, master6"),
         ("/routes/prefix", 400, "need a prefix"),
         ("/route/net/x", 400, "x"),
         ("/no/such/module", 404, ""),

@@ -183,12 +183,11 @@ def ends(lab, screen, binary):
     check("q ends it, and the shell is there again", "Sessions" not in text, text)
 
     def sane(how):
-        screen.keys("C-l")
-        screen.type("stty -a | grep -o '[-]*icanon' | sed 's/^/mode /'\n")
-        text = screen.until("the mode", lambda text: re.search(r"^mode", text, re.M))
-        check(f"the terminal is as it was after {how}", re.search(r"^mode icanon", text, re.M), text)
+        screen.type("clear; python3 -c 'import termios; print(\"raw\" if not termios.tcgetattr(0)[3] & termios.ICANON else \"sane\")'\n")
+        text = screen.until("the mode", lambda text: re.search(r"^(raw|sane)$", text, re.M))
+        check(f"the terminal is as it was after {how}", re.search(r"^sane$", text, re.M), text)
         screen.type("clear\n")
-        screen.until("a clear screen", lambda text: "mode" not in text)
+        screen.until("a clear screen", lambda text: "sane" not in text)
 
     sane("q")
     screen.type(f"{top}; echo ended $?\n")

@@ -1,6 +1,7 @@
 //! `/birdwatcher/…`: what birdwatcher answers, so that looking glasses made for it (Alice-LG, as `single_table` and as
 //! `multi_table`) can show this router. A neighbour is a BGP protocol, all routes are in the table `master` (also `master4`
-//! and `master6`), there are no pipes.
+//! and `master6`). For `multi_table` each neighbour has a table `T…` of its own with a pipe `M…` to `master` that lets all
+//! through, since import was asked before.
 //!
 //! Times are UTC: RFC 3339 around an answer (`2006-01-02T15:04:05Z07:00` as Go writes layouts), `2006-01-02 15:04:05` inside.
 //! `protocols` are sessions, `routes` which routes are asked for, `route` is how one looks. Answers about routes are written as
@@ -24,6 +25,9 @@ use serde_json::{Map, Value, json};
 use super::{Site, json_answer};
 use crate::{types::Timestamp, view::Refusal};
 
+/// What tables of neighbours, and pipes from them, begin with: Alice-LG's `peer_table_prefix` and `pipe_protocol_prefix`.
+const TABLE: char = 'T';
+const PIPE: char = 'M';
 /// How long a looking glass may show an answer before it asks again.
 const FRESH: Duration = Duration::from_secs(60);
 
@@ -33,7 +37,7 @@ pub(super) fn routes() -> Router<Site> {
         .route("/birdwatcher/version", get(version))
         .route("/birdwatcher/status", get(status))
         .route("/birdwatcher/protocols", get(protocols::all))
-        .route("/birdwatcher/protocols/bgp", get(protocols::all))
+        .route("/birdwatcher/protocols/bgp", get(protocols::bgp))
         .route("/birdwatcher/protocols/short", get(protocols::short))
         .route("/birdwatcher/routes/protocol/{protocol}", get(routes::of_protocol))
         .route("/birdwatcher/routes/peer/{peer}", get(routes::of_protocol))
@@ -135,5 +139,15 @@ impl Protocol {
         let address: Arc<str> = view.address.to_string().into();
         let id = view.name.as_ref().filter(plain).map_or_else(|| Arc::clone(&address), |name| name.as_str().into());
         Self { id, address }
+    }
+
+    /// The table of its own.
+    fn table(&self) -> String {
+        format!("{TABLE}{}", self.id)
+    }
+
+    /// The pipe from there to `master`.
+    fn pipe(&self) -> String {
+        format!("{PIPE}{}", self.id)
     }
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{Protocol, Refused, answer, envelope, route::Printer};
+use super::{PIPE, Protocol, Refused, TABLE, answer, envelope, route::Printer};
 use crate::{
     types::{Family, PeerId},
     view::{
@@ -87,14 +87,24 @@ pub(super) async fn not_exported(State(site): State<Site>, Path(protocol): Path<
 }
 
 pub(super) async fn of_table(State(site): State<Site>, Path(table): Path<String>) -> Answer {
-    by_words(&site, Words { family: family(&table)?, ..adj_in() }, Pick::Accepted)
+    match table.strip_prefix(TABLE) {
+        Some(protocol) => by_neighbor(&site, protocol, Table::AdjIn, Pick::Accepted),
+        None => by_words(&site, Words { family: family(&table)?, ..adj_in() }, Pick::Accepted),
+    }
 }
 
 pub(super) async fn of_table_filtered(State(site): State<Site>, Path(table): Path<String>) -> Answer {
-    by_words(&site, Words { family: family(&table)?, ..adj_in() }, Pick::Filtered)
+    match table.strip_prefix(TABLE) {
+        Some(protocol) => by_neighbor(&site, protocol, Table::AdjIn, Pick::Filtered),
+        None => by_words(&site, Words { family: family(&table)?, ..adj_in() }, Pick::Filtered),
+    }
 }
 
 pub(super) async fn of_table_and_peer(State(site): State<Site>, Path((table, peer)): Path<(String, String)>) -> Answer {
+    if table.starts_with(TABLE) {
+        // Nobody but this neighbour has routes there.
+        return by_neighbor(&site, &peer, Table::AdjIn, Pick::Accepted);
+    }
     let neighbors = site.backend.neighbors();
     let address = find(&peer, &neighbors)?.address.to_string();
     let words = Words { neighbor: &address, family: family(&table)?, ..adj_in() };
@@ -130,7 +140,7 @@ pub(super) async fn for_masked_net_in_table(
     for_net(State(site), Path(format!("{net}/{mask}"))).await
 }
 
-/// There are no pipes, and so nothing in them.
+/// Pipes let all through.
 pub(super) async fn nothing(State(site): State<Site>) -> Response {
     answer(&site, "routes", json!([]))
 }
@@ -179,16 +189,21 @@ fn family(table: &str) -> Result<&'static str, Refusal> {
         "master" => Ok(""),
         "master4" => Ok("ipv4-unicast"),
         "master6" => Ok("ipv6-unicast"),
-        _ => Err(Refusal::NotFound(format!("no table `{table}`: there are master, master4 and master6"))),
+        _ => Err(Refusal::NotFound(format!(
+            "no table `{table}`: there are master, master4, master6 and T… of a neighbor"
+        ))),
     }
 }
 
-/// A neighbour by the name of its protocol or by its address.
+/// A neighbour by the name of its protocol, by its address, or by the name of its pipe.
 fn find<'a>(word: &str, neighbors: &'a [NeighborView]) -> Result<&'a NeighborView, Refusal> {
-    let found = neighbors.iter().find(|view| {
-        let protocol = Protocol::of(view);
-        *protocol.id == *word || *protocol.address == *word
-    });
+    let named = |word: &str| {
+        neighbors.iter().find(|view| {
+            let protocol = Protocol::of(view);
+            *protocol.id == *word || *protocol.address == *word
+        })
+    };
+    let found = named(word).or_else(|| word.strip_prefix(PIPE).and_then(named));
     found.ok_or_else(|| Refusal::NotFound(format!("no protocol or peer `{word}`")))
 }
 

@@ -27,7 +27,7 @@ use crate::{
     policy::Library,
     rib::Knobs,
     sink::SinkSettings,
-    view::reload::{Cost, Outcome, ReloadReport, ReloadRequest},
+    view::reload::{Cost, LastReload, Outcome, ReloadReport, ReloadRequest},
 };
 
 /// Carries the daemon from one configuration to the next.
@@ -35,6 +35,7 @@ pub(super) struct Reloader {
     /// The file that the daemon was started with.
     file: Option<PathBuf>,
     current: Mutex<Config>,
+    last: Mutex<LastReload>,
     /// One reload at a time, the reading of the file included.
     turn: Mutex<()>,
     speaker: Speaker,
@@ -59,12 +60,26 @@ impl Reloader {
     pub(super) fn new(config: Config, file: Option<PathBuf>, reach: Reach) -> Self {
         let Reach { speaker, shard, rpki, detection, sinks, clock } = reach;
         let (current, turn) = (Mutex::new(config), Mutex::default());
-        Self { file, current, turn, speaker, shard, rpki, detection, sinks, clock }
+        let last = Mutex::new(LastReload { succeeded: true, in_force_since: clock.now() });
+        Self { file, current, last, turn, speaker, shard, rpki, detection, sinks, clock }
     }
 
     /// The configuration in force.
     pub(super) fn current(&self) -> MutexGuard<'_, Config> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How the last try ended.
+    pub(super) fn last(&self) -> LastReload {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_last(&self, succeeded: bool) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.succeeded = succeeded;
+        if succeeded {
+            last.in_force_since = self.clock.now();
+        }
     }
 
     /// Reads the daemon's file again, runs the tests in it and goes over to it; what happened is logged. `None`: there is
@@ -78,6 +93,9 @@ impl Reloader {
         let read = Config::load_and_test(file);
         if let Err(why) = &read {
             error!("reload: the file has faults, everything goes on as it was:\n{why}");
+            if !request.dry_run {
+                self.set_last(false);
+            }
         }
         Some(read.map(|new| self.go_over(new, request)))
     }
@@ -109,6 +127,7 @@ impl Reloader {
             }
         }
         if !request.dry_run {
+            self.set_last(report.outcome == Outcome::Applied);
             tell(&report);
         }
         report

@@ -4,6 +4,7 @@ mod alert;
 mod alert_live;
 mod api;
 mod baseline;
+mod birdwatcher;
 mod captures;
 mod cli;
 mod corpus;

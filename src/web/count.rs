@@ -1,0 +1,23 @@
+//! Counts what was asked over HTTP and how it was answered; an address that is not served counts as `other`.
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    middleware::Next,
+    response::Response,
+};
+
+use super::Site;
+use crate::view::served::{Interface, OTHER};
+
+/// Answers, and counts the answer.
+pub(super) async fn count(
+    State(site): State<Site>,
+    route: Option<MatchedPath>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let answer = next.run(request).await;
+    let route = route.as_ref().map_or(OTHER, MatchedPath::as_str);
+    site.backend.served().request(Interface::Http, route, answer.status().as_str());
+    answer
+}

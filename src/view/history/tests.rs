@@ -16,7 +16,7 @@ fn vantage(host: u8) -> Arc<Vantage> {
 
 /// A batch of changes of `(prefix, before, after)`; texts stand for sets.
 fn batch(secs: u64, changes: &[(&str, Option<&str>, Option<&str>)]) -> Batch {
-    let mut batch = Batch { at: Timestamp::from_secs(secs), vantages: vec![vantage(1)], ..Batch::default() };
+    let mut batch = Batch { vantages: vec![vantage(1)], ..Batch::default() };
     for (prefix, before, after) in changes {
         let mut shown = |text: &Option<&str>| {
             text.map(|text| {
@@ -28,7 +28,8 @@ fn batch(secs: u64, changes: &[(&str, Option<&str>, Option<&str>)]) -> Batch {
         };
         let (before, after) = (shown(before), shown(after));
         let prefix = prefix.parse().unwrap();
-        batch.records.push(Record { family: Family::IPV4_UNICAST, prefix, path_id: 0, vantage: 0, before, after });
+        let (at, family) = (Timestamp::from_secs(secs), Family::IPV4_UNICAST);
+        batch.records.push(Record { at, family, prefix, path_id: 0, vantage: 0, before, after });
     }
     batch
 }

@@ -6,6 +6,7 @@ use std::{
     pin::Pin,
     sync::{Arc, LazyLock},
     task::{Context, Poll},
+    time::Instant,
 };
 
 use http::{HeaderMap, Request, Response};
@@ -18,7 +19,7 @@ use tower::{Layer, Service};
 
 use crate::view::{
     Backend,
-    served::{Interface, OTHER},
+    served::{Ended, Interface, OTHER},
 };
 
 /// The header, and trailer, with the number of the status.
@@ -56,7 +57,8 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let mut ending = Ending { backend: Some(Arc::clone(&self.backend)), path: request.uri().path().to_owned() };
+        let (backend, path) = (Some(Arc::clone(&self.backend)), request.uri().path().to_owned());
+        let mut ending = Ending { backend, path, begun: Instant::now() };
         let answer = self.inner.call(request);
         Box::pin(async move {
             let answer = answer.await?;
@@ -85,6 +87,7 @@ fn code(headers: &HeaderMap) -> Option<Code> {
 struct Ending {
     backend: Option<Arc<dyn Backend>>,
     path: String,
+    begun: Instant,
 }
 
 impl Ending {
@@ -92,7 +95,8 @@ impl Ending {
         if let Some(backend) = self.backend.take() {
             // A path that nobody serves is a stranger's words.
             let route = if SERVED.contains(&self.path) { route(&self.path) } else { OTHER };
-            backend.served().request(Interface::Grpc, route, &name(code));
+            let (interface, took) = (Interface::Grpc, self.begun.elapsed());
+            backend.served().request(&Ended { interface, route, code: &name(code), took });
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Wiring only: start order, runtimes, drain and stop. `alerts` is the thread that leads the lives of alerts, `backend`
 //! is what readers reach, `reload` goes over to another configuration, `history` remembers what was said of prefixes, `kept_routes` joins routes of our own to their journal, `last_run` is what is known of the run before,
-//! `sinks` tells people of alerts, `watched` counts who announces declared prefixes, `replay` plays archives through the same rooms, `watchers` joins detection, alerts and sinks, `logging` is how lines are written.
+//! `sinks` tells people of alerts, `telemetry` sends traces, `watched` counts who announces declared prefixes, `replay` plays archives through the same rooms, `watchers` joins detection, alerts and sinks, `logging` is how lines are written.
 //!
 //! Threads: one for the engine; a runtime with a worker per core for sessions; a runtime of its own for readers
 //! (gRPC, HTTP), so that they are answered while tables load.
@@ -15,6 +15,7 @@ mod logging;
 mod reload;
 pub mod replay;
 pub mod sinks;
+mod telemetry;
 mod watched;
 mod watchers;
 
@@ -43,6 +44,7 @@ use self::{
     learnt::Learnt,
     reload::{Reach, Reloader},
     sinks::Sinks,
+    telemetry::Telemetry,
     watchers::Detection,
 };
 use crate::{
@@ -86,6 +88,7 @@ pub struct Daemon {
     engine: Option<JoinHandle<()>>,
     sinks: Arc<Sinks>,
     learnt: Learnt,
+    telemetry: Arc<Telemetry>,
     sessions_runtime: Option<Runtime>,
     readers_runtime: Option<Runtime>,
     api: Option<SocketAddr>,
@@ -199,12 +202,22 @@ impl Daemon {
             sinks: Arc::clone(&sinks),
             clock,
         };
+        let telemetry_settings = config.telemetry.clone();
         let reloader = Arc::new(Reloader::new(config, file, reach));
         let backend =
             DaemonBackend::new(info, clock, Arc::clone(&reloader), speaker.clone(), shard.clone(), kept, rpki.clone());
         let backend = Arc::new(backend.remembering(history));
         let sources = rpki;
         backend.set_sinks(Arc::clone(&sinks));
+        let telemetry = Arc::new(Telemetry::start(telemetry_settings.as_ref(), &readers_runtime)?);
+        {
+            let telemetry = Arc::clone(&telemetry);
+            backend.served().observe(move |ended| telemetry.request(ended));
+        }
+        reloader.tell_of_each({
+            let telemetry = Arc::clone(&telemetry);
+            Box::new(move |outcome, took| telemetry.reload(outcome, took))
+        });
         readers_runtime.spawn(watched::look(Arc::clone(&backend)));
         watchers::tell_sinks(&alerts, Arc::clone(&sinks), &readers_runtime);
         watchers::watch_feeds(sources, shard.clone(), &alerts, clock, &readers_runtime);
@@ -223,6 +236,7 @@ impl Daemon {
             engine: Some(engine),
             sinks,
             learnt,
+            telemetry,
             sessions_runtime: Some(sessions_runtime),
             readers_runtime: Some(readers_runtime),
         };
@@ -433,6 +447,7 @@ impl Daemon {
         self.shard.stop();
         // What the engine said last is looked at and written down; watchers hear of the end.
         self.alerts.stop();
+        self.telemetry.stop();
         if let Some(runtime) = self.readers_runtime.take() {
             for reader in self.readers.drain(..) {
                 // A reader that panicked has said so already.

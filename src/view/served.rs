@@ -3,7 +3,8 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
 };
 
 /// Counters of requests that may exist; what would be one more counts under `OTHER`.
@@ -68,6 +69,22 @@ pub struct RequestCount {
     pub count: u64,
 }
 
+/// A request that has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ended<'a> {
+    /// How it was asked.
+    pub interface: Interface,
+    /// What was asked as we name it, never as it came: `OTHER` where we have no such name.
+    pub route: &'a str,
+    /// Name of the gRPC status, or number of the HTTP status.
+    pub code: &'a str,
+    /// From its first octet to its status; of a stream, to its end.
+    pub took: Duration,
+}
+
+/// Who is told of each request.
+type Observer = Box<dyn Fn(&Ended<'_>) + Send + Sync>;
+
 #[derive(Default)]
 struct Counters {
     requests: BTreeMap<(Interface, String, String), u64>,
@@ -76,16 +93,27 @@ struct Counters {
 
 /// The counters; kept by a backend, counted by those who serve.
 #[derive(Default)]
-pub struct Served(Mutex<Counters>);
+pub struct Served {
+    counters: Mutex<Counters>,
+    observer: OnceLock<Observer>,
+}
 
 impl Served {
     fn counters(&self) -> MutexGuard<'_, Counters> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a request that has ended. `route` is what was asked as we name it, never as it came: `OTHER` where we have
-    /// no such name.
-    pub fn request(&self, interface: Interface, route: &str, code: &str) {
+    /// Tells `observer` of each request from now on; the first one holds. It must not wait.
+    pub fn observe(&self, observer: impl Fn(&Ended<'_>) + Send + Sync + 'static) {
+        let _ = self.observer.set(Box::new(observer));
+    }
+
+    /// Counts a request that has ended.
+    pub fn request(&self, ended: &Ended<'_>) {
+        if let Some(observer) = self.observer.get() {
+            observer(ended);
+        }
+        let Ended { interface, route, code, .. } = *ended;
         let mut counters = self.counters();
         let full = counters.requests.len() >= COUNTERS_MAX;
         let key = (interface, route.to_owned(), code.to_owned());
@@ -128,10 +156,13 @@ mod tests {
     #[test]
     fn strangers_cannot_make_counters_without_end() {
         let served = Served::default();
+        let ask = |route: &str| {
+            served.request(&Ended { interface: Interface::Http, route, code: "404", took: Duration::ZERO });
+        };
         for number in 0..2 * COUNTERS_MAX {
-            served.request(Interface::Http, &format!("/{number}"), "404");
+            ask(&format!("/{number}"));
         }
-        served.request(Interface::Http, "/0", "404");
+        ask("/0");
         let requests = served.requests();
         assert!(requests.len() <= COUNTERS_MAX + 2, "{}", requests.len());
         let count = |route: &str| requests.iter().find(|read| read.route == route).map(|read| read.count);

@@ -36,6 +36,8 @@ mod signals;
 mod simulation;
 mod sink;
 mod sink_cli;
+#[cfg(feature = "otel")]
+mod telemetry;
 mod tidy;
 mod traps;
 mod validity;

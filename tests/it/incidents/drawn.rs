@@ -397,9 +397,9 @@ fn events_that_are_drawn_are_found_by_kind_and_culprit_and_nothing_else_is() {
         assert!(score.found * 100 >= score.visible * class.recall_min(), "seed {seed}: {}", score.line(*class));
         assert!(score.ended == score.found, "seed {seed}: {}", score.line(*class));
         assert!(score.wrong.is_empty(), "seed {seed}: {}", score.line(*class));
-        // One event is one alert, but for few: a forged path between networks without upstreams is a leak, too.
-        let loud = score.beside.iter().filter(|(told, _)| !told.starts_with("info")).map(|(_, count)| count);
-        assert!(loud.sum::<usize>() * 20 <= score.visible, "seed {seed}: {}", score.line(*class));
+        // One event is one alert.
+        let loud = score.beside.keys().filter(|told| !told.starts_with("info"));
+        assert_eq!(loud.count(), 0, "seed {seed}: {}", score.line(*class));
         let loud = score.background.keys().filter(|told| !told.starts_with("info"));
         assert_eq!(loud.count(), 0, "seed {seed}: {}", score.line(*class));
     }

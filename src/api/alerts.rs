@@ -12,7 +12,7 @@ use super::{MESSAGE_OCTETS, status};
 use crate::{
     alert::{self, Change, ChangeSource, Command, Delivery, Done, Filter, MuteView, Scope, Service, json},
     types::Asn,
-    view::Refusal,
+    view::{Backend, Refusal, served::Stream},
 };
 
 /// Alerts in a page unless asked otherwise.
@@ -22,7 +22,7 @@ const LIMIT_MAX: u32 = 1000;
 /// Silence after which a watcher gets a sign of life.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-pub(super) struct Alerts(pub(super) Arc<dyn Service>);
+pub(super) struct Alerts(pub(super) Arc<dyn Service>, pub(super) Arc<dyn Backend>);
 
 impl Alerts {
     async fn change(&self, command: Command) -> Result<Response<v1::Alert>, Status> {
@@ -73,7 +73,7 @@ impl AlertService for Alerts {
         let source = self.0.watch(request.after_seq);
         // One: who does not read is told of a gap by the source, not remembered here.
         let (client, messages) = mpsc::channel(1);
-        tokio::spawn(watch(source, filter, client));
+        tokio::spawn(watch(source, filter, self.1.clone(), client));
         Ok(Response::new(ReceiverStream::new(messages)))
     }
 
@@ -140,6 +140,7 @@ impl AlertService for Alerts {
 async fn watch(
     mut source: Box<dyn ChangeSource>,
     filter: Filter,
+    backend: Arc<dyn Backend>,
     client: mpsc::Sender<Result<v1::WatchAlertsResponse, Status>>,
 ) {
     let mut seq = 0;
@@ -153,6 +154,7 @@ async fn watch(
             }
             Ok(Some(Delivery::Gap { missed, next })) => {
                 seq = next.saturating_sub(1);
+                backend.served().gap(Stream::Alerts);
                 Event::Gap(v1::AlertGap { missed_seq: missed, next_seq: next })
             }
             Ok(Some(Delivery::Change(change))) => {

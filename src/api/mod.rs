@@ -1,5 +1,5 @@
 //! gRPC `ribwatch.v1` over `view::Backend` and `alert::Service`: server set-up, health, reflection, and how a refusal becomes a
-//! status. One file per service; `render` turns read models into messages, `watch` is the stream of changes.
+//! status. One file per service; `count` counts requests, `render` turns read models into messages, `watch` is the stream of changes.
 //!
 //! What keeps readers from hurting the writer: every question to the engine is a bounded page, the next one is
 //! asked only when the client took the message before (HTTP/2 flow control), and no message grows beyond
@@ -7,6 +7,7 @@
 
 mod alerts;
 mod control;
+mod count;
 mod coverage;
 mod neighbors;
 mod nlri;
@@ -29,7 +30,9 @@ use tonic::{
         server::{Router, TcpIncoming},
     },
 };
+use tower::layer::util::{Identity, Stack};
 
+use self::count::CountLayer;
 use crate::{
     alert::Service,
     view::{Backend, Refusal},
@@ -82,7 +85,7 @@ pub async fn serve(
     }
 }
 
-fn services(backend: &Arc<dyn Backend>, alerts: Arc<dyn Service>) -> io::Result<Router> {
+fn services(backend: &Arc<dyn Backend>, alerts: Arc<dyn Service>) -> io::Result<Router<Stack<CountLayer, Identity>>> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(v1::DESCRIPTORS)
@@ -93,11 +96,12 @@ fn services(backend: &Arc<dyn Backend>, alerts: Arc<dyn Service>) -> io::Result<
     let local = v1::local_route_service_server::LocalRouteServiceServer::new(control::LocalRoutes(backend.clone()));
     let daemon = v1::daemon_service_server::DaemonServiceServer::new(control::Daemon(backend.clone()));
     let rpki = v1::rpki_service_server::RpkiServiceServer::new(rpki::Rpki(backend.clone()));
-    let alerts = v1::alert_service_server::AlertServiceServer::new(alerts::Alerts(alerts));
+    let alerts = v1::alert_service_server::AlertServiceServer::new(alerts::Alerts(alerts, backend.clone()));
     let mut server = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .max_concurrent_streams(STREAMS_PER_CONNECTION);
+        .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        .layer(CountLayer(backend.clone()));
     Ok(server
         .add_service(neighbors.accept_compressed(Gzip).send_compressed(Gzip))
         .add_service(routes.accept_compressed(Gzip).send_compressed(Gzip))

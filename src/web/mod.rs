@@ -3,11 +3,13 @@
 //! alerts only (`alerts`); everything else is read.
 //!
 //! `page` serves the embedded files of the page, `events` what a page that is open is told as it happens, `overview` what
-//! one look shows, `pulse` what is remembered of the last minutes. The page has no data that these answers do not have.
+//! one look shows, `birdwatcher` what looking glasses made for BIRD ask, `pulse` what is remembered of the last minutes. The page has no data that these answers do not have.
 //!
 //! Answers about routes are pages: at most 1000 routes, with the token of the next page in `next`.
 
 mod alerts;
+mod birdwatcher;
+mod count;
 mod events;
 mod explain;
 mod history;
@@ -104,6 +106,7 @@ fn router(site: Site) -> Router {
         .route("/api/v1/alerts/{id}/comments", post(alerts::comment))
         .route("/api/v1/mutes", get(alerts::mutes).post(alerts::mute))
         .route("/api/v1/mutes/{id}", delete(alerts::unmute))
+        .merge(birdwatcher::routes())
         .method_not_allowed_fallback(|| async {
             let refusal = Refusal::Invalid("this address is not asked that way: see /api".into());
             (StatusCode::METHOD_NOT_ALLOWED, Refused(refusal).into_response().into_body()).into_response()
@@ -111,6 +114,7 @@ fn router(site: Site) -> Router {
         .fallback(nowhere)
         .layer(DefaultBodyLimit::max(BODY_OCTETS))
         .layer(middleware::map_response(page::protect))
+        .layer(middleware::from_fn_with_state(site.clone(), count::count))
         .with_state(site)
 }
 
@@ -137,6 +141,7 @@ ribwatch
   /api/v1/alerts                alerts: ?kind= state= severity= prefix= asn= neighbor= text= limit= next=
   /api/v1/alerts/ID             one of them
   /api/v1/mutes                 mutes and maintenance windows
+  /birdwatcher/…                what birdwatcher answers, for looking glasses made for it
 
 Commands, with a JSON object as body and `Content-Type: application/json`:
 

@@ -175,6 +175,7 @@ fn sections(old: &Config, new: &Config) -> Vec<Change> {
         router,
         api,
         http,
+        telemetry,
         state,
         rib,
         decision,
@@ -198,6 +199,7 @@ fn sections(old: &Config, new: &Config) -> Vec<Change> {
     restart("[router]", !keys.is_empty(), keys);
     restart("[api]", *api != new.api, vec![]);
     restart("[http]", *http != new.http, vec![]);
+    restart("[telemetry]", *telemetry != new.telemetry, vec![]);
     restart("[state]", *state != new.state, vec![]);
     restart("[rib]", *rib != new.rib, vec![]);
     restart("[log]", log.format != new.log.format, vec!["format"]);

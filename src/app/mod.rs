@@ -1,5 +1,5 @@
 //! Wiring only: start order, runtimes, drain and stop. `alerts` is the thread that leads the lives of alerts, `backend`
-//! is what readers reach, `reload` goes over to another configuration, `history` remembers what was said of prefixes, `kept_routes` joins routes of our own to their journal, `last_run` is what is known of the run before,
+//! is what readers reach, `health` is whether we work and how it goes, `reload` goes over to another configuration, `history` remembers what was said of prefixes, `kept_routes` joins routes of our own to their journal, `last_run` is what is known of the run before,
 //! `sinks` tells people of alerts, `telemetry` sends traces, `watched` counts who announces declared prefixes, `replay` plays archives through the same rooms, `watchers` joins detection, alerts and sinks, `logging` is how lines are written.
 //!
 //! Threads: one for the engine; a runtime with a worker per core for sessions; a runtime of its own for readers
@@ -7,6 +7,7 @@
 
 pub mod alerts;
 mod backend;
+mod health;
 mod history;
 mod kept_routes;
 mod last_run;
@@ -63,7 +64,7 @@ use crate::{
     metrics,
     session::State,
     view::{
-        Backend, DaemonInfo, Query,
+        Backend, DaemonInfo,
         reload::{ReloadReport, ReloadRequest},
     },
     web,
@@ -394,27 +395,6 @@ impl Daemon {
     /// Whether the engine's thread still runs. It ends by itself only by a fault of ours.
     pub fn is_alive(&self) -> bool {
         self.engine.as_ref().is_some_and(|engine| !engine.is_finished())
-    }
-
-    /// Waits until everybody who must work has answered: the engine's thread and the workers of sessions. Never ends while one
-    /// of them is stuck.
-    pub async fn answers(&self) {
-        if let Some(runtime) = &self.sessions_runtime {
-            // A worker that panics has said so; that it could is what is asked.
-            let _ = runtime.spawn(async {}).await;
-        }
-        // Any answer is one.
-        let _ = self.backend.query(Query::Summary).await;
-    }
-
-    /// One line about sessions, paths and alerts.
-    pub fn status(&self) -> String {
-        let neighbors = self.backend.neighbors();
-        let up = neighbors.iter().filter(|neighbor| neighbor.state == State::Established).count();
-        let paths: u64 = self.backend.summary().tables.iter().map(|table| table.paths).sum();
-        let open = |(key, count): (&(_, _, alert::State), &u64)| if key.2 == alert::State::Open { *count } else { 0 };
-        let alerts: u64 = alert::Service::counts(&self.alerts).alerts.iter().map(open).sum();
-        format!("{up} of {} sessions established, {paths} paths, {alerts} open alerts", neighbors.len())
     }
 
     /// Goes over to `new`, or changes nothing: neighbours are added, removed, or reset with other settings; sessions

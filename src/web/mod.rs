@@ -82,7 +82,9 @@ pub async fn serve(
 
 fn router(site: Site) -> Router {
     let pages = page::FILES.iter().fold(Router::new(), |router, file| router.route(file.path, page::serve(file)));
-    pages
+    let glasses = birdwatcher::routes().into_iter();
+    glasses
+        .fold(pages, |router, (_, path, served)| router.route(path, served))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics_page))
@@ -106,7 +108,6 @@ fn router(site: Site) -> Router {
         .route("/api/v1/alerts/{id}/comments", post(alerts::comment))
         .route("/api/v1/mutes", get(alerts::mutes).post(alerts::mute))
         .route("/api/v1/mutes/{id}", delete(alerts::unmute))
-        .merge(birdwatcher::routes())
         .method_not_allowed_fallback(|| async {
             let refusal = Refusal::Invalid("this address is not asked that way: see /api".into());
             (StatusCode::METHOD_NOT_ALLOWED, Refused(refusal).into_response().into_body()).into_response()

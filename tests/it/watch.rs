@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
 
 use prost::Message as _;
-use ribwatch::types::PeerId;
+use ribwatch::{
+    types::PeerId,
+    view::{Backend, served::Stream},
+};
 use ribwatch_proto::v1::{
     self, route_change::Kind, route_service_client::RouteServiceClient, snapshot_begin::Reason,
     watch_routes_response::Event,
@@ -256,6 +259,7 @@ async fn a_watcher_that_lags_is_told_and_gets_a_new_snapshot() {
     // More changes at once than the queue takes; the watcher's task has no chance to run in between.
     prefixes(500).for_each(|prefix| fake.withdraw(peer, &prefix));
     while !matches!(watch.next().await, Event::Gap(_)) {}
+    assert_eq!(Backend::served(&*fake).gaps()[0], (Stream::Routes, 1));
     assert!(matches!(watch.next().await, Event::Begin(begin) if begin.reason() == Reason::Gap));
     watch.until_end_of_snapshot().await;
     assert_eq!(watch.copy.len(), 100, "what went during the gap is gone");

@@ -94,12 +94,10 @@ async fn live(watcher: Watcher, client: Client, screen: &mut Screen, out: &mut O
             input = keys.recv() => match input {
                 Some(Input::Key(key)) => match screen.key(key) {
                     Some(Wish::Quit) => return Ok(()),
-                    Some(Wish::Do(deed)) => {
-                        if ask.try_send(deed).is_err() {
-                            screen.hear(News::Done("not done: too much is being done".to_owned()));
-                        }
+                    Some(Wish::Do(deed)) if ask.try_send(deed.clone()).is_err() => {
+                        screen.hear(News::Done("not done: too much is being done".to_owned()));
                     }
-                    None => {}
+                    Some(Wish::Do(_)) | None => {}
                 },
                 Some(Input::Resize) => terminal.forget(),
                 // No keys, no way out.

@@ -178,7 +178,7 @@ fn a_fault_shows_its_place_its_line_and_what_would_be_accepted() {
              \x20 |\n\
              4 | [colour]\n\
              \x20 |  ^^^^^^\n\
-             \x20 = accepted here: router, api, http, state, rib, decision, log, rpki, watch, detect, alert, sink, policy, neighbor_group, \
+             \x20 = accepted here: router, api, http, state, rib, decision, log, telemetry, rpki, watch, detect, alert, sink, policy, neighbor_group, \
              neighbor",
         ),
     ];

@@ -93,8 +93,8 @@ fn sessions_are_remembered_and_what_was_missed_is_counted() {
     let mut history = History::new(1 << 20, Timestamp::from_secs(0));
     for round in 0..2 * SESSIONS_MAX as u64 {
         let fate = if round % 2 == 0 { SessionFate::Up } else { SessionFate::Down };
-        let sessions = vec![(vantage(1), fate)];
-        history.take(&Batch { at: Timestamp::from_secs(round), sessions, missed: 1, ..Batch::default() });
+        let sessions = vec![SessionEvent { at: Timestamp::from_secs(round), vantage: vantage(1), fate }];
+        history.take(&Batch { sessions, missed: 1, ..Batch::default() });
     }
     let answer = history.of(Family::IPV4_UNICAST, "192.0.2.0/24".parse().unwrap());
     assert_eq!((answer.sessions.len(), answer.missed), (SESSIONS_MAX, 2 * SESSIONS_MAX as u64));

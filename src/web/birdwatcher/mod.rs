@@ -14,11 +14,10 @@ mod routes;
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Router,
     extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{MethodRouter, get},
 };
 use serde_json::{Map, Value, json};
 
@@ -31,34 +30,35 @@ const PIPE: char = 'M';
 /// How long a looking glass may show an answer before it asks again.
 const FRESH: Duration = Duration::from_secs(60);
 
-/// Every address that is served, below `/birdwatcher`.
-pub(super) fn routes() -> Router<Site> {
-    Router::new()
-        .route("/birdwatcher/version", get(version))
-        .route("/birdwatcher/status", get(status))
-        .route("/birdwatcher/protocols", get(protocols::all))
-        .route("/birdwatcher/protocols/bgp", get(protocols::bgp))
-        .route("/birdwatcher/protocols/short", get(protocols::short))
-        .route("/birdwatcher/routes/protocol/{protocol}", get(routes::of_protocol))
-        .route("/birdwatcher/routes/peer/{peer}", get(routes::of_protocol))
-        .route("/birdwatcher/routes/table/{table}", get(routes::of_table))
-        .route("/birdwatcher/routes/table/{table}/filtered", get(routes::of_table_filtered))
-        .route("/birdwatcher/routes/table/{table}/peer/{peer}", get(routes::of_table_and_peer))
-        .route("/birdwatcher/routes/filtered/{protocol}", get(routes::filtered))
-        .route("/birdwatcher/routes/export/{protocol}", get(routes::exported))
-        .route("/birdwatcher/routes/noexport/", get(routes::nothing))
-        .route("/birdwatcher/routes/noexport/{protocol}", get(routes::not_exported))
-        .route("/birdwatcher/routes/pipe/filtered", get(routes::nothing))
-        .route("/birdwatcher/routes/pipe/filtered/", get(routes::nothing))
-        .route("/birdwatcher/routes/pipe/filtered/count", get(routes::no_count))
-        .route("/birdwatcher/routes/count/protocol/{protocol}", get(routes::count_of_protocol))
-        .route("/birdwatcher/routes/count/primary/{protocol}", get(routes::count_of_primary))
-        .route("/birdwatcher/routes/count/table/{table}", get(routes::count_of_table))
-        .route("/birdwatcher/routes/prefix", get(routes::of_prefix))
-        .route("/birdwatcher/route/net/{net}", get(routes::for_net))
-        .route("/birdwatcher/route/net/{net}/table/{table}", get(routes::for_net_in_table))
-        .route("/birdwatcher/route/net/{net}/mask/{mask}", get(routes::for_masked_net))
-        .route("/birdwatcher/route/net/{net}/mask/{mask}/table/{table}", get(routes::for_masked_net_in_table))
+/// Every method and address that is served.
+pub(super) fn routes() -> Vec<(&'static str, &'static str, MethodRouter<Site>)> {
+    vec![
+        ("GET", "/birdwatcher/version", get(version)),
+        ("GET", "/birdwatcher/status", get(status)),
+        ("GET", "/birdwatcher/protocols", get(protocols::all)),
+        ("GET", "/birdwatcher/protocols/bgp", get(protocols::bgp)),
+        ("GET", "/birdwatcher/protocols/short", get(protocols::short)),
+        ("GET", "/birdwatcher/routes/protocol/{protocol}", get(routes::of_protocol)),
+        ("GET", "/birdwatcher/routes/peer/{peer}", get(routes::of_protocol)),
+        ("GET", "/birdwatcher/routes/table/{table}", get(routes::of_table)),
+        ("GET", "/birdwatcher/routes/table/{table}/filtered", get(routes::of_table_filtered)),
+        ("GET", "/birdwatcher/routes/table/{table}/peer/{peer}", get(routes::of_table_and_peer)),
+        ("GET", "/birdwatcher/routes/filtered/{protocol}", get(routes::filtered)),
+        ("GET", "/birdwatcher/routes/export/{protocol}", get(routes::exported)),
+        ("GET", "/birdwatcher/routes/noexport/", get(routes::nothing)),
+        ("GET", "/birdwatcher/routes/noexport/{protocol}", get(routes::not_exported)),
+        ("GET", "/birdwatcher/routes/pipe/filtered", get(routes::nothing)),
+        ("GET", "/birdwatcher/routes/pipe/filtered/", get(routes::nothing)),
+        ("GET", "/birdwatcher/routes/pipe/filtered/count", get(routes::no_count)),
+        ("GET", "/birdwatcher/routes/count/protocol/{protocol}", get(routes::count_of_protocol)),
+        ("GET", "/birdwatcher/routes/count/primary/{protocol}", get(routes::count_of_primary)),
+        ("GET", "/birdwatcher/routes/count/table/{table}", get(routes::count_of_table)),
+        ("GET", "/birdwatcher/routes/prefix", get(routes::of_prefix)),
+        ("GET", "/birdwatcher/route/net/{net}", get(routes::for_net)),
+        ("GET", "/birdwatcher/route/net/{net}/table/{table}", get(routes::for_net_in_table)),
+        ("GET", "/birdwatcher/route/net/{net}/mask/{mask}", get(routes::for_masked_net)),
+        ("GET", "/birdwatcher/route/net/{net}/mask/{mask}/table/{table}", get(routes::for_masked_net_in_table)),
+    ]
 }
 
 /// A refusal as birdwatcher has it: without `api`, so that a looking glass shows the words.

@@ -268,10 +268,7 @@ impl Writer {
 
     async fn routes(&mut self, question: Question, backend: &dyn Backend) -> Result<(), Option<Refusal>> {
         let Question { mut scan, pick, unless_told } = question;
-        let mut told = match unless_told {
-            Some((peer, scan)) => Some((peer, Told { scan, at: None, whole: false })),
-            None => None,
-        };
+        let mut told = unless_told.map(|(peer, scan)| (peer, Told { scan, at: None, whole: false }));
         while scan.load(backend).await.map_err(Some)? {
             if let Some((peer, told)) = &mut told {
                 // Rows are taken out of the page: what the neighbour is told is asked for between them.

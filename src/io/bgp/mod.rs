@@ -35,13 +35,15 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-pub use self::settings::{Distance, NeighborSettings, Password, Remote, label};
+pub use self::settings::{Distance, NeighborSettings, Remote, label};
 pub use self::socket::explain_bind;
 use self::{
     neighbor::Neighbor,
     task::{Task, TaskCommand, ToTask},
 };
 use super::{clock::Clock, shard::ShardHandle};
+/// A TCP-MD5 password (RFC 2385) has at most 80 octets.
+pub use crate::types::Secret as Password;
 use crate::{
     session::ConnId,
     types::{PeerId, Prefix},

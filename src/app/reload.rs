@@ -12,10 +12,10 @@ use std::{
 
 use tracing::{Level, error, info, warn};
 
-use super::{logging, sinks::Sinks, watchers::Detection};
+use super::{access::Doors, logging, sinks::Sinks, watchers::Detection};
 use crate::{
     alert,
-    config::{self, Change, Config, ConfigError, Log, Router},
+    config::{self, Access, Change, Config, ConfigError, Log, Router},
     detect,
     engine::Owned,
     io::{
@@ -42,6 +42,7 @@ pub(super) struct Reloader {
     rpki: Rpki,
     detection: Detection,
     sinks: Arc<Sinks>,
+    doors: Doors,
     clock: Clock,
 }
 
@@ -52,14 +53,15 @@ pub(super) struct Reach {
     pub(super) rpki: Rpki,
     pub(super) detection: Detection,
     pub(super) sinks: Arc<Sinks>,
+    pub(super) doors: Doors,
     pub(super) clock: Clock,
 }
 
 impl Reloader {
     pub(super) fn new(config: Config, file: Option<PathBuf>, reach: Reach) -> Self {
-        let Reach { speaker, shard, rpki, detection, sinks, clock } = reach;
+        let Reach { speaker, shard, rpki, detection, sinks, doors, clock } = reach;
         let (current, turn) = (Mutex::new(config), Mutex::default());
-        Self { file, current, turn, speaker, shard, rpki, detection, sinks, clock }
+        Self { file, current, turn, speaker, shard, rpki, detection, sinks, doors, clock }
     }
 
     /// The configuration in force.
@@ -99,6 +101,7 @@ impl Reloader {
         } else if !request.dry_run {
             match self.apply(steps(&changes, &current, &new)) {
                 Ok(()) => {
+                    self.doors.renew();
                     report.outcome = Outcome::Applied;
                     *current = in_force(&current, new);
                 }
@@ -162,6 +165,10 @@ impl Reloader {
                 self.detection.change(&new, &self.shard, self.clock);
                 Ok(Undo::Detect(old))
             }
+            Step::Access { old, new } => {
+                self.doors.go_over(&new);
+                Ok(Undo::Access(old))
+            }
             Step::Alert { old, new } => {
                 self.detection.alerts.set_settings(*new);
                 Ok(Undo::Alert(old))
@@ -212,6 +219,7 @@ impl Reloader {
             Undo::Detect(settings) => {
                 self.detection.change(&settings, &self.shard, self.clock);
             }
+            Undo::Access(access) => self.doors.go_over(&access),
             Undo::Alert(settings) => self.detection.alerts.set_settings(*settings),
             Undo::Sinks(settings) => {
                 if let Err(why) = self.sinks.reconfigure(&settings) {
@@ -254,6 +262,8 @@ enum Step {
     Rpki { old: RpkiSettings, new: RpkiSettings },
     /// Something else is watched.
     Detect { old: Box<detect::Settings>, new: Box<detect::Settings> },
+    /// Others are let in.
+    Access { old: Box<Access>, new: Box<Access> },
     /// Other lives of alerts.
     Alert { old: Box<alert::Settings>, new: Box<alert::Settings> },
     /// Others are told of alerts.
@@ -276,6 +286,7 @@ enum Undo {
     Owned(Owned),
     Rpki(RpkiSettings),
     Detect(Box<detect::Settings>),
+    Access(Box<Access>),
     Alert(Box<alert::Settings>),
     Sinks(Vec<SinkSettings>),
     Level(Level),
@@ -292,6 +303,7 @@ impl fmt::Display for Step {
             Self::Owned { .. } => f.write_str("handing over what may be originated"),
             Self::Rpki { .. } => f.write_str("changing the sources of RPKI data"),
             Self::Detect { .. } => f.write_str("handing over what is watched"),
+            Self::Access { .. } => f.write_str("handing over who is let in"),
             Self::Alert { .. } => f.write_str("handing over how alerts live"),
             Self::Sinks { .. } => f.write_str("changing who is told of alerts"),
             Self::Level { .. } => f.write_str("setting the log level"),
@@ -334,6 +346,10 @@ fn steps(changes: &[Change], current: &Config, new: &Config) -> Vec<Step> {
                 let (old, new) = (Box::new(current.detect.clone()), Box::new(new.detect.clone()));
                 let new = Box::new(detect::Settings { own_asn: old.own_asn, ..*new });
                 quiet.push(Step::Detect { old, new });
+            }
+            Change::Access => {
+                let (old, new) = (Box::new(current.access.clone()), Box::new(new.access.clone()));
+                quiet.push(Step::Access { old, new });
             }
             Change::Alert => {
                 let (old, new) = (Box::new(current.alert.clone()), Box::new(new.alert.clone()));

@@ -48,6 +48,8 @@ pub enum Change {
     Owned,
     /// `[rpki]`: where validated payloads come from; what differs, in words.
     Rpki(Vec<String>),
+    /// `[access]`: who is let in.
+    Access,
     /// `[alert]`: how alerts live.
     Alert,
     /// `[watch]` or `[detect]`: what is watched.
@@ -121,6 +123,10 @@ impl Change {
                 let says = "changed, all there is is looked at anew".into();
                 view("changed", "[watch] or [detect]".into(), vec![], Cost::Nothing, says)
             }
+            Self::Access => {
+                let says = "changed, holds for what is asked from now on".into();
+                view("changed", "[access]".into(), vec![], Cost::Nothing, says)
+            }
             Self::Alert => {
                 let says = "changed, holds for alerts from now on".into();
                 view("changed", "[alert]".into(), vec![], Cost::Nothing, says)
@@ -175,6 +181,7 @@ fn sections(old: &Config, new: &Config) -> Vec<Change> {
         router,
         api,
         http,
+        access,
         state,
         rib,
         decision,
@@ -215,6 +222,9 @@ fn sections(old: &Config, new: &Config) -> Vec<Change> {
     }
     if router.owned != new.router.owned {
         changes.push(Change::Owned);
+    }
+    if *access != new.access {
+        changes.push(Change::Access);
     }
     if *alert != new.alert {
         changes.push(Change::Alert);

@@ -178,7 +178,7 @@ fn a_fault_shows_its_place_its_line_and_what_would_be_accepted() {
              \x20 |\n\
              4 | [colour]\n\
              \x20 |  ^^^^^^\n\
-             \x20 = accepted here: router, api, http, state, rib, decision, log, rpki, watch, detect, alert, sink, policy, neighbor_group, \
+             \x20 = accepted here: router, api, http, access, state, rib, decision, log, rpki, watch, detect, alert, sink, policy, neighbor_group, \
              neighbor",
         ),
     ];
@@ -441,6 +441,7 @@ fn what_may_be_originated_is_nothing_a_list_or_anything() {
     }
 }
 
+mod access;
 mod alert;
 mod filters;
 mod groups;

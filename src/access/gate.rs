@@ -35,7 +35,7 @@ pub struct Note(Arc<Mutex<String>>);
 impl Note {
     /// Says it; never a secret.
     pub fn say(&self, words: impl Into<String>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = words.into();
+        words.into().trim().clone_into(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// What was said.

@@ -73,8 +73,9 @@ pub struct Token {
 /// Who shows `bearer`. All tokens are compared, so that time tells nothing of their order.
 pub(super) fn find(tokens: &[Token], bearer: &str, now: Timestamp) -> Result<Principal, Refusal> {
     let hash = TokenHash::of(bearer);
-    let fits = |token: &&Token| verify_slices_are_equal(&token.hash.0, &hash.0).is_ok();
-    let token = tokens.iter().filter(fits).last().ok_or(Refusal::UnknownToken)?;
+    let fits = |token: &Token| verify_slices_are_equal(&token.hash.0, &hash.0).is_ok();
+    let found = tokens.iter().fold(None, |found, token| if fits(token) { Some(token) } else { found });
+    let token = found.ok_or(Refusal::UnknownToken)?;
     match token.expires {
         Some(at) if at <= now => Err(Refusal::Expired { name: Arc::clone(&token.name), at }),
         _ => Ok(Principal { name: Arc::clone(&token.name), role: token.role }),

@@ -2,6 +2,7 @@
 
 mod matrix;
 mod rules;
+mod tls;
 
 use std::{
     net::SocketAddr,

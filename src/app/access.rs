@@ -38,7 +38,6 @@ pub(super) struct Doors {
 impl Doors {
     pub(super) fn new(access: &Access, clock: Clock) -> Self {
         let audit = Arc::new(Audit::default());
-        audit.open(access.audit.as_deref());
         let written = Arc::clone(&audit);
         let gate = Gate::new(access.rules.clone(), move || clock.now(), move |entry| written.write(entry));
         Self { gate: Arc::new(gate), audit, tls: Arc::default() }
@@ -48,7 +47,7 @@ impl Doors {
         Arc::clone(&self.gate)
     }
 
-    /// Lets in whom `access` names, from now on.
+    /// Lets in whom `access` names, and writes it down where it says, from now on.
     pub(super) fn go_over(&self, access: &Access) {
         self.gate.set_rules(access.rules.clone());
         self.audit.open(access.audit.as_deref());
@@ -122,16 +121,23 @@ impl Readers {
     /// # Errors
     /// A sentence that names the fix.
     pub(super) async fn bind(config: &Config, doors: &Doors) -> Result<Self, String> {
-        let (mut api, api_address) = bind("[api]", &config.api, api::PROTOCOLS, doors).await?;
+        let (api, api_address) = bind("[api]", &config.api, api::PROTOCOLS, doors).await?;
         let (http, http_address) = bind("[http]", &config.http, web::PROTOCOLS, doors).await?;
-        let mut removal = None;
+        let settings = web::Settings { hosts: config.http.hosts.clone(), metrics_open: config.http.metrics_open };
+        Ok(Self { api, http, api_address, http_address, settings, removal: None })
+    }
+
+    /// Makes what is files, as the user that the process goes on as.
+    ///
+    /// # Errors
+    /// A sentence that names the fix.
+    pub(super) async fn make_socket(&mut self, config: &Config) -> Result<(), String> {
         if let Some(file) = config.api.socket.as_ref().filter(|_| config.api.enabled) {
             let (listener, file) = file.listen().await.map_err(|why| format!("[api] socket {why}"))?;
-            api.push(Entrance::Unix(listener));
-            removal = Some(file);
+            self.api.push(Entrance::Unix(listener));
+            self.removal = Some(file);
         }
-        let settings = web::Settings { hosts: config.http.hosts.clone(), metrics_open: config.http.metrics_open };
-        Ok(Self { api, http, api_address, http_address, settings, removal })
+        Ok(())
     }
 }
 

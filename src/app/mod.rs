@@ -52,10 +52,10 @@ use crate::{
     detect::Report,
     engine::EngineSettings,
     io::{
-        bgp::{Remote, Speaker},
+        bgp::{Listeners, Remote, Speaker},
         clock::Clock,
         door::{self, unix},
-        interfaces,
+        interfaces, privileges,
         rpki::{News, Rpki},
         shard::{self, ShardHandle},
         sockopt,
@@ -123,11 +123,24 @@ impl Daemon {
         if let Err(error) = sockopt::refuse_huge_pages() {
             warn!("memory comes in huge pages, so tables will take more of it: {error}");
         }
+        if config.router.user.is_some() {
+            privileges::renounce()?;
+        }
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let readers_runtime = runtime("readers", cores.div_ceil(2).min(READER_THREADS_MAX))?;
         let doors = Doors::new(&config.access, clock);
-        let readers = readers_runtime.block_on(Readers::bind(&config, &doors))?;
+        let mut readers = readers_runtime.block_on(Readers::bind(&config, &doors))?;
         let sessions_runtime = runtime("sessions", cores)?;
+        let listeners = {
+            let _inside = sessions_runtime.enter();
+            Listeners::bind(&config.router.listen).map_err(|why| format!("[router] {why}"))?
+        };
+        // Everything is bound that takes a privilege; files are made by whoever is to write them.
+        if let Some(user) = &config.router.user {
+            privileges::become_user(user)?;
+        }
+        doors.go_over(&config.access);
+        readers_runtime.block_on(readers.make_socket(&config))?;
         let alerts = Alerts::start(config.alert.clone(), clock, config.state.as_ref().map(|state| &*state.dir))?;
         let name = |neighbor: &crate::config::Neighbor| match neighbor.remote {
             Remote::Address(address) => Some(neighbor.name.clone().unwrap_or_else(|| address.to_string())),
@@ -161,7 +174,7 @@ impl Daemon {
         }
         let speaker = {
             let _inside = sessions_runtime.enter();
-            Speaker::bind(&config.router.listen, clock, shard.clone()).map_err(|why| format!("[router] {why}"))?
+            Speaker::new(listeners, clock, shard.clone())
         };
         {
             let shard = shard.clone();

@@ -46,6 +46,8 @@ pub struct Router {
     pub confederation: Option<Confederation>,
     /// `owned`: what may be originated by command; default: nothing.
     pub owned: Owned,
+    /// `user`: whom the process goes on as once it is bound, when root starts it; default: nobody else.
+    pub user: Option<String>,
 }
 
 /// `[api]` or `[http]`: a listener for readers.
@@ -243,10 +245,11 @@ fn read_router(file: &mut Table<'_>) -> Option<Router> {
     let hostname = table.opt("hostname", value::label);
     let cluster_id = table.opt("cluster_id", value::router_id);
     let owned = table.or("owned", Owned::Within(Vec::new()), value::owned);
+    let user = table.opt("user", value::label);
     let confederation = read_confederation(&mut table, asn);
     table.finish();
     let cluster_id = cluster_id.or(router_id)?;
-    Some(Router { asn: asn?, router_id: router_id?, listen, hostname, cluster_id, confederation, owned })
+    Some(Router { asn: asn?, router_id: router_id?, listen, hostname, cluster_id, confederation, owned, user })
 }
 
 fn read_confederation(router: &mut Table<'_>, asn: Option<Asn>) -> Option<Confederation> {

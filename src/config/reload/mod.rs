@@ -252,7 +252,7 @@ fn compare_sinks(old: &[SinkSettings], new: &[SinkSettings]) -> Vec<String> {
 }
 
 fn router_keys(old: &Router, new: &Router) -> Vec<&'static str> {
-    let Router { asn, router_id, listen, hostname, cluster_id, confederation, owned: _ } = old; // `owned`: see `sections`
+    let Router { asn, router_id, listen, hostname, cluster_id, confederation, user, owned: _ } = old; // `owned`: see `sections`
     let keys = [
         ("asn", *asn != new.asn),
         ("router_id", *router_id != new.router_id),
@@ -260,6 +260,7 @@ fn router_keys(old: &Router, new: &Router) -> Vec<&'static str> {
         ("hostname", *hostname != new.hostname),
         ("cluster_id", *cluster_id != new.cluster_id),
         ("confederation", *confederation != new.confederation),
+        ("user", *user != new.user),
     ];
     keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
 }

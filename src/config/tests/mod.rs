@@ -44,6 +44,7 @@ fn every_example_is_a_configuration() {
         ("route-server.toml", 3),
         ("policy.toml", 1),
         ("alerts.toml", 1),
+        ("access.toml", 0),
         ("watch.toml", 0),
     ] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(file);

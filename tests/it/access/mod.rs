@@ -1,6 +1,7 @@
 //! Who is let in: every RPC and every address of HTTP with every role, and what is written down of it.
 
 mod matrix;
+mod process;
 mod rules;
 mod tls;
 

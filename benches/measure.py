@@ -41,12 +41,12 @@ RECORDED = ("pch-ebgp-fulltable-feed.20151023.bgp4mp_et.gz", "routeviews-updates
 CHURN_ROUNDS = 5
 # name: (prefixes, sending peers, with a receiver, what follows the table, what it is)
 SCENARIOS = {
-    "ingest": (1_000_000, 1, False, [], "1 peer x {prefixes:,} prefixes in"),
-    "peers": (100_000, 30, False, [], "30 peers x {prefixes:,} prefixes in, own paths each"),
+    "ingest": (1_000_000, 1, False, [], "{peers} x {prefixes:,} prefixes in"),
+    "peers": (100_000, 30, False, [], "{peers} x {prefixes:,} prefixes in, own paths each"),
     "propagate": (1_000_000, 1, True, ["churn"] * CHURN_ROUNDS,
-                  "1 peer x {prefixes:,} prefixes in, 1 peer out; then 20 % churn five times"),
-    "fanin": (200_000, 10, True, [], "10 peers x the same {prefixes:,} prefixes in, the best of each to 1 peer"),
-    "withdraw": (1_000_000, 1, True, ["withdraw"], "1 peer x {prefixes:,} prefixes in, 1 peer out; then all is taken back"),
+                  "{peers} x {prefixes:,} prefixes in, 1 peer out; then 20 % churn five times"),
+    "fanin": (200_000, 10, True, [], "{peers} x the same {prefixes:,} prefixes in, the best of each to 1 peer"),
+    "withdraw": (1_000_000, 1, True, ["withdraw"], "{peers} x {prefixes:,} prefixes in, 1 peer out; then all is taken back"),
 }
 
 
@@ -365,8 +365,9 @@ def main():
                     if scenario in policies.SCENARIOS:
                         table, rows = run(kind, Bench(options, feeder_program))
                     else:
-                        text = SCENARIOS[scenario][-1]
                         table, rows = measure(kind, scenario, options, feeder_program)
+                        peers = "1 peer" if table["peers"] == 1 else f"{table['peers']} peers"
+                        text = SCENARIOS[scenario][-1].format(prefixes=table["prefixes"], peers=peers)
                         rows = summarise(rows)
                 except Failure as failure:
                     failed = failed or issubclass(kind, daemons.Ribwatch)

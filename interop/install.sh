@@ -21,6 +21,7 @@ wanted='
 /usr/sbin/nats-server nats-server
 /usr/sbin/ip         iproute2
 /usr/bin/taskset     util-linux
+/usr/bin/tmux        tmux
 /usr/bin/curl        curl
 /usr/bin/python3     python3
 /usr/lib/python3/dist-packages/yaml/__init__.py python3-yaml

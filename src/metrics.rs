@@ -3,8 +3,12 @@
 //!
 //! `bgp_*` are GoBGP's names and labels, so that dashboards made for it work here; `ribwatch_*` are ours.
 
+mod process;
+mod readers;
+
 use std::fmt::{Display, Write as _};
 
+use self::process::process;
 use crate::{
     alert::{Counts, Service},
     types::Timestamp,
@@ -48,23 +52,26 @@ const MESSAGES: &[MessageMetric] = &[
 ];
 
 /// A metric about one neighbour and family.
-type RouteMetric = (&'static str, &'static str, fn(&FamilyCounts) -> u64);
+type RouteMetric = (&'static str, Kind, &'static str, fn(&FamilyCounts) -> u64);
 
 const ROUTES: &[RouteMetric] = &[
-    ("bgp_routes_received", "Paths in Adj-RIB-In.", |counts| counts.received),
-    ("bgp_routes_accepted", "Paths that import policy accepted.", |counts| counts.accepted),
-    ("bgp_routes_advertised", "Routes in Adj-RIB-Out.", |counts| counts.advertised),
-    ("ribwatch_peer_routes_stale", "Paths kept over the loss of a session and not confirmed yet.", |counts| {
-        counts.stale
+    ("bgp_routes_received", Kind::Gauge, "Paths in Adj-RIB-In.", |counts| counts.received),
+    ("bgp_routes_accepted", Kind::Gauge, "Paths that import policy accepted.", |counts| counts.accepted),
+    ("bgp_routes_advertised", Kind::Gauge, "Routes in Adj-RIB-Out.", |counts| counts.advertised),
+    (
+        "ribwatch_peer_routes_stale",
+        Kind::Gauge,
+        "Paths kept over the loss of a session and not confirmed yet.",
+        |counts| counts.stale,
+    ),
+    ("ribwatch_peer_routes_withheld_total", Kind::Counter, WITHHELD, |counts| counts.withheld),
+    ("ribwatch_peer_paths_dropped_total", Kind::Counter, DROPPED, |counts| counts.dropped),
+    ("ribwatch_peer_end_of_rib", Kind::Gauge, "1 once End-of-RIB was received, else 0.", |counts| {
+        counts.end_of_rib.into()
     }),
-    ("ribwatch_peer_routes_withheld", "Times a route was held back: no next hop or message fits.", |counts| {
-        counts.withheld
-    }),
-    ("ribwatch_peer_paths_dropped", "Paths dropped on arrival: their prefix had all it may have.", |counts| {
-        counts.dropped
-    }),
-    ("ribwatch_peer_end_of_rib", "1 once End-of-RIB was received, else 0.", |counts| counts.end_of_rib.into()),
 ];
+const WITHHELD: &str = "Times a route was held back: no next hop or message fits.";
+const DROPPED: &str = "Paths dropped on arrival in the present session: their prefix had all it may have.";
 
 /// A metric about one sink: name, type, help and value.
 type SinkMetric = (&'static str, Kind, &'static str, fn(&SinkView) -> u64);
@@ -103,6 +110,9 @@ pub fn text(backend: &dyn Backend, alerts: &dyn Service) -> String {
     rpki(&backend.rpki(), backend.now(), &mut out);
     self::alerts(&alerts.counts(), &mut out);
     sinks(&backend.sinks(), &mut out);
+    readers::served(backend.served(), &mut out);
+    readers::configuration(backend, &mut out);
+    readers::watched(&backend.watched_prefixes(), &mut out);
     process(&mut out);
     out.0
 }
@@ -242,8 +252,8 @@ fn alerts(counts: &Counts, out: &mut Text) {
 }
 
 fn routes(views: &[NeighborView], out: &mut Text) {
-    for (name, help, value) in ROUTES {
-        out.head(name, Kind::Gauge, help);
+    for (name, kind, help, value) in ROUTES {
+        out.head(name, *kind, help);
         for view in views {
             for counts in &view.counts {
                 out.row(name, &[("peer", &view.address), ("route_family", &counts.family)], value(counts));
@@ -347,35 +357,6 @@ fn gobgp_state(state: SessionState) -> &'static str {
         SessionState::OpenConfirm => "OPENCONFIRM",
         SessionState::Established => "ESTABLISHED",
     }
-}
-
-/// CPU time and memory as the kernel counts them; left out where there is no `/proc`.
-fn process(out: &mut Text) {
-    if let Some(micros) = cpu_micros() {
-        out.head("process_cpu_seconds_total", Kind::Counter, "CPU time used, user and system.");
-        // Whole microseconds, printed as seconds.
-        let _ = writeln!(out.0, "process_cpu_seconds_total {}.{:06}", micros / 1_000_000, micros % 1_000_000);
-    }
-    if let Some(octets) = resident_octets() {
-        out.single("process_resident_memory_bytes", Kind::Gauge, "Resident memory.", octets);
-    }
-}
-
-/// `utime` and `stime` of `/proc/self/stat` (proc(5), fields 14 and 15), in clock ticks of which Linux has 100 a
-/// second on every platform.
-fn cpu_micros() -> Option<u64> {
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    // The second field is the name of the program in parentheses and may hold spaces.
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
-    let ticks = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
-    Some(ticks * 10_000)
-}
-
-/// `VmRSS` of `/proc/self/status` (proc(5)), which is in kibibytes.
-fn resident_octets() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
 
 /// The text being written. Writing to a String cannot fail.

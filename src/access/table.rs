@@ -55,7 +55,7 @@ pub const RPCS: &[(&str, Need)] = &[
     ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", VIEW),
 ];
 
-/// Every method and address of HTTP, as routes are written; files of the page stand for all below `/page/`.
+/// Every method and address of HTTP, as routes are written; what ends with `/` stands for all below it.
 pub const ROUTES: &[(&str, &str, Need)] = &[
     // The page has no data by itself, and must be there to ask for a token.
     ("GET", "/", OPEN),
@@ -89,12 +89,13 @@ pub const ROUTES: &[(&str, &str, Need)] = &[
     ("GET", "/api/v1/mutes", VIEW),
     ("POST", "/api/v1/mutes", OPERATE),
     ("DELETE", "/api/v1/mutes/{id}", OPERATE),
+    ("GET", "/birdwatcher/", VIEW),
 ];
 
 /// Where metrics are.
 pub const METRICS: &str = "/metrics";
-/// Where the files of the page are.
-const FILES: &str = "/page/";
+/// Folders that stand for all that is in them.
+pub const FOLDERS: [&str; 2] = ["/page/", "/birdwatcher/"];
 
 /// What an RPC needs.
 pub fn rpc(path: &str) -> Need {
@@ -106,7 +107,7 @@ pub fn route(method: &str, path: Option<&str>) -> Need {
     // Nothing is there, and nothing is told.
     let Some(path) = path else { return OPEN };
     let method = if method == "HEAD" { "GET" } else { method };
-    let path = if path.starts_with(FILES) { FILES } else { path };
+    let path = FOLDERS.into_iter().find(|folder| path.starts_with(folder)).unwrap_or(path);
     let found = ROUTES.iter().find(|(known, at, _)| *known == method && *at == path);
     found.map_or(ADMIN, |(_, _, need)| *need)
 }

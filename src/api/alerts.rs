@@ -13,7 +13,7 @@ use crate::{
     access::Note,
     alert::{self, Change, ChangeSource, Command, Delivery, Done, Filter, MuteView, Scope, Service, json},
     types::Asn,
-    view::Refusal,
+    view::{Backend, Refusal, served::Stream},
 };
 
 /// Alerts in a page unless asked otherwise.
@@ -23,7 +23,7 @@ const LIMIT_MAX: u32 = 1000;
 /// Silence after which a watcher gets a sign of life.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-pub(super) struct Alerts(pub(super) Arc<dyn Service>);
+pub(super) struct Alerts(pub(super) Arc<dyn Service>, pub(super) Arc<dyn Backend>);
 
 impl Alerts {
     async fn change(&self, audit: &Note, command: Command) -> Result<Response<v1::Alert>, Status> {
@@ -75,7 +75,7 @@ impl AlertService for Alerts {
         let source = self.0.watch(request.after_seq);
         // One: who does not read is told of a gap by the source, not remembered here.
         let (client, messages) = mpsc::channel(1);
-        tokio::spawn(watch(source, filter, client));
+        tokio::spawn(watch(source, filter, self.1.clone(), client));
         Ok(Response::new(ReceiverStream::new(messages)))
     }
 
@@ -149,6 +149,7 @@ impl AlertService for Alerts {
 async fn watch(
     mut source: Box<dyn ChangeSource>,
     filter: Filter,
+    backend: Arc<dyn Backend>,
     client: mpsc::Sender<Result<v1::WatchAlertsResponse, Status>>,
 ) {
     let mut seq = 0;
@@ -162,6 +163,7 @@ async fn watch(
             }
             Ok(Some(Delivery::Gap { missed, next })) => {
                 seq = next.saturating_sub(1);
+                backend.served().gap(Stream::Alerts);
                 Event::Gap(v1::AlertGap { missed_seq: missed, next_seq: next })
             }
             Ok(Some(Delivery::Change(change))) => {

@@ -1,5 +1,6 @@
 //! gRPC `ribwatch.v1` over `view::Backend` and `alert::Service`: server set-up, health, reflection, and how a refusal becomes a
-//! status. One file per service; `guard` stands in front of all of them, `render` turns read models into messages, `watch` is the stream of changes.
+//! status. One file per service; `count` counts requests, `guard` stands in front of all of them, `render` turns read models into
+//! messages, `watch` is the stream of changes.
 //!
 //! What keeps readers from hurting the writer: every question to the engine is a bounded page, the next one is
 //! asked only when the client took the message before (HTTP/2 flow control), and no message grows beyond
@@ -7,6 +8,7 @@
 
 mod alerts;
 mod control;
+mod count;
 mod coverage;
 mod guard;
 mod neighbors;
@@ -30,7 +32,10 @@ use tonic::{
 };
 use tower::layer::util::{Identity, Stack};
 
-use self::guard::{Arrived, GateLayer};
+use self::{
+    count::CountLayer,
+    guard::{Arrived, GateLayer},
+};
 use crate::{
     access::{Caller, Gate},
     alert::Service,
@@ -90,11 +95,10 @@ pub async fn serve<C: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     }
 }
 
-fn services(
-    backend: &Arc<dyn Backend>,
-    alerts: Arc<dyn Service>,
-    gate: Arc<Gate>,
-) -> io::Result<Router<Stack<GateLayer, Identity>>> {
+/// What stands in front of every service; who is refused is counted, too.
+type Front = Stack<GateLayer, Stack<CountLayer, Identity>>;
+
+fn services(backend: &Arc<dyn Backend>, alerts: Arc<dyn Service>, gate: Arc<Gate>) -> io::Result<Router<Front>> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(v1::DESCRIPTORS)
@@ -105,11 +109,12 @@ fn services(
     let local = v1::local_route_service_server::LocalRouteServiceServer::new(control::LocalRoutes(backend.clone()));
     let daemon = v1::daemon_service_server::DaemonServiceServer::new(control::Daemon(backend.clone()));
     let rpki = v1::rpki_service_server::RpkiServiceServer::new(rpki::Rpki(backend.clone()));
-    let alerts = v1::alert_service_server::AlertServiceServer::new(alerts::Alerts(alerts));
+    let alerts = v1::alert_service_server::AlertServiceServer::new(alerts::Alerts(alerts, backend.clone()));
     let mut server = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        .layer(CountLayer(backend.clone()))
         .layer(GateLayer(gate));
     Ok(server
         .add_service(neighbors.accept_compressed(Gzip).send_compressed(Gzip).max_decoding_message_size(REQUEST_OCTETS))

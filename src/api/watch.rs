@@ -27,7 +27,7 @@ use crate::{
     types::Timestamp,
     view::{
         Answer, Backend, Cursor, Delivery, EventBatch, EventSource, PrefixMatch, Query, Refusal, RibEvent, RouteRow,
-        Table, filter::RouteFilter, scan::Scan,
+        Table, filter::RouteFilter, scan::Scan, served::Stream,
     },
     wire::bgp::attribute::AttrSet,
 };
@@ -154,7 +154,7 @@ impl Watcher {
     async fn run(mut self, mut snapshot: Option<Reason>) {
         let refusal = loop {
             match self.watch(snapshot).await {
-                End::Gap => {}
+                End::Gap => self.backend.served().gap(Stream::Routes),
                 End::ClientGone => return,
                 End::Failed(refusal) => break refusal,
             }

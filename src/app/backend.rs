@@ -1,9 +1,11 @@
 //! What `api`, `web` and `metrics` reach of the daemon: questions go to the engine, commands to the neighbours.
 
 use std::sync::{
-    Arc, OnceLock,
+    Arc, Mutex, OnceLock, PoisonError,
     atomic::{AtomicBool, Ordering},
 };
+
+use tokio::sync::Notify;
 
 use super::{history::Keeper, kept_routes::KeptRoutes, reload::Reloader, sinks::Sinks};
 use crate::{
@@ -14,9 +16,11 @@ use crate::{
     validation::hypothesis::{Changes, Hypothesis},
     view::{
         Answer, Backend, Command, DaemonInfo, EventSource, NeighborView, Query, Refusal, Reply, Summary,
+        WatchedPrefixes,
         history::PrefixHistory,
-        reload::{ReloadReport, ReloadRequest},
+        reload::{LastReload, ReloadReport, ReloadRequest},
         rpki::{Differences, InForce, OriginCheck, RpkiView},
+        served::Served,
         sinks::SinkView,
     },
 };
@@ -34,6 +38,9 @@ pub(super) struct DaemonBackend {
     history: Option<Keeper>,
     rpki: Rpki,
     sinks: OnceLock<Arc<Sinks>>,
+    served: Served,
+    watched: Mutex<WatchedPrefixes>,
+    watched_read: Notify,
     ready: AtomicBool,
 }
 
@@ -57,6 +64,9 @@ impl DaemonBackend {
             history: None,
             rpki,
             sinks: OnceLock::new(),
+            served: Served::default(),
+            watched: Mutex::default(),
+            watched_read: Notify::new(),
             ready: AtomicBool::new(false),
         }
     }
@@ -69,6 +79,21 @@ impl DaemonBackend {
     /// Says who is told of alerts; the first time holds.
     pub(super) fn set_sinks(&self, sinks: Arc<Sinks>) {
         let _ = self.sinks.set(sinks);
+    }
+
+    /// The prefixes of `[[watch.prefix]]`.
+    pub(super) fn declared_rules(&self) -> Vec<Prefix> {
+        self.reloader.current().detect.prefixes.iter().map(|watched| watched.prefix).collect()
+    }
+
+    /// Says what was seen of declared prefixes.
+    pub(super) fn set_watched(&self, watched: WatchedPrefixes) {
+        *self.watched.lock().unwrap_or_else(PoisonError::into_inner) = watched;
+    }
+
+    /// Waits until somebody reads what was seen of declared prefixes.
+    pub(super) async fn watched_were_read(&self) {
+        self.watched_read.notified().await;
     }
 
     /// Says whether the daemon has started and is not stopping.
@@ -174,6 +199,19 @@ impl Backend for DaemonBackend {
 
     fn history(&self, family: Family, prefix: Prefix) -> Option<PrefixHistory> {
         self.history.as_ref().filter(|_| self.shard.is_watched()).map(|history| history.of(family, prefix))
+    }
+
+    fn served(&self) -> &Served {
+        &self.served
+    }
+
+    fn last_reload(&self) -> LastReload {
+        self.reloader.last()
+    }
+
+    fn watched_prefixes(&self) -> WatchedPrefixes {
+        self.watched_read.notify_one();
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn sinks(&self) -> Vec<SinkView> {

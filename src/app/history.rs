@@ -79,7 +79,7 @@ impl Observer for Both {
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        self.observer.next_deadline()
+        [self.observer.next_deadline(), self.tap.next_deadline()].into_iter().flatten().min()
     }
 
     fn end(&mut self) {

@@ -1,6 +1,6 @@
 //! Wiring only: start order, runtimes, drain and stop. `access` is who is let in, `alerts` is the thread that leads the lives of alerts, `backend`
 //! is what readers reach, `reload` goes over to another configuration, `history` remembers what was said of prefixes, `kept_routes` joins routes of our own to their journal, `last_run` is what is known of the run before,
-//! `sinks` tells people of alerts, `replay` plays archives through the same rooms, `watchers` joins detection, alerts and sinks, `logging` is how lines are written.
+//! `sinks` tells people of alerts, `telemetry` sends traces, `watched` counts who announces declared prefixes, `replay` plays archives through the same rooms, `watchers` joins detection, alerts and sinks, `logging` is how lines are written.
 //!
 //! Threads: one for the engine; a runtime with a worker per core for sessions; a runtime of its own for readers
 //! (gRPC, HTTP), so that they are answered while tables load.
@@ -16,6 +16,8 @@ mod logging;
 mod reload;
 pub mod replay;
 pub mod sinks;
+mod telemetry;
+mod watched;
 mod watchers;
 
 use std::{
@@ -43,6 +45,7 @@ use self::{
     learnt::Learnt,
     reload::{Reach, Reloader},
     sinks::Sinks,
+    telemetry::Telemetry,
     watchers::Detection,
 };
 use crate::{
@@ -63,7 +66,7 @@ use crate::{
     metrics,
     session::State,
     view::{
-        Backend, DaemonInfo,
+        Backend, DaemonInfo, Query,
         reload::{ReloadReport, ReloadRequest},
     },
     web,
@@ -88,6 +91,7 @@ pub struct Daemon {
     engine: Option<JoinHandle<()>>,
     sinks: Arc<Sinks>,
     learnt: Learnt,
+    telemetry: Arc<Telemetry>,
     sessions_runtime: Option<Runtime>,
     readers_runtime: Option<Runtime>,
     doors: Doors,
@@ -218,12 +222,23 @@ impl Daemon {
             doors: doors.clone(),
             clock,
         };
+        let telemetry_settings = config.telemetry.clone();
         let reloader = Arc::new(Reloader::new(config, file, reach));
         let backend =
             DaemonBackend::new(info, clock, Arc::clone(&reloader), speaker.clone(), shard.clone(), kept, rpki.clone());
         let backend = Arc::new(backend.remembering(history));
         let sources = rpki;
         backend.set_sinks(Arc::clone(&sinks));
+        let telemetry = Arc::new(Telemetry::start(telemetry_settings.as_ref(), &readers_runtime)?);
+        {
+            let telemetry = Arc::clone(&telemetry);
+            backend.served().observe(move |ended| telemetry.request(ended));
+        }
+        reloader.tell_of_each({
+            let telemetry = Arc::clone(&telemetry);
+            Box::new(move |outcome, took| telemetry.reload(outcome, took))
+        });
+        readers_runtime.spawn(watched::look(Arc::clone(&backend)));
         watchers::tell_sinks(&alerts, Arc::clone(&sinks), &readers_runtime);
         watchers::watch_feeds(sources, shard.clone(), &alerts, clock, &readers_runtime);
         let (stop_readers, _) = watch::channel(false);
@@ -243,6 +258,7 @@ impl Daemon {
             engine: Some(engine),
             sinks,
             learnt,
+            telemetry,
             sessions_runtime: Some(sessions_runtime),
             readers_runtime: Some(readers_runtime),
         };
@@ -407,6 +423,27 @@ impl Daemon {
         self.engine.as_ref().is_some_and(|engine| !engine.is_finished())
     }
 
+    /// Waits until everybody who must work has answered: the engine's thread and the workers of sessions. Never ends while one
+    /// of them is stuck.
+    pub async fn answers(&self) {
+        if let Some(runtime) = &self.sessions_runtime {
+            // A worker that panics has said so; that it could is what is asked.
+            let _ = runtime.spawn(async {}).await;
+        }
+        // Any answer is one.
+        let _ = self.backend.query(Query::Summary).await;
+    }
+
+    /// One line about sessions, paths and alerts.
+    pub fn status(&self) -> String {
+        let neighbors = self.backend.neighbors();
+        let up = neighbors.iter().filter(|neighbor| neighbor.state == State::Established).count();
+        let paths: u64 = self.backend.summary().tables.iter().map(|table| table.paths).sum();
+        let open = |(key, count): (&(_, _, alert::State), &u64)| if key.2 == alert::State::Open { *count } else { 0 };
+        let alerts: u64 = alert::Service::counts(&self.alerts).alerts.iter().map(open).sum();
+        format!("{up} of {} sessions established, {paths} paths, {alerts} open alerts", neighbors.len())
+    }
+
     /// Goes over to `new`, or changes nothing: neighbours are added, removed, or reset with other settings; sessions
     /// that need not notice go on. The report says what changed and what became of it.
     pub fn reload(&self, new: Config, request: ReloadRequest) -> ReloadReport {
@@ -446,6 +483,7 @@ impl Daemon {
         self.shard.stop();
         // What the engine said last is looked at and written down; watchers hear of the end.
         self.alerts.stop();
+        self.telemetry.stop();
         if let Some(runtime) = self.readers_runtime.take() {
             for reader in self.readers.drain(..) {
                 // A reader that panicked has said so already.

@@ -7,7 +7,8 @@
 use std::{
     fmt,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
 };
 
 use tracing::{Level, error, info, warn};
@@ -27,14 +28,21 @@ use crate::{
     policy::Library,
     rib::Knobs,
     sink::SinkSettings,
-    view::reload::{Cost, Outcome, ReloadReport, ReloadRequest},
+    types::Timestamp,
+    view::reload::{Cost, LastReload, Outcome, ReloadReport, ReloadRequest},
 };
+
+/// Hears how a try ended, in a word, and how long it took.
+type Observer = Box<dyn Fn(&'static str, Duration) + Send + Sync>;
 
 /// Carries the daemon from one configuration to the next.
 pub(super) struct Reloader {
     /// The file that the daemon was started with.
     file: Option<PathBuf>,
     current: Mutex<Config>,
+    last: Mutex<LastReload>,
+    /// Who is told of each try: how it ended, and how long it took.
+    observer: OnceLock<Observer>,
     /// One reload at a time, the reading of the file included.
     turn: Mutex<()>,
     speaker: Speaker,
@@ -61,12 +69,39 @@ impl Reloader {
     pub(super) fn new(config: Config, file: Option<PathBuf>, reach: Reach) -> Self {
         let Reach { speaker, shard, rpki, detection, sinks, doors, clock } = reach;
         let (current, turn) = (Mutex::new(config), Mutex::default());
-        Self { file, current, turn, speaker, shard, rpki, detection, sinks, doors, clock }
+        let last = Mutex::new(LastReload { succeeded: true, in_force_since: clock.now() });
+        let observer = OnceLock::new();
+        Self { file, current, last, observer, turn, speaker, shard, rpki, detection, sinks, doors, clock }
     }
 
     /// The configuration in force.
     pub(super) fn current(&self) -> MutexGuard<'_, Config> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How the last try ended.
+    pub(super) fn last(&self) -> LastReload {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells `observer` of each try from now on.
+    pub(super) fn tell_of_each(&self, observer: Observer) {
+        let _ = self.observer.set(observer);
+    }
+
+    /// A try that began at `begun` has ended.
+    fn ended(&self, outcome: &'static str, begun: Timestamp) {
+        if let Some(observer) = self.observer.get() {
+            observer(outcome, self.clock.now().since(begun));
+        }
+    }
+
+    fn set_last(&self, succeeded: bool) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.succeeded = succeeded;
+        if succeeded {
+            last.in_force_since = self.clock.now();
+        }
     }
 
     /// Reads the daemon's file again, runs the tests in it and goes over to it; what happened is logged. `None`: there is
@@ -77,20 +112,25 @@ impl Reloader {
     pub(super) fn reload_file(&self, request: ReloadRequest) -> Option<Result<ReloadReport, ConfigError>> {
         let file = self.file.as_ref()?;
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let begun = self.clock.now();
         let read = Config::load_and_test(file);
         if let Err(why) = &read {
             error!("reload: the file has faults, everything goes on as it was:\n{why}");
+            if !request.dry_run {
+                self.set_last(false);
+                self.ended("faulty", begun);
+            }
         }
-        Some(read.map(|new| self.go_over(new, request)))
+        Some(read.map(|new| self.go_over(new, request, begun)))
     }
 
     /// As `reload_file`, to a configuration that was read already.
     pub(super) fn reload(&self, new: Config, request: ReloadRequest) -> ReloadReport {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        self.go_over(new, request)
+        self.go_over(new, request, self.clock.now())
     }
 
-    fn go_over(&self, new: Config, request: ReloadRequest) -> ReloadReport {
+    fn go_over(&self, new: Config, request: ReloadRequest, begun: Timestamp) -> ReloadReport {
         let mut current = self.current();
         let changes = config::diff(&current, &new);
         let mut report = ReloadReport::planned(changes.iter().map(Change::view).collect());
@@ -112,6 +152,8 @@ impl Reloader {
             }
         }
         if !request.dry_run {
+            self.set_last(report.outcome == Outcome::Applied);
+            self.ended(report.outcome.word(), begun);
             tell(&report);
         }
         report
@@ -366,11 +408,11 @@ fn steps(changes: &[Change], current: &Config, new: &Config) -> Vec<Step> {
 /// The configuration that holds after a reload: sections and keys that need a restart are as they were, so that the next reload
 /// still says so.
 fn in_force(old: &Config, new: Config) -> Config {
-    let Config { router, api, http, state, rib, rpki, log, .. } = old.clone();
+    let Config { router, api, http, state, rib, rpki, log, telemetry, .. } = old.clone();
     let router = Router { owned: new.router.owned.clone(), ..router };
     let log = Log { level: new.log.level, ..log };
     let rpki = RpkiSettings { hold_import: rpki.hold_import, ..new.rpki.clone() };
-    Config { router, api, http, state, rib, rpki, log, ..new }
+    Config { router, api, http, state, rib, rpki, log, telemetry, ..new }
 }
 
 fn tell(report: &ReloadReport) {

@@ -208,6 +208,8 @@ impl Replay {
         self.clock = time;
         self.settings.scenes.visibility.never_seen &= with_table;
         self.settings.feeds.prefix_count.enabled &= with_table;
+        // An archive has holes.
+        self.settings.feeds.silence.enabled = false;
         self.settings.paths.leak.normal_at_start &= with_table;
         let into = Arc::clone(&self.reports);
         let reporter = move |news: Vec<Report>| into.lock().unwrap_or_else(PoisonError::into_inner).extend(news);

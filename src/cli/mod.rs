@@ -26,6 +26,7 @@ mod rpki_space;
 pub mod run;
 mod table;
 mod token;
+mod top;
 mod watch;
 mod way;
 mod what_if;
@@ -131,6 +132,8 @@ enum AskingVerb {
     /// Alerts: what is wrong, why, since when; acknowledge, comment, mute, watch
     #[command(args_conflicts_with_subcommands = true)]
     Alert(alert::AlertArgs),
+    /// Sessions, alerts and RPKI as they are now, live on the terminal
+    Top(top::TopArgs),
     /// Writes what the daemon sees of our ASes as rules to watch
     Baseline(baseline::BaselineArgs),
     /// Reads the daemon's configuration file again and goes over to it, or changes nothing
@@ -234,6 +237,7 @@ fn ask(verb: AskingVerb, global: &Global, terminal: bool, out: &mut dyn Write) -
             AskingVerb::Explain(args) => explain::run(args, client, &mut output).await,
             AskingVerb::Rpki(args) => rpki::run(args, client, &mut output).await,
             AskingVerb::Alert(args) => alert::run(args, client, &mut output).await,
+            AskingVerb::Top(args) => top::run(args, global, terminal, client, &mut output).await,
             AskingVerb::Baseline(args) => baseline::run(args, client, &mut output).await,
             AskingVerb::Reload(args) => reload::run(args, client, &mut output).await,
             AskingVerb::Route(args) => local::run(args, client, &mut output).await,

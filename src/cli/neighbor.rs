@@ -225,7 +225,7 @@ fn state_cell(neighbor: &v1::Neighbor) -> Cell {
     }
 }
 
-fn state(neighbor: &v1::Neighbor) -> SessionState {
+pub(super) fn state(neighbor: &v1::Neighbor) -> SessionState {
     match neighbor.state() {
         v1::SessionState::Unspecified | v1::SessionState::Idle => SessionState::Idle,
         v1::SessionState::Connect => SessionState::Connect,
@@ -266,11 +266,16 @@ async fn show(neighbor: String, client: &Client, out: &mut Output<'_>) -> Result
     if out.json() {
         return Ok(out.json_line(&json_neighbor(&neighbor))?);
     }
-    headline(&neighbor, out)?;
-    facts(&neighbor, out)?;
-    counts(&neighbor, out)?;
-    messages(&neighbor, out)?;
-    faults(&neighbor, out)
+    print(&neighbor, out)
+}
+
+/// One neighbor in full.
+pub(super) fn print(neighbor: &v1::Neighbor, out: &mut Output<'_>) -> Result<(), Failure> {
+    headline(neighbor, out)?;
+    facts(neighbor, out)?;
+    counts(neighbor, out)?;
+    messages(neighbor, out)?;
+    faults(neighbor, out)
 }
 
 /// `192.0.2.1  edge-1  AS64496  established for 3d04h`

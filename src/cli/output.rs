@@ -18,7 +18,7 @@ pub(super) enum Colour {
 
 impl Colour {
     /// The SGR parameter of ECMA-48.
-    fn code(self) -> &'static str {
+    pub(super) fn code(self) -> &'static str {
         match self {
             Self::Plain => "0",
             Self::Bold => "1",
@@ -51,6 +51,11 @@ impl<'a> Output<'a> {
     /// Whether JSON is asked for.
     pub(super) fn json(&self) -> bool {
         self.json
+    }
+
+    /// Whether colours are shown.
+    pub(super) fn coloured(&self) -> bool {
+        self.colour
     }
 
     pub(super) fn line(&mut self, text: &str) -> io::Result<()> {

@@ -28,7 +28,7 @@ pub use neighbor::Neighbor;
 use policy::PolicyNames;
 pub use policy::{Policies, neighbor_facts};
 pub use reload::{Change, diff};
-pub use sections::{Config, GroupTexts, Listener, Log, LogFormat, Rib, Router, State};
+pub use sections::{Config, GroupTexts, Listener, Log, LogFormat, Rib, Router, State, Telemetry};
 pub use source::{ConfigError, Problem};
 use toml::de::DeTable;
 pub use value::{parse_duration, print_duration};

@@ -112,6 +112,13 @@ pub struct Log {
     pub level: tracing::Level,
 }
 
+/// `[telemetry]`: traces for a collector. Known to builds with feature `otel`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Telemetry {
+    /// `otlp`: where the collector listens for OTLP over gRPC, a URL.
+    pub otlp: String,
+}
+
 /// Every `[[neighbor_group]]` of a file, as TOML. Never printed: there may be passwords in it.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct GroupTexts(pub(super) String);
@@ -141,6 +148,8 @@ pub struct Config {
     pub decision: Knobs,
     /// `[log]`.
     pub log: Log,
+    /// `[telemetry]`; `None`: nobody is sent traces.
+    pub telemetry: Option<Telemetry>,
     /// `[policy]`: what `import` and `export` name, and tests.
     pub policy: Policies,
     /// `[[neighbor]]`, in the order of the file.
@@ -177,6 +186,7 @@ pub(super) fn read_file<'a>(
     let rib = read_rib(&mut file);
     let decision = decision::read(&mut file);
     let log = read_log(&mut file);
+    let telemetry = read_telemetry(&mut file);
     let rpki = rpki::read(&mut file, base);
     let own_asn = router.as_ref().map_or(Asn(0), |router| router.asn);
     let watch::Read { settings: detect, notes } = watch::read(&mut file, base, own_asn);
@@ -204,6 +214,7 @@ pub(super) fn read_file<'a>(
         rib,
         decision,
         log,
+        telemetry,
         policy,
         neighbors,
         groups: GroupTexts::default(),
@@ -320,6 +331,23 @@ fn read_log(file: &mut Table<'_>) -> Log {
     log.level = table.or("level", log.level, |v| value::word(v, &levels));
     table.finish();
     log
+}
+
+fn read_telemetry(file: &mut Table<'_>) -> Option<Telemetry> {
+    let mut table = file.table("telemetry", "[telemetry]")?;
+    if cfg!(not(feature = "otel")) {
+        let what = "this ribwatch was built without OpenTelemetry";
+        table.fault(table.span(), what, "build it with `cargo build --release --features otel`, or remove the section");
+    }
+    let example = "otlp = \"http://127.0.0.1:4317\"";
+    let otlp = table.required("otlp", example, |v| {
+        let text = value::text(v)?;
+        let (scheme, authority) = text.split_once("://").unwrap_or_default();
+        let known = scheme == "http" && !authority.is_empty() && !authority.contains(['/', '@', ' ']);
+        if known { Ok(text) } else { Err(value::misfit(v, "the address of a collector", "\"http://127.0.0.1:4317\"")) }
+    });
+    table.finish();
+    Some(Telemetry { otlp: otlp? })
 }
 
 fn check_listeners(file: &Table<'_>, api: &Listener, http: &Listener) {

@@ -115,6 +115,7 @@ impl Detect {
         let Some((archive, keep_at)) = &mut self.archive else { return };
         *keep_at = now + KEEP_INTERVAL;
         let memory = archive.recall();
+        self.world.events.recall(&memory);
         self.scenes.iter_mut().for_each(|rule| rule.recall(&memory));
         self.feeds.iter_mut().for_each(|rule| rule.recall(&memory, now, &mut self.board));
     }
@@ -123,6 +124,7 @@ impl Detect {
         let Some((archive, _)) = &mut self.archive else { return };
         let (scenes, feeds) = (self.scenes.iter(), self.feeds.iter());
         let known = scenes.filter_map(|rule| rule.memory()).chain(feeds.filter_map(|rule| rule.memory(&self.world)));
+        let known = known.chain([self.world.events.memory()]);
         archive.keep(known.map(|(detector, memory)| (detector.to_owned(), memory)).collect::<Memory>());
     }
 
@@ -174,6 +176,7 @@ impl Detect {
                 rule.examine(&scene, &mut findings);
             }
             if relation != Relation::Covering {
+                self.world.events.join_neighbors(&mut findings, &self.board);
                 let event = Event::of(&findings).or(leak);
                 self.follow_event(seen, (prefix, event), &mut findings);
             }
@@ -224,6 +227,7 @@ impl Detect {
             self.world.settled = true;
             // What is missing now is missing.
             self.dirty.extend(self.watch.rules().map(|rule| rule.prefix));
+            self.world.events.settled();
             self.board.say(now, News::Settled);
         }
     }
@@ -251,9 +255,10 @@ impl Observer for Detect {
                 rule.due(&feed, &mut self.board);
             }
         }
-        self.judged.settle(seen.now, &self.settings, &mut self.board);
+        self.judged.settle(seen.now, &self.settings, &mut self.world.events, &mut self.board);
         self.settle(seen.now);
         self.examine(seen);
+        self.judged.tell_new(seen.now, &mut self.world.events, &mut self.board);
         let reports = self.board.take();
         if !reports.is_empty() {
             (self.reporter)(reports);

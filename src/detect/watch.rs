@@ -1,5 +1,7 @@
 //! Which declared rules concern a prefix. Nearly all prefixes of a full table concern none, so that answer costs one look
 //! at a small bitmap; the others are found in an ordered list.
+//!
+//! A rule for a default route is about the default route alone: all that is routed lies inside it, and is no part of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,6 +50,7 @@ impl Watch {
         for prefix in watch.rules.keys() {
             watch.lengths[usize::from(!prefix.is_v4())].insert(prefix.len());
             match *prefix {
+                Prefix::V4 { len: 0, .. } | Prefix::V6 { len: 0, .. } => {}
                 Prefix::V4 { addr, len } => {
                     let first = (addr >> 16) as usize;
                     let count = if len >= 16 { 1 } else { 1 << (16 - len) };
@@ -81,9 +84,9 @@ impl Watch {
         self.rules.get(&prefix)
     }
 
-    /// The most specific rule whose prefix covers `prefix` and is not the same.
+    /// The most specific rule whose prefix covers `prefix` and is not the same; one for a default route never is.
     pub fn parent(&self, prefix: Prefix) -> Option<&WatchPrefix> {
-        let lengths = self.lengths[usize::from(!prefix.is_v4())].range(..prefix.len());
+        let lengths = self.lengths[usize::from(!prefix.is_v4())].range(1..prefix.len().max(1));
         lengths.rev().find_map(|len| {
             let around = Prefix::new(prefix.addr(), *len).ok()?;
             self.rules.get(&around)
@@ -166,7 +169,7 @@ mod tests {
             let watch = Watch::new(&settings);
             for asked in asked.iter().chain(&rules) {
                 let same = rules.contains(asked);
-                let around = rules.iter().any(|rule| rule.covers(asked));
+                let around = rules.iter().any(|rule| rule.len() > 0 && rule.covers(asked));
                 let inside = rules.iter().any(|rule| asked.covers(rule));
                 let slow = match (same, around, inside) {
                     (true, ..) => Some(Relation::Same),
@@ -175,7 +178,8 @@ mod tests {
                     _ => None,
                 };
                 prop_assert_eq!(watch.concerns(*asked), slow, "{}", asked);
-                let longest = rules.iter().filter(|rule| rule.covers(asked) && *rule != asked).max_by_key(|p| p.len());
+                let around = rules.iter().filter(|rule| rule.len() > 0 && rule.covers(asked) && *rule != asked);
+                let longest = around.max_by_key(|p| p.len());
                 prop_assert_eq!(watch.parent(*asked).map(|rule| rule.prefix), longest.copied());
             }
         }

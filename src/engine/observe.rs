@@ -12,6 +12,7 @@ use crate::{
 
 use super::{
     Engine, PeerSettings,
+    import::TOGETHER,
     sessions::{LOCAL, Phase, Slot},
 };
 
@@ -110,11 +111,15 @@ impl Engine {
 
     fn release_log(&mut self) {
         let Rib { attrs, .. } = &mut self.rib;
-        for observation in self.watched.log.drain(..) {
-            if let Observation::Path(PathChange { before: Some((set, _)), .. }) = observation {
-                attrs.release(set);
-            }
+        let kept = |observation: &Observation| match observation {
+            Observation::Path(PathChange { before: Some((set, _)), .. }) => Some(*set),
+            _ => None,
+        };
+        for some in self.watched.log.chunks(TOGETHER) {
+            attrs.warm(some.iter().filter_map(kept));
+            some.iter().filter_map(kept).for_each(|set| attrs.release(set));
         }
+        self.watched.log.clear();
     }
 
     /// Whether anything changed since `observe`.

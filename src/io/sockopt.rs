@@ -1,6 +1,6 @@
 //! Socket options that neither the standard library nor tokio knows: TCP-MD5 (RFC 2385), GTSM (RFC 5082), TTL
-//! and traffic class; settings of the process: its limit of open files, its page size, its user; and the addresses of
-//! the interfaces. The only file with `unsafe`: every block is one call of the system with pointers to live values of
+//! and traffic class; settings of the process: its limit of open files, its page size, its user; the addresses of
+//! the interfaces; and the clock that a service manager knows, too. The only file with `unsafe`: every block is one call of the system with pointers to live values of
 //! exactly the size it is told, or reads what such a call returned.
 //!
 //! Linux only, as are the numbers below (`include/uapi/linux/tcp.h`, `in.h`, `in6.h`).
@@ -279,6 +279,16 @@ pub fn interface_addresses() -> io::Result<Vec<InterfaceAddress>> {
     // SAFETY: `first` is the list that `getifaddrs` made, freed once, and nothing refers to it any more.
     unsafe { libc::freeifaddrs(first) };
     Ok(addresses)
+}
+
+/// Microseconds of the kernel's monotonic clock, which other processes of this machine read as we do; 0 where it cannot be
+/// read, which Linux does not know.
+pub fn monotonic_micros() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `now` is a live timespec that the kernel writes.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    let (seconds, nanos) = (u64::try_from(now.tv_sec), u64::try_from(now.tv_nsec));
+    seconds.unwrap_or_default() * 1_000_000 + nanos.unwrap_or_default() / 1000
 }
 
 /// The IP address in a socket address; `None` for a null pointer and for other families.

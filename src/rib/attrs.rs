@@ -101,7 +101,7 @@ impl AttrStore {
         let headers = &self.headers;
         self.parts[part].insert_unique(spread(hash), id, |&id| spread(headers.one(id).hash));
         self.sets += 1;
-        self.set_octets += octets.len() as u64;
+        self.set_octets += (self.octets.get(place).len() - LENGTH) as u64;
         SetId(id)
     }
 
@@ -177,6 +177,13 @@ impl AttrStore {
         }
     }
 
+    /// Asks the memory for what the release of these will need.
+    #[inline]
+    pub fn warm(&self, sets: impl Iterator<Item = SetId>) {
+        let plain = sets.filter(|id| !is_derived(*id));
+        std::hint::black_box(plain.fold(0, |all, id| all ^ self.headers.one(id.0).refs));
+    }
+
     fn release_derived(&mut self, id: SetId) {
         if let Some(meaning) = self.derived.release(id) {
             self.release(meaning.received);
@@ -191,12 +198,12 @@ impl AttrStore {
         if let Ok(entry) = part.find_entry(spread(hash), |&other| other == id.0) {
             entry.remove();
         }
-        if part.len() < part.capacity() / 4 {
+        if part.len() < part.capacity() / 8 {
             let headers = &self.headers;
             part.shrink_to(part.len() * 2, |&id| spread(headers.one(id).hash));
         }
         self.sets -= 1;
-        self.set_octets -= stored(&self.octets, octets).len() as u64;
+        self.set_octets -= (self.octets.get(octets).len() - LENGTH) as u64;
         self.octets.free(octets);
         self.headers.free(id.0);
         if let Some(freed) = &mut self.freed {
@@ -263,7 +270,7 @@ impl AttrStore {
         self.sets == 0
     }
 
-    /// Octets of the sets held, without what it costs to hold them.
+    /// Octets of the sets held, rounded up to the room they have, without what it costs to hold them.
     pub fn set_octets(&self) -> u64 {
         self.set_octets
     }

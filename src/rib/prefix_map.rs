@@ -106,6 +106,7 @@ impl<A: Address> PrefixMap<A> {
     /// one does not wait for another.
     pub(crate) fn remove_each(&mut self, keys: &[Key<A>], mut removed: impl FnMut(u32)) {
         let leaves = self.warm_leaves(keys.iter().copied());
+        leaves.iter().take(keys.len()).for_each(|leaf| self.leaves.one(*leaf).touch_values());
         let mut moved = false;
         for (&key, leaf) in keys.iter().zip(leaves) {
             let leaf = if moved { self.leaf(key) } else { leaf };
@@ -210,18 +211,27 @@ impl<A: Address> PrefixMap<A> {
 
     /// The leaves of several keys, in their order, read from memory at the same time.
     fn warm_leaves(&self, keys: impl Iterator<Item = Key<A>>) -> [u32; WARM] {
-        let mut leaves = [NO_NODE; WARM];
+        let (mut nodes, mut asked) = ([NO_NODE; WARM], [(A::MIN, 0); WARM]);
         let mut count = 0;
-        for (leaf, key) in leaves.iter_mut().zip(keys) {
-            *leaf = self.leaf(key);
+        for (place, key) in asked.iter_mut().zip(keys) {
+            *place = key;
+            nodes[count] = self.root;
             count += 1;
+        }
+        // Each level for all keys before the next one: the steps of one search wait for each other, those of several do
+        // not.
+        for _ in 0..self.height {
+            for (number, &key) in nodes.iter_mut().zip(&asked).take(count) {
+                let node = self.inner.one(*number);
+                *number = node.values[node.child(key)];
+            }
         }
         // Inner nodes are in the cache. Reads of leaves that stand close together wait at the same time; with the
         // searches between them a core would not see the next ones before the first have come.
-        for &leaf in leaves.iter().take(count) {
-            self.leaves.one(leaf).touch();
+        for &leaf in nodes.iter().take(count) {
+            self.leaves.one(leaf).touch_keys();
         }
-        leaves
+        nodes
     }
 
     /// As `leaf`, with the way there.

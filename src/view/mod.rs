@@ -20,6 +20,7 @@ pub mod reload;
 mod routes;
 pub mod rpki;
 pub mod scan;
+pub mod served;
 pub mod sinks;
 pub mod what_if;
 
@@ -345,6 +346,15 @@ pub trait EventSource: Send {
     fn next(&mut self) -> Pin<Box<dyn Future<Output = Option<Delivery>> + Send + '_>>;
 }
 
+/// What is seen of prefixes that `[[watch.prefix]]` declares.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct WatchedPrefixes {
+    /// Each with the number of neighbours that announce it, whether or not import accepts it.
+    pub neighbors: Vec<(Prefix, u64)>,
+    /// Declared prefixes that are not looked at, since there are too many.
+    pub left_out: u64,
+}
+
 /// Facts about the running daemon.
 #[derive(Clone, Debug)]
 pub struct DaemonInfo {
@@ -429,6 +439,16 @@ pub trait Backend: Send + Sync + 'static {
     /// What neighbours said of a prefix lately; `None`: nothing is remembered here.
     fn history(&self, _: Family, _: Prefix) -> Option<history::PrefixHistory> {
         None
+    }
+    /// What readers were served; counted by those who serve them.
+    fn served(&self) -> &served::Served;
+    /// How the last try to go over to another configuration ended; the start is the first one.
+    fn last_reload(&self) -> reload::LastReload {
+        reload::LastReload { succeeded: true, in_force_since: self.info().started_at }
+    }
+    /// What is seen of declared prefixes, as of a look some seconds ago.
+    fn watched_prefixes(&self) -> WatchedPrefixes {
+        WatchedPrefixes::default()
     }
     /// Who is told of alerts; none where none are configured.
     fn sinks(&self) -> Vec<sinks::SinkView> {

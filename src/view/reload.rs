@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::types::Timestamp;
+
 /// What a change costs, cheapest first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Cost {
@@ -50,6 +52,15 @@ pub struct ReloadRequest {
     pub dry_run: bool,
     /// Do nothing if a session would end or reset.
     pub no_reset: bool,
+}
+
+/// How the last try to go over to another configuration ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LastReload {
+    /// False: the file had faults, or going over was refused or undone; the configuration before it is in force.
+    pub succeeded: bool,
+    /// Since when the configuration is in force.
+    pub in_force_since: Timestamp,
 }
 
 /// What became of a reload.

@@ -148,10 +148,8 @@ impl OriginCheck {
                     "AS{origin} may announce {} down to /{} only, and {prefix} is longer",
                     vrp.prefix, vrp.max_len
                 ),
-                None => format!(
-                    "{count} VRP{} cover {prefix}, and none is for AS{origin}",
-                    if count == 1 { "" } else { "s" }
-                ),
+                None if count == 1 => format!("1 VRP covers {prefix}, and it is not for AS{origin}"),
+                None => format!("{count} VRPs cover {prefix}, and none is for AS{origin}"),
             },
         }
     }
@@ -201,4 +199,26 @@ pub enum Payload {
     Vrp(Vrp),
     /// For paths: a customer with all its providers.
     Aspa(Aspa),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_vrp_covers_and_two_cover() {
+        let vrp = |asn| {
+            let prefix = "192.0.2.0/24".parse().unwrap();
+            CoveringVrp { prefix, max_len: 24, asn: Asn(asn), fit: Fit::OtherOrigin, sources: Vec::new() }
+        };
+        let mut check = OriginCheck {
+            prefix: "192.0.2.0/24".parse().unwrap(),
+            origin: Asn(64511),
+            state: OriginState::Invalid,
+            covering: vec![vrp(64500)],
+        };
+        assert_eq!(check.why(), "1 VRP covers 192.0.2.0/24, and it is not for AS64511");
+        check.covering.push(vrp(64501));
+        assert_eq!(check.why(), "2 VRPs cover 192.0.2.0/24, and none is for AS64511");
+    }
 }

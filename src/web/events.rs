@@ -41,7 +41,10 @@ use super::{
 };
 use crate::{
     alert::{Delivery, json},
-    view::Refusal,
+    view::{
+        Refusal,
+        served::{Served, Stream},
+    },
 };
 
 /// Time between two looks.
@@ -165,9 +168,9 @@ pub(super) async fn listen(State(site): State<Site>) -> Result<Response, Refused
     let now = Told::new("status", &overview::read(&site, &site.backend.neighbors()));
     // One: who does not read lags in the hub, not here.
     let (browser, events) = mpsc::channel(1);
-    let stopped = site.hub.stopped.clone();
+    let (stopped, backend) = (site.hub.stopped.clone(), Arc::clone(&site.backend));
     tokio::spawn(async move {
-        feed(now, told, stopped, browser).await;
+        feed(now, told, stopped, browser, backend.served()).await;
         drop(place);
     });
     let stream = Sse::new(ReceiverStream::new(events)).keep_alive(KeepAlive::new());
@@ -180,13 +183,17 @@ async fn feed(
     mut told: broadcast::Receiver<Told>,
     mut stopped: watch::Receiver<bool>,
     browser: mpsc::Sender<Result<Event, Infallible>>,
+    served: &Served,
 ) {
     let tell = async {
         let mut next = now.event().retry(RETRY);
         while browser.send(Ok(next)).await.is_ok() {
             next = match told.recv().await {
                 Ok(told) => told.event(),
-                Err(RecvError::Lagged(missed)) => Told::new("lagged", &json!({ "missed": missed })).event(),
+                Err(RecvError::Lagged(missed)) => {
+                    served.gap(Stream::Events);
+                    Told::new("lagged", &json!({ "missed": missed })).event()
+                }
                 Err(RecvError::Closed) => return,
             };
         }
@@ -220,9 +227,10 @@ mod tests {
         drop(hub);
         let (_stop, stopped) = watch::channel(false);
         let (browser, events) = mpsc::channel(1);
-        let feeding = tokio::spawn(feed(Told::new("status", &json!({})), told, stopped, browser));
-        let text = heard(events).await;
-        feeding.await.unwrap();
+        let served = Served::default();
+        let (text, ()) =
+            tokio::join!(heard(events), feed(Told::new("status", &json!({})), told, stopped, browser, &served));
+        assert_eq!(served.gaps()[2].1, 1);
         let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("data")).collect();
         assert_eq!(lines, ["data: {}", "data: {\"missed\":3}", "data: {\"number\":4}", "data: {\"number\":5}"]);
         assert!(text.contains("event: lagged"), "{text}");
@@ -233,9 +241,9 @@ mod tests {
         let hub = broadcast::Sender::new(2);
         let (stop, stopped) = watch::channel(false);
         let (browser, events) = mpsc::channel(1);
-        let feeding = tokio::spawn(feed(Told::new("status", &json!({})), hub.subscribe(), stopped, browser));
+        let served = Served::default();
         stop.send(true).unwrap();
-        heard(events).await;
-        feeding.await.unwrap();
+        let feeding = feed(Told::new("status", &json!({})), hub.subscribe(), stopped, browser, &served);
+        tokio::join!(heard(events), feeding);
     }
 }

@@ -2,13 +2,16 @@
 //! `--json` (`view::json`), the filters those of gRPC and the command line (`view::filter`). What changes anything is about
 //! alerts only (`alerts`); everything else is read.
 //!
-//! `guard` stands in front of everything, `session` is how the page shows a token. `page` serves the embedded files of the page, `events` what a page that is open is told as it happens, `overview` what
-//! one look shows, `pulse` what is remembered of the last minutes. The page has no data that these answers do not have.
+//! `guard` stands in front of everything, `count` counts answers, `session` is how the page shows a token. `page` serves the embedded
+//! files of the page, `events` what a page that is open is told as it happens, `overview` what one look shows, `birdwatcher` what looking
+//! glasses made for BIRD ask, `pulse` what is remembered of the last minutes. The page has no data that these answers do not have.
 //!
 //! Answers about routes are pages: at most 1000 routes, with the token of the next page in `next`.
 
 mod alerts;
 mod arrivals;
+mod birdwatcher;
+mod count;
 mod events;
 mod explain;
 mod guard;
@@ -144,7 +147,7 @@ fn routes() -> Vec<(&'static str, &'static str, MethodRouter<Site>)> {
         ("POST", "/api/v1/mutes", post(alerts::mute)),
         ("DELETE", "/api/v1/mutes/{id}", delete(alerts::unmute)),
     ];
-    pages.chain(rest).collect()
+    pages.chain(rest).chain(birdwatcher::routes()).collect()
 }
 
 /// Every method and address that is served, as routes are written.
@@ -162,6 +165,7 @@ fn router(site: Site) -> Router {
     .layer(DefaultBodyLimit::max(BODY_OCTETS))
     .layer(middleware::from_fn_with_state(site.clone(), guard::admit))
     .layer(middleware::map_response(page::protect))
+    .layer(middleware::from_fn_with_state(site.clone(), count::count))
     .with_state(site)
 }
 
@@ -189,6 +193,7 @@ ribwatch
   /api/v1/alerts                alerts: ?kind= state= severity= prefix= asn= neighbor= text= limit= next=
   /api/v1/alerts/ID             one of them
   /api/v1/mutes                 mutes and maintenance windows
+  /birdwatcher/…                what birdwatcher answers, for looking glasses made for it
 
 Where tokens are configured, show one as `Authorization: Bearer TOKEN`.
 Commands, with a JSON object as body and `Content-Type: application/json`:

@@ -383,6 +383,44 @@ fn exit_codes_tell_no_from_wrong_from_unreachable() {
 }
 
 #[test]
+fn requests_are_counted_by_service_and_status() {
+    let shell = Shell::new();
+    shell.prints(&["neighbor"]);
+    shell.run(&["neighbor", "192.0.2.99"]);
+    shell.prints(&["watch", "--once"]);
+    let line = |route: &str, code: &str| {
+        format!("ribwatch_api_requests_total{{api=\"grpc\",route=\"{route}\",code=\"{code}\"}} 1\n")
+    };
+    let wanted = [
+        line("NeighborService/ListNeighbors", "OK"),
+        line("NeighborService/GetNeighbor", "NOT_FOUND"),
+        // It leaves when it has seen the snapshot; the daemon notices that after it.
+        line("RouteService/WatchRoutes", "CANCELLED"),
+    ];
+    let text = || ribwatch::metrics::text(&*shell.fake, &Nobody);
+    while !wanted.iter().all(|line| text().contains(line)) {
+        assert!(wanted[..2].iter().all(|line| text().contains(line)), "{}", text());
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn top_prints_a_frame_for_a_pipe_and_asks_for_a_terminal_otherwise() {
+    let shell = Shell::new();
+    let frame = shell.prints(&["top", "--once", "--interval", "100ms"]);
+    for words in ["sessions 1/2 up", "edge-1", "Cease/Administrative Shutdown (6/2)", "Alerts: 0 open"] {
+        assert!(frame.contains(words), "{words} in\n{frame}");
+    }
+    assert!(!frame.contains('\x1b'));
+    for (arguments, words) in
+        [(&["top"][..], "--once"), (&["top", "--json"], "--json"), (&["top", "--interval", "1ms"], "100ms")]
+    {
+        let done = shell.run(arguments);
+        assert!(done.code == 2 && done.err.contains(words), "{arguments:?}: {}", done.err);
+    }
+}
+
+#[test]
 fn a_reader_that_has_enough_ends_the_verb_quietly() {
     struct Closed;
     impl std::io::Write for Closed {

@@ -368,3 +368,20 @@ fn a_peer_that_blasts_is_slowed_down_and_the_keepalives_of_another_go_on() {
         assert_eq!((view.state, view.flaps), (SessionState::Established, 0), "{}", view.address);
     }
 }
+
+#[test]
+fn declared_prefixes_are_counted_by_who_announces_them() {
+    let watched = "[[watch.prefix]]\nprefix = \"198.51.100.0/24\"\norigins = [64496]\n\
+                   [[watch.prefix]]\nprefix = \"2001:db8::/32\"\norigins = [64496]\n";
+    let passive = format!("[[neighbor]]\naddress = \"127.0.0.2\"\nremote_asn = 64497\npassive = true\n{OPEN_POLICY}");
+    let a = Router::start(64496, "127.0.0.1:0", &passive);
+    let c = Router::start(64497, "", &(towards(a.port(), OPEN_POLICY) + watched));
+    a.originate("198.51.100.0/24");
+    c.await_routes(&["198.51.100.0/24"]);
+    let wanted = vec![("198.51.100.0/24".parse().unwrap(), 1), ("2001:db8::/32".parse().unwrap(), 0)];
+    let backend = c.backend();
+    while backend.watched_prefixes().neighbors != wanted {
+        std::thread::yield_now();
+    }
+    assert_eq!(backend.watched_prefixes().left_out, 0);
+}

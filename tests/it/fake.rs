@@ -21,6 +21,7 @@ use ribwatch::{
         FamilyCounts, FaultCount, Lost, MessageCounts, NeighborView, Nlri, PrefixMatch, Query, Refusal, Reply,
         RibEvent, RoutePage, RouteQuery, RouteRow, SessionState, Summary, Table, TableCounts,
         rpki::{OriginCheck, RpkiView},
+        served::Served,
     },
     wire::bgp::attribute::{AttrSet, AttrSetBuilder, NextHop, Origin},
 };
@@ -56,6 +57,8 @@ struct State {
     held: Option<Vec<Arc<EventBatch>>>,
     subscriptions: usize,
     commands: Vec<Command>,
+    /// What a neighbour is told at most, where that is less than all.
+    told: BTreeMap<PeerId, Vec<Nlri>>,
 }
 
 /// The backend.
@@ -63,13 +66,20 @@ pub struct Fake {
     state: Mutex<State>,
     subscribed: Condvar,
     ready: AtomicBool,
+    served: Served,
     queue_len: usize,
 }
 
 impl Fake {
     /// A backend whose subscribers may lag by `queue_len` changes.
     pub fn new(queue_len: usize) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), subscribed: Condvar::new(), ready: AtomicBool::new(true), queue_len })
+        Arc::new(Self {
+            state: Mutex::default(),
+            subscribed: Condvar::new(),
+            ready: AtomicBool::new(true),
+            served: Served::default(),
+            queue_len,
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -151,6 +161,12 @@ impl Fake {
         let stored = state.paths.get_mut(&(family(prefix), Nlri::Prefix(prefix), Some(peer), 0)).unwrap();
         stored.stale = stale;
         stored.rejected_by = rejected_by.map(Arc::from);
+    }
+
+    /// `peer` is told of these prefixes only.
+    pub fn tell_only(&self, peer: PeerId, prefixes: &[&str]) {
+        let prefixes = prefixes.iter().map(|prefix| unicast(prefix).1).collect();
+        self.state().told.insert(peer, prefixes);
     }
 
     /// Changes what RPKI says of a path, without an event.
@@ -314,7 +330,10 @@ impl State {
                 Table::Loc => is_best && query.neighbor.is_none_or(|peer| key.2 == Some(peer)),
                 Table::AdjIn => query.neighbor.is_none_or(|peer| key.2 == Some(peer)),
                 // Everybody is told the best route, except who sent it.
-                Table::AdjOut => is_best && key.2 != query.neighbor,
+                Table::AdjOut => {
+                    let told = query.neighbor.and_then(|peer| self.told.get(&peer));
+                    is_best && key.2 != query.neighbor && told.is_none_or(|told| told.contains(nlri))
+                }
             };
             if !wanted || query.origin.is_some_and(|origin| set.as_path().origin_asn() != Some(origin)) {
                 continue;
@@ -459,6 +478,10 @@ impl Backend for Fake {
             listen: vec!["127.0.0.1:179".parse().unwrap()],
             best_path: true,
         }
+    }
+
+    fn served(&self) -> &Served {
+        &self.served
     }
 
     fn now(&self) -> Timestamp {

@@ -21,6 +21,8 @@ use ribwatch::{
 use crate::lab::{Lab, external, p, path};
 
 const PREFIX: &str = "203.0.113.0/24";
+/// A tap holds what it has for a moment.
+const HELD: Duration = Duration::from_millis(50);
 const V4: Family = Family::IPV4_UNICAST;
 
 /// A laboratory, and a memory beside it.
@@ -51,6 +53,7 @@ impl Story {
 
     fn answer(&mut self) -> PrefixHistory {
         self.lab.settle();
+        self.lab.advance(HELD);
         self.memory.lock().unwrap().of(V4, p(PREFIX))
     }
 
@@ -135,9 +138,11 @@ fn what_cannot_be_handed_on_is_counted() {
     lab.announces(edge, PREFIX, path("64496 64500"));
     lab.announces(edge, PREFIX, path("64496 64501"));
     lab.settle();
+    lab.advance(HELD);
     FULL.store(false, std::sync::atomic::Ordering::Relaxed);
     lab.withdraws(edge, PREFIX);
     lab.settle();
+    lab.advance(HELD);
     let answer = memory.lock().unwrap().of(V4, p(PREFIX));
     assert_eq!((answer.missed, answer.changes.len()), (2, 1));
     assert_eq!(answer.sessions.len(), 1, "that the session came up was told later");

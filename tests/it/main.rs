@@ -5,6 +5,7 @@ mod alert;
 mod alert_live;
 mod api;
 mod baseline;
+mod birdwatcher;
 mod captures;
 mod cli;
 mod corpus;
@@ -37,6 +38,8 @@ mod signals;
 mod simulation;
 mod sink;
 mod sink_cli;
+#[cfg(feature = "otel")]
+mod telemetry;
 mod tidy;
 mod traps;
 mod validity;

@@ -218,17 +218,22 @@ fn the_verb_has_the_daemon_read_its_file_again() {
         let code = cli::execute(&[&["ribwatch", "--api", &api, "reload"], arguments].concat(), &mut out, &mut err);
         (code, String::from_utf8(out).unwrap() + &String::from_utf8(err).unwrap())
     };
+    let last = || daemon.backend().last_reload();
     assert_eq!(run(&[]), (0, "nothing differs\n".to_owned()));
+    let first = last();
 
     write(&path, &entry("hold_time = \"30s\"\nname = \"b\"\n"));
     let line = "neighbor b (127.0.0.2): changed (hold_time, name), its session resets\n";
     let planned = format!("{line}1 change, 1 session or range would reset or end\n");
     assert_eq!(run(&["--dry-run"]), (0, planned));
+    assert_eq!(last(), first, "a plan is no try");
     let (code, text) = run(&["--no-reset"]);
     assert_eq!((code, text.contains("refused, nothing was changed")), (1, true), "{text}");
     assert_eq!(daemon.backend().neighbors()[0].name, None);
+    assert_eq!((last().succeeded, last().in_force_since), (false, first.in_force_since));
 
     let (code, text) = run(&["--json"]);
+    assert!(last().succeeded && last().in_force_since > first.in_force_since);
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!((code, &json["outcome"], &json["reason"]), (0, &"applied".into(), &serde_json::Value::Null));
     let change = &json["changes"][0];
@@ -240,6 +245,7 @@ fn the_verb_has_the_daemon_read_its_file_again() {
     assert_eq!(code, 2);
     assert!(text.contains("ribwatch.toml:14:1: unknown key `hold_tme` in [[neighbor]]"), "{text}");
     assert!(text.contains("did you mean `hold_time`?"), "{text}");
+    assert!(!last().succeeded);
     // SIGHUP is the same, and a faulty file changes nothing (`signals` sends a real one).
     daemon.reload_file();
     assert_eq!(daemon.backend().neighbors().len(), 1);

@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
+    os::unix::net::UnixDatagram,
     path::Path,
     process::{Child, Command, Stdio},
     sync::mpsc::{Receiver, channel},
@@ -17,7 +18,13 @@ struct Process {
 
 impl Process {
     fn start(file: &Path) -> Self {
+        Self::start_with(file, &[])
+    }
+
+    /// With more in its environment.
+    fn start_with(file: &Path, environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ribwatch"));
+        command.envs(environment.iter().copied());
         command.arg("run").arg("-c").arg(file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("starts");
         let lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
@@ -109,4 +116,44 @@ fn sighup_brings_a_changed_file_into_force_and_a_broken_one_changes_nothing_and_
     process.signal("TERM");
     process.says("ended in order");
     assert_eq!(process.child.wait().expect("ends").code(), Some(0));
+}
+
+#[test]
+fn the_service_manager_hears_of_ready_reload_life_and_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, place) = (dir.path().join("ribwatch.toml"), dir.path().join("notify"));
+    let listening = UnixDatagram::bind(&place).unwrap();
+    listening.set_read_timeout(Some(PATIENCE)).unwrap();
+    let next = || {
+        let mut octets = [0; 500];
+        let length = listening.recv(&mut octets).expect("it is told something");
+        String::from_utf8(octets[..length].to_vec()).unwrap()
+    };
+    // Signs of life come in between.
+    let other = || loop {
+        let message = next();
+        if message != "WATCHDOG=1" {
+            return message;
+        }
+    };
+    std::fs::write(&path, file("192.0.2.0/24")).unwrap();
+    let environment = [("NOTIFY_SOCKET", place.to_str().unwrap()), ("WATCHDOG_USEC", "200000")];
+    let mut process = Process::start_with(&path, &environment);
+    assert_eq!(next(), "READY=1\nSTATUS=0 of 2 sessions established, 0 paths, 0 open alerts");
+    for _ in 0..3 {
+        assert_eq!(next(), "WATCHDOG=1");
+    }
+    let mut last = 0;
+    for _ in 0..2 {
+        process.signal("HUP");
+        let message = other();
+        let (first, rest) = message.split_once('\n').unwrap();
+        let at: u64 = rest.split('\n').next().unwrap().strip_prefix("MONOTONIC_USEC=").unwrap().parse().unwrap();
+        assert!(first == "RELOADING=1" && at > last, "{message}");
+        last = at;
+        assert!(other().starts_with("READY=1\n"));
+    }
+    process.signal("TERM");
+    assert!(other().starts_with("STOPPING=1\n"));
+    assert!(process.child.wait().unwrap().success());
 }

@@ -240,3 +240,47 @@ fn lib_lists_the_rooms_in_the_order_of_their_levels() {
     let levels: Vec<u8> = listed.iter().filter_map(|room| level_of(room)).collect();
     assert!(levels.is_sorted(), "lib.rs lists a room before one that it imports: {listed:?}");
 }
+
+#[test]
+fn each_detector_gives_an_account_of_its_settings_and_false_positives() {
+    let mut files = Vec::new();
+    rust_files(&root().join("src/detect"), &mut files);
+    let detectors: Vec<(PathBuf, String)> = files
+        .into_iter()
+        .map(|path| (path.clone(), fs::read_to_string(&path).expect("source is text")))
+        .filter(|(_, text)| {
+            ["SceneRule", "PathRule", "FeedRule"].iter().any(|of| text.contains(&format!("impl {of} for")))
+        })
+        .collect();
+    assert!(detectors.len() >= 20, "only {} detectors", detectors.len());
+    for (path, text) in &detectors {
+        let header: String = text.lines().take_while(|line| line.starts_with("//!")).collect();
+        for part in ["//! Settings", "//! # False positives"] {
+            assert!(header.contains(part), "the first lines of {} lack {part}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_list_of_detections_names_files_and_stories_that_exist() {
+    let list = fs::read_to_string(root().join("docs/detections.md")).expect("the list is there");
+    let mut tests = Vec::new();
+    rust_files(&root().join("tests/it"), &mut tests);
+    let stories: String = tests.iter().map(|path| fs::read_to_string(path).expect("source is text")).collect();
+    let rows: Vec<Vec<&str>> = list
+        .lines()
+        .filter(|line| line.starts_with("| ") && line[2..].starts_with(|c: char| c.is_ascii_digit()))
+        .map(|line| line.split('|').map(str::trim).collect())
+        .collect();
+    assert_eq!(rows.len(), 26);
+    for row in rows {
+        let names = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+        for file in names(row[4]) {
+            assert!(root().join("src/detect").join(&file).exists(), "row {}: {file} is not there", row[1]);
+        }
+        for story in names(row[7]) {
+            assert!(stories.contains(&format!("fn {story}(")), "row {}: no story {story}", row[1]);
+        }
+        assert!(!names(row[4]).is_empty() && !names(row[7]).is_empty(), "row {} lacks something", row[1]);
+    }
+}

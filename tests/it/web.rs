@@ -227,7 +227,7 @@ async fn metrics_can_be_scraped_and_keep_gobgps_names() {
         ("bgp_routes_received{peer=\"192.0.2.1\",route_family=\"ipv4-unicast\"}", 3.0),
         ("bgp_routes_accepted{peer=\"192.0.2.1\",route_family=\"ipv4-unicast\"}", 2.0),
         ("bgp_routes_advertised{peer=\"192.0.2.1\",route_family=\"ipv4-unicast\"}", 1.0),
-        ("ribwatch_peer_paths_dropped{peer=\"192.0.2.1\",route_family=\"ipv4-unicast\"}", 7.0),
+        ("ribwatch_peer_paths_dropped_total{peer=\"192.0.2.1\",route_family=\"ipv4-unicast\"}", 7.0),
         ("ribwatch_peer_routes_stale{peer=\"192.0.2.1\",route_family=\"ipv4-unicast\"}", 2.0),
         ("bgp_received_update_total{peer=\"192.0.2.1\"}", 10.0),
         ("bgp_received_message_total{peer=\"192.0.2.1\"}", 111.0),
@@ -246,8 +246,30 @@ async fn metrics_can_be_scraped_and_keep_gobgps_names() {
     }
     assert!(samples["process_resident_memory_bytes"] > 1_000_000.0);
     assert!(samples.contains_key("process_cpu_seconds_total"));
+    let (open, max) = (samples["process_open_fds"], samples["process_max_fds"]);
+    assert!(open >= 3.0 && max >= open, "{open} of {max}");
+    let start = (samples["process_start_time_seconds"], samples["ribwatch_config_last_reload_timestamp_seconds"]);
+    assert_eq!((start.0, samples["ribwatch_config_last_reload_success"]), (start.1, 1.0));
     let per_prefix = text.lines().filter(|line| line.contains("203.0.113.0")).count();
     assert_eq!(per_prefix, 0, "never a series per prefix");
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_what_we_call_it_and_not_by_what_strangers_call_it() {
+    let site = Site::new().await;
+    for path in ["/api/v1/neighbors/192.0.2.1", "/api/v1/neighbors/192.0.2.2", "/api/v1/neighbors/192.0.2.99"] {
+        site.get(path).await;
+    }
+    site.get("/no/such/address").await;
+    site.get("/nor/this?one").await;
+    let samples = scrape(&site.get("/metrics").await.1);
+    let count = |route: &str, code: &str| {
+        samples.get(&format!("ribwatch_api_requests_total{{api=\"http\",route=\"{route}\",code=\"{code}\"}}")).copied()
+    };
+    assert_eq!(count("/api/v1/neighbors/{address}", "200"), Some(2.0), "{samples:#?}");
+    assert_eq!(count("/api/v1/neighbors/{address}", "404"), Some(1.0));
+    assert_eq!(count("other", "404"), Some(2.0));
+    assert_eq!(samples["ribwatch_watch_gaps_total{stream=\"routes\"}"], 0.0);
 }
 
 #[tokio::test]

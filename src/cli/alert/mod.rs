@@ -1,7 +1,7 @@
 //! `ribwatch alert`: the list, one of them in full, what people do about them, and changes as they happen. `print` is how
 //! they look.
 
-mod print;
+pub(super) mod print;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -93,7 +93,7 @@ pub(super) struct Author {
 }
 
 /// The login user name.
-fn login_name() -> String {
+pub(super) fn login_name() -> String {
     let named = ["USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok());
     named.into_iter().find(|name| !name.trim().is_empty()).unwrap_or_else(|| "unknown".to_owned())
 }
@@ -322,7 +322,7 @@ async fn watch(args: WatchArgs, client: &Client, out: &mut Output<'_>) -> Result
 }
 
 /// An alert as the daemon sent it, in the words of all rooms.
-fn read(message: v1::Alert) -> Result<Alert, Failure> {
+pub(super) fn read(message: v1::Alert) -> Result<Alert, Failure> {
     let comments = message.comments.into_iter();
     let asns = message.asns.into_iter();
     let prefix = message.prefix.as_str();

@@ -89,7 +89,7 @@ impl List {
 }
 
 /// One alert in full.
-pub(super) fn one(alert: &Alert, out: &mut Output<'_>) -> Result<(), Failure> {
+pub(in crate::cli) fn one(alert: &Alert, out: &mut Output<'_>) -> Result<(), Failure> {
     if out.json() {
         return Ok(out.json_line(&fields::alert(alert))?);
     }

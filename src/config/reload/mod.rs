@@ -182,6 +182,7 @@ fn sections(old: &Config, new: &Config) -> Vec<Change> {
         api,
         http,
         access,
+        telemetry,
         state,
         rib,
         decision,
@@ -205,6 +206,7 @@ fn sections(old: &Config, new: &Config) -> Vec<Change> {
     restart("[router]", !keys.is_empty(), keys);
     restart("[api]", *api != new.api, vec![]);
     restart("[http]", *http != new.http, vec![]);
+    restart("[telemetry]", *telemetry != new.telemetry, vec![]);
     restart("[state]", *state != new.state, vec![]);
     restart("[rib]", *rib != new.rib, vec![]);
     restart("[log]", log.format != new.log.format, vec!["format"]);

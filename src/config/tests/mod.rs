@@ -450,3 +450,19 @@ mod reload;
 mod rpki;
 mod sinks;
 mod watch;
+
+#[test]
+fn traces_are_a_part_of_builds_that_ask_for_it() {
+    let good = "[telemetry]\notlp = \"http://127.0.0.1:4317\"\n";
+    if cfg!(not(feature = "otel")) {
+        let printed = faults(with_router(good));
+        assert!(printed.contains("f.toml:4:") && printed.contains("--features otel"), "{printed}");
+        return;
+    }
+    assert_eq!(with_router(good).unwrap().telemetry.unwrap().otlp, "http://127.0.0.1:4317");
+    for bad in ["", "otlp = \"127.0.0.1:4317\"\n", "otlp = \"http://a/v1\"\n", "otlp = \"http://u:p@a\"\n", "otl = 1\n"]
+    {
+        let printed = faults(with_router(&format!("[telemetry]\n{bad}")));
+        assert!(printed.contains("otlp") && printed.contains("4317"), "{bad}: {printed}");
+    }
+}

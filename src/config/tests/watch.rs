@@ -45,7 +45,7 @@ fn the_example_shows_every_key_and_its_default() {
 #[test]
 fn each_detector_can_be_turned_off() {
     let names = "origin first_hop covering validity visibility otc leak aspa peerlock bogon path_rule new_neighbor new_prefix \
-                 blackhole session flap prefix_count rpki_data roa_expiry moas";
+                 blackhole session silence flap prefix_count rpki_data roa_expiry moas";
     for name in names.split_whitespace() {
         let off = detect(&format!("[detect.{name}]\nenabled = false\n"));
         assert_ne!(off, Settings::new(Asn(64512)), "{name}");
@@ -66,6 +66,7 @@ fn faults_are_told_where_they_stand() {
         ("[detect.leak]\ninferred = \"some\"\n".into(), "\"off\", \"watched\", \"all\""),
         ("[detect.leak]\nrelations = \"/nowhere/as-rel\"\n".into(), "/nowhere/as-rel cannot be read"),
         ("[detect.blackhole]\ncommunities = [\"x\"]\n".into(), "expected a community"),
+        ("[detect.first_hop]\nhold = 60\n".into(), "f.toml:5:8: `hold`: expected a duration"),
         ("[detect.moas]\nhold = \"1s\"\n".into(), "f.toml:5:1: unknown key `hold` in [detect.moas]"),
         (format!("{prefix}{prefix}"), "f.toml:8:10: a second [[watch.prefix]] is about 203.0.113.0/24"),
         (format!("{prefix}upstreams = [64500]\n"), "AS64500 is the only origin of 203.0.113.0/24"),

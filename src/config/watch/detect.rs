@@ -43,7 +43,9 @@ pub(super) fn read(mut table: Table<'_>, base: &Path, settings: &mut Settings, n
 fn read_scenes(detect: &mut Table<'_>, scenes: &mut scenes::Settings) {
     let scenes::Settings { origin, first_hop, covering, validity, visibility } = scenes;
     detector(detect, "origin", "[detect.origin]", &mut origin.enabled, |_| {});
-    detector(detect, "first_hop", "[detect.first_hop]", &mut first_hop.enabled, |_| {});
+    detector(detect, "first_hop", "[detect.first_hop]", &mut first_hop.enabled, |of| {
+        duration(of, "hold", &mut first_hop.hold, Duration::ZERO..=DAY);
+    });
     detector(detect, "covering", "[detect.covering]", &mut covering.enabled, |of| {
         length(of, "length_min_v4", &mut covering.length_min_v4, 32);
         length(of, "length_min_v6", &mut covering.length_min_v6, 128);
@@ -116,9 +118,13 @@ fn read_paths(detect: &mut Table<'_>, base: &Path, paths: &mut paths::Settings, 
 }
 
 fn read_feeds(detect: &mut Table<'_>, feeds: &mut feeds::Settings) {
-    let feeds::Settings { session, flap, prefix_count, rpki_data, roa_expiry, new_link, moas } = feeds;
+    let feeds::Settings { session, silence, flap, prefix_count, rpki_data, roa_expiry, new_link, moas } = feeds;
     detector(detect, "session", "[detect.session]", &mut session.enabled, |of| {
         duration(of, "hold", &mut session.hold, Duration::ZERO..=DAY);
+    });
+    detector(detect, "silence", "[detect.silence]", &mut silence.enabled, |of| {
+        duration(of, "after", &mut silence.after, Duration::from_secs(60)..=DAY);
+        silence.paths_min = of.or("paths_min", silence.paths_min, |v| value::integer(v, 1..=10_000_000));
     });
     detector(detect, "flap", "[detect.flap]", &mut flap.enabled, |of| {
         for (key, field) in [("open", &mut flap.open), ("close", &mut flap.close), ("ceiling", &mut flap.ceiling)] {

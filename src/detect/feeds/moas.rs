@@ -1,6 +1,8 @@
 //! A prefix of a watched AS has another origin, too (multiple origin AS), and no rule is about it: rules say who may
 //! originate, and a strange origin of theirs is a hijack.
 //!
+//! Settings (`[detect.moas]`): `enabled` true.
+//!
 //! # False positives
 //! Anycast, and networks with several ASes: origins that are all RPKI-valid are no finding, nor is an origin that stands next
 //! to the watched AS in a path (a customer with a part of its provider's space). It is information only.

@@ -7,6 +7,7 @@ pub mod prefix_count;
 pub mod roa_expiry;
 pub mod rpki_data;
 pub mod session;
+pub mod silence;
 pub mod source;
 
 use std::fmt;
@@ -24,6 +25,8 @@ use crate::{
 pub struct Settings {
     /// `session`.
     pub session: session::Settings,
+    /// `silence`.
+    pub silence: silence::Settings,
     /// `flap`.
     pub flap: flap::Settings,
     /// `prefix_count`.
@@ -82,6 +85,7 @@ pub fn rules(settings: &settings::Settings) -> Vec<Box<dyn FeedRule>> {
     let of = &settings.feeds;
     let rules: Vec<Option<Box<dyn FeedRule>>> = vec![
         boxed(session::Sessions::new(&of.session)),
+        boxed(silence::Silence::new(&of.silence)),
         boxed(flap::Flap::new(&of.flap)),
         boxed(prefix_count::PrefixCount::new(&of.prefix_count)),
         boxed(rpki_data::RpkiData::new(&of.rpki_data)),

@@ -17,6 +17,8 @@
 //!
 //! Links of paths to anything are learnt, those of the first tables without a word. One that stands for a day is known.
 //!
+//! Settings (`[detect.new_link]`) and defaults: `enabled` false, `score_min` 3, `learn` a day.
+//!
 //! # False positives
 //! New peerings and upstreams, and links that show when better paths are gone. Route servers are not in paths, so their
 //! members seem to be linked. What is not seen cannot be learnt: with few neighbours many links are new for long.

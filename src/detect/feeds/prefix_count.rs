@@ -3,7 +3,10 @@
 //! # False positives
 //! A table that is being sent is growing: nothing is compared before it is complete (End-of-RIB), nor while the session is
 //! away. Small tables vary: a change of fewer prefixes than `change_min` is none. What stays for 24 hours is the new
-//! measure.
+//! measure. That a neighbour sends more because it leaks is a part of the leak's alert.
+//!
+//! Settings (`[detect.prefix_count]`) and defaults: `warning_percent` 10, `critical_percent` 50, `loss_percent` 20, `change_min`
+//! 100, `hold` a minute.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -96,13 +99,21 @@ impl Past {
 pub struct PrefixCount {
     settings: Settings,
     past: BTreeMap<(Arc<str>, Family), Past>,
+    /// Numbers that jumped, since when, and the alert of the leak that they are due to. It is looked for while the finding
+    /// waits to be an alert.
+    jumped: BTreeMap<Fingerprint, (Timestamp, Option<Fingerprint>)>,
     sample_at: Option<Timestamp>,
 }
 
 impl PrefixCount {
     /// As the settings say.
     pub fn new(settings: &Settings) -> Option<Self> {
-        settings.enabled.then(|| Self { settings: settings.clone(), past: BTreeMap::new(), sample_at: None })
+        settings.enabled.then(|| Self {
+            settings: settings.clone(),
+            past: BTreeMap::new(),
+            jumped: BTreeMap::new(),
+            sample_at: None,
+        })
     }
 
     fn compare(&self, count: u64, (least, most): (u64, u64)) -> Option<(Severity, &'static str, u64)> {
@@ -123,6 +134,7 @@ impl FeedRule for PrefixCount {
             for family in [Family::IPV4_UNICAST, Family::IPV6_UNICAST] {
                 self.past.remove(&(Arc::clone(name), family));
                 let key = Fingerprint::new(Kind::PrefixCount, format!("{name} {family}"));
+                self.jumped.remove(&key);
                 board.clear(feed.seen.now, &key, "the neighbor was removed".to_owned());
             }
         }
@@ -169,9 +181,16 @@ impl FeedRule for PrefixCount {
                 past.take(now, count);
                 let key = Fingerprint::new(Kind::PrefixCount, format!("{name} {family}"));
                 let Some((severity, what, usual)) = measure.and_then(|measure| self.compare(count, measure)) else {
+                    self.jumped.remove(&key);
                     board.clear(now, &key, format!("it sends {count} now"));
                     continue;
                 };
+                let (since, leak) = self.jumped.entry(key.clone()).or_insert((now, None));
+                if now.since(*since) < self.settings.hold || *since == now {
+                    let leaked = feed.world.events.leak_at(name, count.saturating_sub(usual).div_ceil(2));
+                    *leak = leaked.filter(|_| count > usual).cloned();
+                }
+                let leak = leak.clone();
                 let why = format!("{name} sends {count} {family} prefixes; in the last 24 hours it was {usual}");
                 let summary = format!("{name} sends far {what} {family} prefixes than before");
                 let mut finding = Finding::new(key, severity, summary, why)
@@ -179,6 +198,7 @@ impl FeedRule for PrefixCount {
                     .evidence("usual", usual)
                     .evidence("count", count)
                     .term("prefix_count", 3);
+                (finding.symptom, finding.cause) = (leak.is_some(), leak);
                 finding.neighbors = vec![Arc::clone(name)];
                 finding.hold = Hold { open: self.settings.hold, ..Hold::default() };
                 board.stand(now, finding);

@@ -3,6 +3,8 @@
 //!
 //! Known only where a source says until when VRPs hold (`expires` of rpki-client's JSON).
 //!
+//! Settings (`[detect.roa_expiry]`) and defaults: `before` 2 hours.
+//!
 //! # False positives
 //! Certificates, manifests and CRLs of RPKI are short-lived by design and are replaced all the time, mostly long before they
 //! end: an end that is near is no news, and a renewal that was missed is. So nothing is said before `before` of the end.

@@ -1,6 +1,8 @@
 //! RPKI data itself: VRPs about what is watched come, go or change (`roa-change`), and the whole loses much at once
 //! (`rpki-cache`), which is a fault of a source or a trust anchor and not of each route.
 //!
+//! Settings (`[detect.rpki_data]`) and defaults: `loss_percent` 20, `keep` 10 minutes.
+//!
 //! # False positives
 //! A ROA that is replaced goes and comes in two steps: what is told is the difference between two states of the data, with
 //! its effect on live routes, and it is information unless a route becomes invalid. While the data as a whole shrank,

@@ -1,5 +1,7 @@
 //! A session that was up is down, or away (RFC 4724), for longer than it may be.
 //!
+//! Settings (`[detect.session]`) and defaults: `hold` a minute.
+//!
 //! # False positives
 //! A neighbour that restarts gracefully is away for less than the hold time of this finding in most cases. A session that was
 //! never up is not told of here: the list of neighbours shows it.

@@ -1,5 +1,11 @@
 //! `rpki-cache`: a source of RPKI data that fails, whose data expired, or whose ASPAs cannot be used. It is looked at now
 //! and then and keeps nothing: what is wrong is in the view of the source.
+//!
+//! Settings: none of its own; `[[rpki.cache]]` has the times of a source.
+//!
+//! # False positives
+//! A try that fails is no fault of the source: it must fail for a minute. That data expire while another source has the same
+//! is a warning, and critical only where there is no other.
 
 use std::time::Duration;
 

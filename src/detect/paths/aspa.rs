@@ -1,6 +1,8 @@
 //! Paths that ASPA says are invalid: an AS attests its providers, and the one it is seen to use is none of them
 //! (draft-ietf-sidrops-aspa-verification). Unknown is never a finding.
 //!
+//! Settings (`[detect.aspa]`): `enabled` true. `local_role` of a neighbour gives the direction; without it nothing is judged.
+//!
 //! # False positives
 //! A wrong `local_role`: the direction of verification follows from it. Siblings and other relations that an AS does not
 //! attest. Verdicts are taken again when ASPAs change, so an attestation that is added ends the finding.

@@ -1,6 +1,8 @@
 //! Routes marked to be discarded (BLACKHOLE, RFC 7999, and communities of the operator's) that should not be there: for more
 //! than a host, or passed on beyond the AS that was asked to discard.
 //!
+//! Settings (`[detect.blackhole]`) and defaults: `communities` none beside BLACKHOLE.
+//!
 //! # False positives
 //! A host route with BLACKHOLE from a neighbour's own customer is a defence against an attack: nothing is said of it.
 //! RFC 7999 §3.2 asks that such routes are not passed on; some exchanges do by agreement.

@@ -1,6 +1,8 @@
 //! Prefixes and AS numbers that nobody may use in public: special-purpose registries of IANA (RFC 6890), reserved and private
 //! AS numbers (RFC 6996, RFC 5398, RFC 7607, RFC 7300). The list is of 2026-11; unallocated space is not in it.
 //!
+//! Settings (`[detect.bogon]`) and defaults: `allow_asns` none, `allow_prefixes` none.
+//!
 //! # False positives
 //! Labs and neighbours that use private numbers on purpose: a private AS that is our neighbour itself, or our own, is not
 //! told of, and `allow_asns` and `allow_prefixes` name others. Host routes with BLACKHOLE are not looked at here.

@@ -1,6 +1,8 @@
 //! A prefix of a watched AS that no rule knows: a turn-up that nobody declared, a slip of the pen that hijacks somebody, or
 //! somebody who forges the origin.
 //!
+//! Settings (`[detect.new_prefix]`): `enabled` true. `new_prefixes` of `[[watch.asn]]`, true.
+//!
 //! # False positives
 //! Planned turn-ups: declare them first. `new_prefixes = false` of the `[[watch.asn]]` turns it off for an AS.
 

@@ -1,6 +1,8 @@
 //! Leaks that the Only to Customer attribute shows (RFC 9234 §5): whoever has a route with it may pass it on to customers
 //! only, so it must not come from one, nor from a peer whose AS it does not name.
 //!
+//! Settings (`[detect.otc]`): `enabled` true. `local_role` of a neighbour says what it may send; without it nothing is judged.
+//!
 //! # False positives
 //! None known where our role towards the neighbour is right: the attribute is set by routers and not guessed. A wrong
 //! `local_role` marks every route of the neighbour; strict mode (RFC 9234 §4.2) finds that when the session comes up.

@@ -1,6 +1,8 @@
 //! Paths that break a rule about paths: too long, too many prepends in a row, an origin that looks like a mistyped prepend
 //! count, or an expression of the operator's that no path may match.
 //!
+//! Settings (`[detect.path_rule]`) and defaults: `length_max` 50, `prepends_max` 20; `[[watch.path]]` denies more.
+//!
 //! # False positives
 //! The limits are far above what is in use (length 50, 20 prepends). A small origin behind an AS that it does not neighbour
 //! is a mistyped `prepend 5` in nearly all cases: it is information only.

@@ -3,6 +3,8 @@
 //! Two rules. Declared ones (`[[watch.peerlock]]`): the protected AS and those that may stand in front of it. And the
 //! same without declarations: a network that buys transit from nobody has no place in a path that a customer sends us.
 //!
+//! Settings (`[detect.peerlock]`) and defaults: `transit_free`, sixteen ASes; `[[watch.peerlock]]` protects others.
+//!
 //! # False positives
 //! Backup transit that is used in an outage and was not declared. Networks without upstreams change over the years: the
 //! list is a setting.

@@ -1,6 +1,8 @@
 //! A prefix around a watched one from an origin that is nobody's we know: where the watched prefix is not seen, or is
 //! withdrawn, traffic follows it.
 //!
+//! Settings (`[detect.covering]`) and defaults: `length_min_v4` 9, `length_min_v6` 20, `hold` 10 minutes.
+//!
 //! # False positives
 //! Providers announce aggregates around their customers' prefixes. So what was there when the tables were first complete
 //! is taken to be normal, and so are origins of any rule, a rule's upstreams, and short prefixes (registries'

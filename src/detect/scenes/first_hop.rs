@@ -1,18 +1,25 @@
 //! The AS next to the origin of a watched prefix is not one of those that its rule names (`upstreams`): a path whose origin
 //! was forged ends so, and a new or leaking upstream looks the same.
 //!
+//! Settings (`[detect.first_hop]`): `enabled` true; `hold` a minute.
+//!
 //! # False positives
 //! A new upstream that nobody declared: the finding says which one, and `ribwatch baseline` adds it; one that relations know
-//! beside the origin is information. Pairs are judged per
-//! rule and not crosswise, so an upstream of one prefix is not one of all. Where our own AS or a neighbour's session
-//! with the origin itself shows the route, there is no AS next to the origin to judge.
+//! beside the origin is information. Pairs are judged per rule and not crosswise, so an upstream of one prefix is not one
+//! of all; that other rules of the same origin declare it speaks against a forgery, and where only public vantages show it
+//! such a finding is information. While a network converges, public vantages hunt through paths that nobody uses otherwise:
+//! what they alone show, and what proves nothing, must stand for `hold`. Where our own AS or a neighbour's session with the
+//! origin itself shows the route, there is no AS next to the origin to judge.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::SceneRule;
 use crate::{
     detect::{
-        Finding, Fingerprint, Kind, Severity,
+        Finding, Fingerprint, Hold, Kind, Severity,
         paths::leak::Relations,
         scene::{Scene, Seen, as_evidence, names},
         settings::{Settings as All, WatchPrefix},
@@ -28,24 +35,48 @@ use crate::{
 pub struct Settings {
     /// Whether it is looked for.
     pub enabled: bool,
+    /// How long it must stand where only public vantages show it and nothing proves it.
+    pub hold: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { enabled: true }
+        Self { enabled: true, hold: Duration::from_secs(60) }
     }
 }
 
 /// The detector.
 #[derive(Debug)]
 pub struct FirstHop {
+    settings: Settings,
     relations: Relations,
+    /// ASes that any rule allows next to an origin: origin, upstream.
+    declared: BTreeSet<(Asn, Asn)>,
+}
+
+/// What speaks for and against a new AS next to the origin, beside RPKI.
+#[derive(Clone, Copy)]
+struct Doubts {
+    /// Relations know the two.
+    related: bool,
+    /// Another rule of the same origin declares it.
+    declared_elsewhere: bool,
+    hold: Duration,
 }
 
 impl FirstHop {
     /// As the settings say.
     pub fn new(settings: &Settings, all: &All) -> Option<Self> {
-        settings.enabled.then(|| Self { relations: all.paths.leak.relations.clone() })
+        let of_prefix = |rule: &WatchPrefix| {
+            let upstreams = rule.upstreams.clone().unwrap_or_default();
+            rule.origins.iter().flat_map(|o| upstreams.iter().map(|u| (*o, *u))).collect::<Vec<_>>()
+        };
+        let of_asns = all.asns.iter().flat_map(|rule| rule.upstreams.iter().flatten().map(|asn| (rule.asn, *asn)));
+        settings.enabled.then(|| Self {
+            settings: settings.clone(),
+            relations: all.paths.leak.relations.clone(),
+            declared: all.prefixes.iter().flat_map(of_prefix).chain(of_asns).collect(),
+        })
     }
 }
 
@@ -67,8 +98,12 @@ impl SceneRule for FirstHop {
         }
         let shown = wrong.iter().filter(|(_, paths)| scene.enough(paths));
         out.extend(shown.map(|((hop, origin), paths)| {
-            let related = self.relations.get(*origin, *hop).is_some();
-            finding(scene, rule, (*hop, *origin), paths, related)
+            let doubts = Doubts {
+                related: self.relations.get(*origin, *hop).is_some(),
+                declared_elsewhere: self.declared.contains(&(*origin, *hop)),
+                hold: self.settings.hold,
+            };
+            finding(scene, rule, (*hop, *origin), paths, doubts)
         }));
     }
 }
@@ -90,7 +125,7 @@ fn finding(
     rule: &WatchPrefix,
     (hop, origin): (Asn, Asn),
     paths: &[&Seen<'_>],
-    related: bool,
+    doubts: Doubts,
 ) -> Finding {
     let prefix = scene.prefix;
     let upstreams = rule.upstreams.as_deref().unwrap_or_default();
@@ -115,7 +150,8 @@ fn finding(
         .evidence("paths", as_evidence(paths))
         .evidence("paths_total", paths.len())
         .term("undeclared_upstream", 2);
-    if paths.iter().any(|seen| seen.vantage.class == VantageClass::Own) {
+    let of_ours = paths.iter().any(|seen| seen.vantage.class == VantageClass::Own);
+    if of_ours {
         finding = finding.term("own_session", 1);
     }
     // A new upstream of many prefixes, or somebody who forges one origin many times, is one event.
@@ -125,9 +161,12 @@ fn finding(
         Hop::Provider => finding.term("aspa_provider", -3),
         Hop::NoAttestation => finding,
     };
-    if related {
+    if doubts.related {
         // It sells transit to the origin or peers with it, as is declared or inferred: only this rule does not know it.
         finding = finding.term("relation_known", -2);
+    }
+    if doubts.declared_elsewhere {
+        finding = finding.term("declared_for_other_prefixes", -2);
     }
     if scene.relation == Relation::MoreSpecific {
         finding = finding.term("more_specific_wins", 1);
@@ -137,6 +176,9 @@ fn finding(
         1..=4 => Severity::Warning,
         5.. => Severity::Critical,
     };
+    if !of_ours && scene.relation == Relation::Same && finding.severity < Severity::Critical {
+        finding.hold = Hold { open: doubts.hold, ..Hold::default() };
+    }
     finding.severity = finding.severity.min(rule.severity_max.unwrap_or(Severity::Critical));
     finding.neighbors = names(paths);
     finding

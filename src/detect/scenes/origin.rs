@@ -6,6 +6,8 @@
 //!   From one that it names, a more-specific beyond `max_length` is told as information.
 //! - `squatting`: the rule names no origin, so whoever announces it or a part of it is wrong.
 //!
+//! Settings (`[detect.origin]`): `enabled` true. The rule has `max_length`, `more_specifics`, `ignore` and `severity_max`.
+//!
 //! # False positives
 //! A scrubbing service that announces a prefix under attack is an origin to declare. A route that RPKI says is valid for
 //! its origin is consent in most cases: the finding stands (a ROA may be stale or too wide) as a warning, and says so. A

@@ -1,6 +1,8 @@
 //! RPKI against our own routes: a watched prefix from its own origin is invalid (RFC 6811), or was valid and has no
 //! covering VRP any more. A route from a strange origin is a hijack, and its state a term of that.
 //!
+//! Settings (`[detect.validity]`) and defaults: `memory` 7 days.
+//!
 //! # False positives
 //! A validator that serves old data: the finding names the VRPs that decided and shows the route; a source that is
 //! stale has a finding of its own (`rpki-cache`). A trust anchor that lost much takes the cover of many prefixes

@@ -149,11 +149,11 @@ impl History {
     /// Remembers what a tap handed on.
     pub fn take(&mut self, batch: &Batch) {
         self.missed += batch.missed;
-        for (vantage, fate) in &batch.sessions {
+        for event in &batch.sessions {
             if self.sessions.len() >= SESSIONS_MAX {
                 self.sessions.pop_front();
             }
-            self.sessions.push_back(SessionEvent { at: batch.at, vantage: Arc::clone(vantage), fate: *fate });
+            self.sessions.push_back(event.clone());
         }
         for record in &batch.records {
             self.remember(batch, record);
@@ -187,7 +187,7 @@ impl History {
         let Some(vantage) = batch.vantages.get(record.vantage).map(Arc::clone) else { return };
         let before = record.before.as_ref().map(|shown| self.version(batch, shown));
         let after = record.after.as_ref().map(|shown| self.version(batch, shown));
-        let change = Change { at: batch.at, vantage, path_id: record.path_id, before, after };
+        let change = Change { at: record.at, vantage, path_id: record.path_id, before, after };
         let (subject, number) = ((record.family, record.prefix), self.first + self.entries.len() as u64);
         let previous = self.last.insert(subject, number);
         self.entries.push_back(Entry { subject, change, previous });

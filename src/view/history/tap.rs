@@ -1,12 +1,12 @@
 //! Who stands among those who watch and copies what is worth remembering into flat batches, on the engine's thread: what a
-//! change costs there is a look at its set, and the set's octets once per look. What does not fit is counted, never
-//! waited for.
+//! change costs there is a look at its set, and the set's octets once per look. Batches are held for a moment, so that
+//! whoever takes them is not woken for each look. What does not fit is counted, never waited for.
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
 use rustc_hash::FxHashMap;
 
-use super::SessionFate;
+use super::{SessionEvent, SessionFate};
 use crate::{
     rib::{PathFlags, SessionSlot, SetId},
     types::{Family, PathId, Prefix, Timestamp},
@@ -14,25 +14,27 @@ use crate::{
     view::observed::{Observation, Observed, Observer, PathChange, Vantage},
 };
 
-/// Changes of one look that are handed on.
+/// Changes of one batch.
 const RECORDS_MAX: usize = 8192;
-/// Changes that are handed on at once after a quiet time: a fifth of what the memory holds by default.
-const BURST: f64 = 20_000.0;
+/// Changes that are handed on at once after a quiet time: a tenth of what the memory holds by default.
+const BURST: f64 = 10_000.0;
 /// Changes per second that are handed on for long. What is faster is a table that comes or goes as a whole: nobody steps
 /// through that, it would push all else out of the memory, and cost as much as routing it.
 const RATE: f64 = 5_000.0;
-/// Octets of attributes of one look that are handed on.
+/// Octets of attributes of one batch.
 const OCTETS_MAX: usize = 1 << 20;
+/// A batch of this many changes is not held any longer.
+const RECORDS_ENOUGH: usize = 1024;
+/// Longest time for which a batch is held.
+const HOLD: Duration = Duration::from_millis(50);
 /// Events of sessions that wait for room, at most.
 const SESSIONS_KEPT_MAX: usize = 1024;
 /// From then on a table counts as complete though its neighbour never said so.
 const FIRST_TABLE_MAX: Duration = Duration::from_secs(300);
 
-/// Changes of one look.
+/// Changes of one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    /// When.
-    pub at: Timestamp,
     /// Changes of paths, in order.
     pub records: Vec<Record>,
     /// Attribute sets that `records` name.
@@ -40,7 +42,7 @@ pub struct Batch {
     /// Sessions that `records` name.
     pub vantages: Vec<Arc<Vantage>>,
     /// What sessions did.
-    pub sessions: Vec<(Arc<Vantage>, SessionFate)>,
+    pub sessions: Vec<SessionEvent>,
     /// Changes that there was no room for.
     pub missed: u64,
 }
@@ -48,6 +50,8 @@ pub struct Batch {
 /// A change of one path.
 #[derive(Clone, Debug)]
 pub struct Record {
+    /// When.
+    pub at: Timestamp,
     /// Of what family.
     pub family: Family,
     /// Of what prefix.
@@ -90,16 +94,17 @@ struct Loading {
 pub struct Tap {
     hand: Hand,
     sessions: Vec<Loading>,
-    missed: u64,
+    /// What waits to be handed on,
+    batch: Batch,
+    /// at the latest then.
+    due: Option<Timestamp>,
     /// Changes that may be handed on now, and when that was so.
     allowance: (f64, Timestamp),
-    /// What sessions did when there was no room, to be told later.
-    kept: Vec<(Arc<Vantage>, SessionFate)>,
     /// What comes first is all there is, shown to somebody who took another's place: nothing of it is a change.
     all_is_old: bool,
-    /// Sets that are in the batch already.
+    /// Sets of this look that are in the batch.
     sets: FxHashMap<SetId, Range<usize>>,
-    /// Places of sessions in the batch.
+    /// Places in the batch of sessions of this look.
     places: FxHashMap<SessionSlot, usize>,
 }
 
@@ -109,9 +114,9 @@ impl Tap {
         Self {
             hand,
             sessions: Vec::new(),
-            missed: 0,
+            batch: Batch::default(),
+            due: None,
             allowance: (BURST, Timestamp::default()),
-            kept: Vec::new(),
             all_is_old: resumes,
             sets: FxHashMap::default(),
             places: FxHashMap::default(),
@@ -126,38 +131,46 @@ impl Tap {
         change.before.is_none() && since.is_some_and(|since| now.since(since) < FIRST_TABLE_MAX)
     }
 
-    fn path(&mut self, seen: &Observed<'_>, change: &PathChange, batch: &mut Batch) {
+    #[inline]
+    fn path(&mut self, seen: &Observed<'_>, change: &PathChange) {
         if self.is_first_table(seen.now, change) || change.after.is_none() && !seen.counts(change.session) {
             return;
         }
-        let received = |state: Option<(SetId, PathFlags)>| state.map(|(set, _)| seen.rib.attrs.received(set));
-        if received(change.before) == received(change.after) {
+        if let (Some((before, _)), Some((after, _))) = (change.before, change.after)
+            && seen.rib.attrs.received(before) == seen.rib.attrs.received(after)
+        {
             // Judged otherwise, or marked: the neighbour said nothing new.
             return;
         }
-        if self.allowance.0 < 1.0 || batch.records.len() >= RECORDS_MAX || batch.octets.len() >= OCTETS_MAX {
-            batch.missed += 1;
+        // Before anything is read of what changed: when a whole table goes, this is all that it costs.
+        if self.allowance.0 < 1.0 || self.batch.records.len() >= RECORDS_MAX || self.batch.octets.len() >= OCTETS_MAX {
+            self.batch.missed += 1;
             return;
         }
-        let Some(vantage) = self.place(seen, change.session, batch) else { return };
-        self.allowance.0 -= 1.0;
-        let before = change.before.map(|state| self.shown(seen, state, batch));
-        let after = change.after.map(|state| self.shown(seen, state, batch));
-        let PathChange { family, prefix, path_id, .. } = *change;
-        batch.records.push(Record { family, prefix, path_id, vantage, before, after });
+        self.record(seen, change);
     }
 
-    fn place(&mut self, seen: &Observed<'_>, session: SessionSlot, batch: &mut Batch) -> Option<usize> {
+    fn record(&mut self, seen: &Observed<'_>, change: &PathChange) {
+        let Some(vantage) = self.place(seen, change.session) else { return };
+        self.allowance.0 -= 1.0;
+        let before = change.before.map(|state| self.shown(seen, state));
+        let after = change.after.map(|state| self.shown(seen, state));
+        let PathChange { family, prefix, path_id, .. } = *change;
+        self.batch.records.push(Record { at: seen.now, family, prefix, path_id, vantage, before, after });
+    }
+
+    fn place(&mut self, seen: &Observed<'_>, session: SessionSlot) -> Option<usize> {
         if let Some(place) = self.places.get(&session) {
             return Some(*place);
         }
-        batch.vantages.push(Arc::clone(seen.vantage(session)?));
-        let place = batch.vantages.len() - 1;
+        self.batch.vantages.push(Arc::clone(seen.vantage(session)?));
+        let place = self.batch.vantages.len() - 1;
         self.places.insert(session, place);
         Some(place)
     }
 
-    fn shown(&mut self, seen: &Observed<'_>, (set, flags): (SetId, PathFlags), batch: &mut Batch) -> Shown {
+    fn shown(&mut self, seen: &Observed<'_>, (set, flags): (SetId, PathFlags)) -> Shown {
+        let batch = &mut self.batch;
         let set = seen.rib.attrs.received(set);
         let range = self.sets.entry(set).or_insert_with(|| {
             let start = batch.octets.len();
@@ -173,7 +186,7 @@ impl Tap {
         }
     }
 
-    fn session(&mut self, seen: &Observed<'_>, slot: SessionSlot, fate: SessionFate, loading: bool, batch: &mut Batch) {
+    fn session(&mut self, seen: &Observed<'_>, slot: SessionSlot, fate: SessionFate, loading: bool) {
         let at = usize::from(slot);
         if at >= self.sessions.len() {
             self.sessions.resize(at + 1, Loading::default());
@@ -181,26 +194,41 @@ impl Tap {
         let since = loading.then_some(seen.now);
         self.sessions[at] = Loading { v4: since, v6: since };
         if let Some(vantage) = seen.vantage(slot).filter(|_| !self.all_is_old) {
-            batch.sessions.push((Arc::clone(vantage), fate));
+            self.batch.sessions.push(SessionEvent { at: seen.now, vantage: Arc::clone(vantage), fate });
+        }
+    }
+
+    /// Hands on what waits, if it is worth it by now.
+    fn hand_on(&mut self, now: Timestamp) {
+        let batch = &self.batch;
+        if batch.missed == 0 && batch.records.is_empty() && batch.sessions.is_empty() {
+            self.due = None;
+            return;
+        }
+        let due = *self.due.get_or_insert(now + HOLD);
+        if now < due && batch.records.len() < RECORDS_ENOUGH && batch.sessions.is_empty() {
+            return;
+        }
+        self.due = None;
+        if let Some(back) = (self.hand)(std::mem::take(&mut self.batch)) {
+            self.batch.missed = back.missed + back.records.len() as u64;
+            self.batch.sessions = back.sessions;
+            self.batch.sessions.truncate(SESSIONS_KEPT_MAX);
         }
     }
 }
 
 impl Observer for Tap {
     fn observe(&mut self, seen: &Observed<'_>) {
-        let (missed, sessions) = (std::mem::take(&mut self.missed), std::mem::take(&mut self.kept));
         let (left, at) = self.allowance;
         self.allowance = (BURST.min(left + RATE * seen.now.since(at).as_secs_f64()), seen.now);
-        let mut batch = Batch { at: seen.now, missed, sessions, ..Batch::default() };
         for observation in seen.log {
             match observation {
-                Observation::Path(change) if !self.all_is_old => self.path(seen, change, &mut batch),
+                Observation::Path(change) if !self.all_is_old => self.path(seen, change),
                 Observation::Path(_) | Observation::Rpki { .. } | Observation::Gone { .. } => {}
-                Observation::Up { session, resumed } => {
-                    self.session(seen, *session, SessionFate::Up, !resumed, &mut batch);
-                }
-                Observation::Away { session } => self.session(seen, *session, SessionFate::Away, false, &mut batch),
-                Observation::Down { session } => self.session(seen, *session, SessionFate::Down, false, &mut batch),
+                Observation::Up { session, resumed } => self.session(seen, *session, SessionFate::Up, !resumed),
+                Observation::Away { session } => self.session(seen, *session, SessionFate::Away, false),
+                Observation::Down { session } => self.session(seen, *session, SessionFate::Down, false),
                 Observation::EndOfRib { session, family } => {
                     if let Some(loading) = self.sessions.get_mut(usize::from(*session)) {
                         *(if family.afi == 1 { &mut loading.v4 } else { &mut loading.v6 }) = None;
@@ -209,19 +237,13 @@ impl Observer for Tap {
             }
         }
         self.all_is_old &= seen.log.is_empty();
+        // Handles may mean others at the next look.
         self.sets.clear();
         self.places.clear();
-        if batch.missed == 0 && batch.records.is_empty() && batch.sessions.is_empty() {
-            return;
-        }
-        if let Some(mut back) = (self.hand)(batch) {
-            self.missed = back.missed + back.records.len() as u64;
-            back.sessions.truncate(SESSIONS_KEPT_MAX);
-            self.kept = back.sessions;
-        }
+        self.hand_on(seen.now);
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        None
+        self.due
     }
 }

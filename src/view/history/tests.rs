@@ -16,7 +16,7 @@ fn vantage(host: u8) -> Arc<Vantage> {
 
 /// A batch of changes of `(prefix, before, after)`; texts stand for sets.
 fn batch(secs: u64, changes: &[(&str, Option<&str>, Option<&str>)]) -> Batch {
-    let mut batch = Batch { at: Timestamp::from_secs(secs), vantages: vec![vantage(1)], ..Batch::default() };
+    let mut batch = Batch { vantages: vec![vantage(1)], ..Batch::default() };
     for (prefix, before, after) in changes {
         let mut shown = |text: &Option<&str>| {
             text.map(|text| {
@@ -28,7 +28,8 @@ fn batch(secs: u64, changes: &[(&str, Option<&str>, Option<&str>)]) -> Batch {
         };
         let (before, after) = (shown(before), shown(after));
         let prefix = prefix.parse().unwrap();
-        batch.records.push(Record { family: Family::IPV4_UNICAST, prefix, path_id: 0, vantage: 0, before, after });
+        let (at, family) = (Timestamp::from_secs(secs), Family::IPV4_UNICAST);
+        batch.records.push(Record { at, family, prefix, path_id: 0, vantage: 0, before, after });
     }
     batch
 }
@@ -92,8 +93,8 @@ fn sessions_are_remembered_and_what_was_missed_is_counted() {
     let mut history = History::new(1 << 20, Timestamp::from_secs(0));
     for round in 0..2 * SESSIONS_MAX as u64 {
         let fate = if round % 2 == 0 { SessionFate::Up } else { SessionFate::Down };
-        let sessions = vec![(vantage(1), fate)];
-        history.take(&Batch { at: Timestamp::from_secs(round), sessions, missed: 1, ..Batch::default() });
+        let sessions = vec![SessionEvent { at: Timestamp::from_secs(round), vantage: vantage(1), fate }];
+        history.take(&Batch { sessions, missed: 1, ..Batch::default() });
     }
     let answer = history.of(Family::IPV4_UNICAST, "192.0.2.0/24".parse().unwrap());
     assert_eq!((answer.sessions.len(), answer.missed), (SESSIONS_MAX, 2 * SESSIONS_MAX as u64));

@@ -163,6 +163,37 @@ fn what_a_hijack_does_to_its_prefix_stands_under_it_and_ends_with_it() {
 }
 
 #[test]
+fn who_shows_a_hijack_instead_of_the_right_route_lost_nothing_else() {
+    // Between related networks it is a warning, and that nobody has the right route any more is critical.
+    let mut settings = watching_all(&prefixes(1));
+    assert!(settings.paths.leak.relations.read("64511|64500|-1\n").is_empty());
+    let mut tower = Tower::new(settings);
+    let peer = |tower: &mut Tower, n: u32| {
+        let mut spec = external(64600 + n).called(&format!("public-{n}"));
+        spec.settings.vantage = VantageClass::Public;
+        tower.peer(spec)
+    };
+    let all: Vec<Who> = (1..=4).map(|n| peer(&mut tower, n)).collect();
+    let announce = |tower: &mut Tower, origin: u32| {
+        for (at, who) in all.iter().enumerate() {
+            tower.announces(*who, "198.18.0.0/24", path(&format!("{} {origin}", 64601 + at)));
+        }
+    };
+    announce(&mut tower, 64500);
+    all.iter().for_each(|who| tower.ends_rib(*who, Family::IPV4_UNICAST));
+    wait(&mut tower, HOUR);
+    announce(&mut tower, 64511);
+    assert_eq!(tower.only_alert().severity, Severity::Warning);
+    wait(&mut tower, MINUTES_2);
+    let alert = tower.only_alert();
+    assert_eq!((&*alert.key.to_string(), alert.severity), ("origin-hijack by AS64511", Severity::Critical));
+    assert!(alert.why.ends_with("; with it came visibility"), "{}", alert.why);
+    announce(&mut tower, 64500);
+    wait(&mut tower, MINUTES_2);
+    assert!(tower.alerts().is_empty());
+}
+
+#[test]
 fn what_is_still_missing_long_after_a_hijack_is_missed_for_itself() {
     let (mut tower, all) = seen_by_four(watching_all(&prefixes(1)));
     for (at, who) in all[..3].iter().enumerate() {

@@ -2,6 +2,7 @@
 
 mod events;
 mod numbers;
+mod one_alert;
 mod origin;
 mod otc;
 mod paths;

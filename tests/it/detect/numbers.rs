@@ -5,10 +5,11 @@ use std::time::Duration;
 use ribwatch::{
     detect::{Kind, Severity, WatchAsn},
     types::{Asn, Family},
+    view::observed::VantageClass,
 };
 
 use super::tower::{Tower, watching};
-use crate::lab::{external, many, path};
+use crate::lab::{Who, external, many, path};
 
 const PREFIX: &str = "203.0.113.0/24";
 
@@ -34,6 +35,54 @@ fn a_route_that_comes_and_goes_flaps_until_it_is_calm() {
         }
         assert_eq!(tower.stands_of(&[Kind::Flap]).is_empty(), quarter == 4, "after {quarter} quarters");
     }
+}
+
+/// A neighbour at a public vantage with these prefixes, its table complete.
+fn public(tower: &mut Tower, asn: u32, prefixes: &[&str]) -> Who {
+    let mut spec = external(asn).called(&format!("public-{asn}"));
+    spec.settings.vantage = VantageClass::Public;
+    let who = tower.peer(spec);
+    prefixes.iter().for_each(|prefix| tower.announces(who, prefix, path(&format!("{asn} 64500"))));
+    tower.ends_rib(who, Family::IPV4_UNICAST);
+    who
+}
+
+fn flap(tower: &mut Tower, who: Who, asn: u32, prefix: &str) {
+    for _ in 0..8 {
+        tower.withdraws(who, prefix);
+        tower.announces(who, prefix, path(&format!("{asn} 64500")));
+        tower.advance(Duration::from_secs(1));
+    }
+}
+
+#[test]
+fn what_flaps_at_one_public_vantage_is_information_and_at_three_a_warning() {
+    let mut tower = Tower::new(watching(&[(PREFIX, &[64500])]));
+    let all: Vec<(Who, u32)> = (64601..64604).map(|asn| (public(&mut tower, asn, &[PREFIX]), asn)).collect();
+    for (at, (who, asn)) in all.into_iter().enumerate() {
+        flap(&mut tower, who, asn, PREFIX);
+        let alert = tower.only_alert();
+        let expected = if at < 2 { Severity::Info } else { Severity::Warning };
+        assert_eq!((&*alert.key.to_string(), alert.severity), ("flap 203.0.113.0/24", expected), "at {}", at + 1);
+    }
+}
+
+#[test]
+fn prefixes_of_one_origin_that_begin_to_flap_together_are_one_alert() {
+    let prefixes = ["203.0.113.0/24", "198.51.100.0/24", "192.0.2.0/24"];
+    let mut tower = Tower::new(watching(&prefixes.map(|prefix| (prefix, &[64500][..]))));
+    let edge = tower.peer(external(64496).called("edge-1"));
+    prefixes.iter().for_each(|prefix| tower.announces(edge, prefix, path("64496 64500")));
+    tower.ends_rib(edge, Family::IPV4_UNICAST);
+    flap(&mut tower, edge, 64496, prefixes[0]);
+    flap(&mut tower, edge, 64496, prefixes[1]);
+    let alert = tower.only_alert();
+    assert_eq!((&*alert.key.subject, alert.member_count), (prefixes[0], 2));
+    // One that begins long after is another matter.
+    tower.advance(Duration::from_secs(600));
+    flap(&mut tower, edge, 64496, prefixes[2]);
+    let told: Vec<String> = tower.alerts().iter().map(|alert| alert.key.subject.to_string()).collect();
+    assert_eq!(told, [prefixes[2], prefixes[0]]);
 }
 
 #[test]

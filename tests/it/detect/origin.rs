@@ -117,3 +117,14 @@ fn everything_is_settled_once_the_tables_are_there() {
     // What was wrong from the start is told, and so is what was never there.
     assert_eq!(tower.stands(), ["origin-hijack 203.0.113.0/24 AS64511", "visibility 203.0.113.0/24"]);
 }
+
+#[test]
+fn a_rule_for_the_default_route_is_about_the_default_route_alone() {
+    let mut tower = Tower::new(watching(&[("0.0.0.0/0", &[64500])]));
+    let edge = tower.peer(external(64496));
+    tower.announces(edge, "0.0.0.0/0", path("64496 64500"));
+    tower.announces(edge, "203.0.113.0/24", path("64496 64511"));
+    assert!(tower.stands().is_empty(), "what others announce is no part of it");
+    tower.announces(edge, "0.0.0.0/0", path("64496 64511"));
+    assert_eq!(tower.stands(), ["origin-hijack 0.0.0.0/0 AS64511"]);
+}

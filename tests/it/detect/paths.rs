@@ -90,6 +90,20 @@ fn a_relationship_file_is_read_and_bad_lines_are_named() {
 }
 
 #[test]
+fn a_provider_far_smaller_than_its_customer_was_inferred_wrongly() {
+    let mut relations = Relations::default();
+    let customers: String = (1000..1100).map(|asn| format!("100|{asn}|-1\n")).collect();
+    let others: String = (2000..2100).map(|asn| format!("11|{asn}|-1\n")).collect();
+    assert!(relations.read(&format!("{customers}{others}10|100|-1\n11|100|-1\n")).is_empty());
+    assert_eq!(relations.providers_of(Asn(100)), [Asn(11)]);
+    assert_eq!(relations.get(Asn(10), Asn(100)), None);
+    // What the operator says is not judged.
+    relations.transit(Asn(10), Asn(100), Evidence::Declared);
+    assert!(relations.read("12|13|-1\n").is_empty());
+    assert_eq!(relations.providers_of(Asn(100)), [Asn(10), Asn(11)]);
+}
+
+#[test]
 fn a_protected_as_may_be_passed_on_by_those_that_are_named_only() {
     let mut settings = watching(&[]);
     settings.paths.peerlock.protected = vec![Protected { asn: Asn(64499), via: vec![Asn(64496)] }];

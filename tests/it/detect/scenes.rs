@@ -5,6 +5,7 @@ use std::time::Duration;
 use ribwatch::{
     detect::{Kind, Severity, WatchPrefix},
     types::{Asn, Family},
+    view::observed::VantageClass,
 };
 
 use super::tower::{Tower, rule, watching};
@@ -33,6 +34,51 @@ fn a_forged_origin_shows_in_the_as_next_to_it() {
     tower.announces(edge, "203.0.113.0/25", path("64601 64511 64500"));
     let finding = tower.the(Kind::FirstHop);
     assert_eq!(finding.key.subject.as_ref(), "203.0.113.0/25 AS64511 AS64500");
+}
+
+/// The prefix through AS64511 at three public vantages.
+fn at_public_vantages(settings: ribwatch::detect::Settings) -> (Tower, Vec<crate::lab::Who>) {
+    let mut tower = Tower::new(settings);
+    let all: Vec<_> = (64601..64604)
+        .map(|asn| {
+            let mut spec = external(asn);
+            spec.settings.vantage = VantageClass::Public;
+            let who = tower.peer(spec);
+            tower.announces(who, "203.0.113.0/24", path(&format!("{asn} 64511 64500")));
+            who
+        })
+        .collect();
+    (tower, all)
+}
+
+#[test]
+fn a_path_that_public_vantages_hunt_through_is_no_alert() {
+    let (mut tower, all) = at_public_vantages(with_upstreams(&[64496]));
+    assert_eq!(tower.the(Kind::FirstHop).hold.open, Duration::from_secs(60));
+    tower.advance(Duration::from_secs(40));
+    tower.withdraws(all[0], "203.0.113.0/24");
+    tower.advance(Duration::from_secs(600));
+    assert!(tower.alerts().is_empty());
+    tower.announces(all[0], "203.0.113.0/24", path("64601 64511 64500"));
+    tower.advance(Duration::from_secs(61));
+    assert_eq!((tower.only_alert().kind(), tower.only_alert().severity), (Kind::FirstHop, Severity::Warning));
+    // A session of our own is believed at once.
+    let mut tower = Tower::new(with_upstreams(&[64496]));
+    let edge = tower.peer(external(64601));
+    tower.announces(edge, "203.0.113.0/24", path("64601 64511 64500"));
+    assert_eq!(tower.only_alert().kind(), Kind::FirstHop);
+}
+
+#[test]
+fn an_upstream_that_other_rules_of_the_origin_name_is_hardly_forged() {
+    let severity = |origin: u32| {
+        let mut settings = with_upstreams(&[64496]);
+        let upstreams = Some(vec![Asn(64511)]);
+        settings.prefixes.push(WatchPrefix { upstreams, ..rule("198.51.100.0/24", &[origin]) });
+        let (mut tower, _) = at_public_vantages(settings);
+        tower.the(Kind::FirstHop).severity
+    };
+    assert_eq!((severity(64500), severity(64499)), (Severity::Info, Severity::Warning));
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //! it. Each is looked for under its own kind and culprit; every other alert is false. What the vantages cannot show is
 //! counted apart, with the reason.
 //!
-//! `RIBWATCH_EVENTS=1000 cargo test --release --test it incidents::drawn -- --nocapture` draws a thousand of each class.
+//! `RIBWATCH_EVENTS=1000 cargo test --release --test it incidents::drawn -- --nocapture` draws a thousand of each class;
+//! `RIBWATCH_CLASS=Leak` of one.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -206,7 +207,7 @@ impl Urn {
             Class::Flap => None,
             // visibility: below 90 % of those that had it.
             Class::Loss if drawn.paths.len() * 10 <= seen => Some("a tenth or less lost it"),
-            Class::Loss => None,
+            Class::Loss if drawn.paths.len() == seen => None,
             _ if vantages.len() < 3 => Some("fewer than the three vantages that public ones must be"),
             _ => None,
         };
@@ -381,7 +382,9 @@ fn events_that_are_drawn_are_found_by_kind_and_culprit_and_nothing_else_is() {
         // A few of each share a table.
         None => scores.extend(play(&Class::ALL, 25, seed).unwrap_or_default()),
         Some(count) => {
-            for class in Class::ALL {
+            let only = std::env::var("RIBWATCH_CLASS").ok();
+            let is_meant = |class: &Class| only.as_ref().is_none_or(|only| *only == format!("{class:?}"));
+            for class in Class::ALL.into_iter().filter(is_meant) {
                 scores.extend(play(&[class], count, seed).unwrap_or_default());
             }
         }
@@ -394,9 +397,9 @@ fn events_that_are_drawn_are_found_by_kind_and_culprit_and_nothing_else_is() {
         assert!(score.found * 100 >= score.visible * class.recall_min(), "seed {seed}: {}", score.line(*class));
         assert!(score.ended == score.found, "seed {seed}: {}", score.line(*class));
         assert!(score.wrong.is_empty(), "seed {seed}: {}", score.line(*class));
-        // One event is one alert, but for few: a forged path between networks without upstreams is a leak, too.
-        let loud = score.beside.iter().filter(|(told, _)| !told.starts_with("info")).map(|(_, count)| count);
-        assert!(loud.sum::<usize>() * 20 <= score.visible, "seed {seed}: {}", score.line(*class));
+        // One event is one alert.
+        let loud = score.beside.keys().filter(|told| !told.starts_with("info"));
+        assert_eq!(loud.count(), 0, "seed {seed}: {}", score.line(*class));
         let loud = score.background.keys().filter(|told| !told.starts_with("info"));
         assert_eq!(loud.count(), 0, "seed {seed}: {}", score.line(*class));
     }

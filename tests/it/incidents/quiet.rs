@@ -2,7 +2,8 @@
 //! Rules are what each vantage showed of a prefix first: its origins and the ASes next to them. Every alert is printed with
 //! its reason; what was judged to be true, or worth knowing, is listed here, and nothing else may be told.
 //!
-//! `cargo test --test it incidents::quiet -- --nocapture`
+//! `RIBWATCH_SHOW=1 cargo test --test it incidents::quiet -- --nocapture --test-threads 1` prints what each vantage said of the
+//! prefixes behind each alert, too.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,8 +13,9 @@ use std::{
 };
 
 use ribwatch::{
+    alert::Alert,
     detect::{Kind, Severity},
-    types::{Asn, Prefix},
+    types::{Asn, Prefix, Timestamp},
     wire::{bgp::batch::ItemKind, mrt::Event},
 };
 use tempfile::TempDir;
@@ -83,6 +85,45 @@ fn rules(sights: &BTreeMap<Prefix, FirstSight>, drawn: &BTreeSet<Prefix>) -> Str
     text
 }
 
+/// What each vantage said of a prefix, in order: the path, or that it is gone.
+type Said = BTreeMap<(std::net::IpAddr, Asn), Vec<(Timestamp, Option<String>)>>;
+
+fn said(archive: &Archive, of: &BTreeSet<Prefix>) -> BTreeMap<Prefix, Said> {
+    let mut said: BTreeMap<Prefix, Said> = BTreeMap::new();
+    archive.each(|time, event| {
+        let Event::Update(routes) = event else { return };
+        let announced = routes.item.kind == ItemKind::Announce;
+        for (_, prefix) in routes.item.prefixes().filter(|(_, prefix)| of.contains(prefix)) {
+            let path = announced.then(|| routes.item.attrs.as_path().to_string());
+            let by = said.entry(prefix).or_default().entry((routes.peer_address, routes.peer_asn)).or_default();
+            by.push((time, path));
+        }
+    });
+    said
+}
+
+/// What is behind an alert, a line for each vantage.
+fn behind(alert: &Alert, said: &BTreeMap<Prefix, Said>) {
+    for prefix in prefixes_of(alert).iter().take(2) {
+        for ((address, asn), changes) in said.get(prefix).into_iter().flatten() {
+            let withdrawn = changes.iter().filter(|(_, path)| path.is_none()).count();
+            let word =
+                |(at, path): &(Timestamp, Option<String>)| format!("{at} {}", path.as_deref().unwrap_or("withdrawn"));
+            let (first, last) = (changes.first().map(word), changes.last().map(word));
+            println!(
+                "      {prefix} {address} AS{asn}: {} announced, {withdrawn} withdrawn; first {}, last {}",
+                changes.len() - withdrawn,
+                first.unwrap_or_default(),
+                last.unwrap_or_default()
+            );
+        }
+    }
+}
+
+fn prefixes_of(alert: &Alert) -> BTreeSet<Prefix> {
+    alert.prefix.into_iter().chain(alert.members.iter().filter_map(|member| member.parse().ok())).collect()
+}
+
 /// Plays a window and gives what was told of watched prefixes, by severity, kind and subject.
 fn quiet(name: &str, relations: &str, seed: u64) -> Option<Vec<(Severity, Kind, String)>> {
     let corpus = corpus::folder()?;
@@ -104,12 +145,18 @@ fn quiet(name: &str, relations: &str, seed: u64) -> Option<Vec<(Severity, Kind, 
     archive.play(&mut replay, Duration::from_secs(900));
     let mut told = Vec::new();
     println!("{name}: {} prefixes, {} of them watched, seed {seed}", sights.len(), drawn.len());
-    for raised in replay.raised() {
+    let all = replay.raised();
+    let shown = std::env::var_os("RIBWATCH_SHOW").is_some();
+    let concerned: BTreeSet<Prefix> =
+        all.iter().filter(|_| shown).flat_map(|raised| prefixes_of(&raised.alert)).collect();
+    let said = said(&archive, &concerned);
+    for raised in all {
         let alert = &raised.alert;
         println!("  {}\n    because {}", line(&raised), alert.why);
         if let Some(paths) = alert.evidence.get("paths").or_else(|| alert.evidence.get("as_path")) {
             println!("    on {}", paths.to_string().chars().take(400).collect::<String>());
         }
+        behind(alert, &said);
         told.push((alert.severity, alert.kind(), alert.key.subject.to_string()));
     }
     Some(told)
@@ -119,8 +166,8 @@ fn seed() -> u64 {
     std::env::var("RIBWATCH_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1)
 }
 
-/// Of attacks and leaks only what was judged to be true may be told as more than information. The others say what the
-/// archive shows by itself: who withdrew, what flaps, which AS next to an origin was not seen before.
+/// Of attacks, leaks and losses only what was judged to be true may be told as more than information. The others say what the
+/// archive shows by itself: what flaps at three vantages and more, which AS next to an origin was not seen before.
 fn judge(told: &[(Severity, Kind, String)], true_ones: &[&str]) {
     let blames = |kind: Kind| {
         matches!(
@@ -132,6 +179,7 @@ fn judge(told: &[(Severity, Kind, String)], true_ones: &[&str]) {
                 | Kind::Otc
                 | Kind::Peerlock
                 | Kind::AspaInvalid
+                | Kind::Visibility
         )
     };
     let wrong = told.iter().filter(|(severity, kind, subject)| {
@@ -157,6 +205,6 @@ fn the_window_of_2026_is_quiet() {
     // That of 2026 was inferred from this very window.
     let relations = "as-rel.inferred-2014-2016.txt.xz";
     let Some(told) = quiet("routeviews-updates.20260222.1530.bz2", relations, seed()) else { return };
-    // AS22717 prepended itself and slipped: AS227171.
-    judge(&told, &["by AS227171"]);
+    // AS22717 prepended itself and slipped: AS227171. AS44244 withdrew a prefix, and all 17 vantages that had it lost it.
+    judge(&told, &["by AS227171", "through AS49666"]);
 }

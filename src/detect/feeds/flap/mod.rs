@@ -2,9 +2,14 @@
 //! suppressed. 1000 for a withdrawal, 500 for other attributes, half gone after 15 minutes. RFC 7196 §4 found the old
 //! thresholds of 2000 and 3000 too eager and asks for 6000 at least.
 //!
-//! Watched prefixes have a finding each; all others are rolled up to the neighbour that sends them.
+//! Watched prefixes have a finding each; all others are rolled up to the neighbour that sends them. Watched prefixes of one
+//! origin that begin to flap within five minutes of each other are one alert, which has the name of the first.
+//!
+//! Settings (`[detect.flap]`) and defaults: `open` 6000, `close` 750, `ceiling` 50000, `half_life` 15 minutes, `prefixes_min` 10.
 //!
 //! # False positives
+//! What flaps at one public vantage is the affair of that one's network: it is information until as many see it as must see
+//! anything (`vantages_min`).
 //! The score is per prefix and not per path, so that path hunting between two paths counts what it does to the route. What a
 //! session's end or return does is not counted, nor a graceful restart, nor a refresh that changes nothing. Beacons flap by
 //! design: `ignore = ["flap"]` in their rules, and below the number of `prefixes_min` nothing is said of a neighbour. What
@@ -27,10 +32,11 @@ use crate::{
         Board, Finding, Fingerprint, Kind, Severity,
         events::Event,
         memory::{self, Memory},
+        scene::is_enough,
         world::{Phase, World},
     },
     rib::{PathFlags, SessionSlot},
-    types::{Prefix, Timestamp},
+    types::{Asn, Prefix, Timestamp},
     view::observed::{Observation, PathChange},
 };
 
@@ -66,6 +72,9 @@ impl Default for Settings {
 
 /// How often scores are looked at while there are any.
 const SWEEP: Duration = Duration::from_secs(30);
+/// Prefixes of one origin that begin to flap so soon after one another have one cause.
+const SAME_CAUSE: Duration = Duration::from_secs(300);
+
 /// The detector.
 #[derive(Debug)]
 pub struct Flap {
@@ -73,6 +82,10 @@ pub struct Flap {
     scores: Scores,
     sweep_at: Option<Timestamp>,
     flapping: BTreeMap<SessionSlot, BTreeSet<Prefix>>,
+    /// Watched prefixes that flap, each with the one whose alert it is in.
+    leads: BTreeMap<Prefix, Prefix>,
+    /// The last prefix of an origin that began to flap, and when.
+    latest: BTreeMap<Asn, (Timestamp, Prefix)>,
     /// Routes that flapped in the last run, until the session is up that showed them.
     recalled: BTreeMap<Arc<str>, Vec<(Prefix, Score)>>,
 }
@@ -85,6 +98,8 @@ impl Flap {
             scores: Scores::new(settings.half_life, settings.ceiling),
             sweep_at: None,
             flapping: BTreeMap::new(),
+            leads: BTreeMap::new(),
+            latest: BTreeMap::new(),
             recalled: BTreeMap::new(),
         })
     }
@@ -99,9 +114,10 @@ impl Flap {
     }
 
     /// A watched prefix flaps.
-    fn tell(&self, feed: &Feed<'_>, prefix: Prefix, slot: SessionSlot, score: &Score, board: &mut Board) {
+    fn tell(&mut self, feed: &Feed<'_>, prefix: Prefix, slot: SessionSlot, score: &Score, board: &mut Board) {
         let event = feed.world.events.explains(feed.seen.now, prefix, Severity::Warning);
         let Some(rule) = Self::watched(feed, prefix).filter(|rule| rule.looks_for(Kind::Flap)) else { return };
+        let severity = if self.is_seen_enough(feed, prefix) { Severity::Warning } else { Severity::Info };
         let (Some(key), Some(session)) = (Self::key(feed, prefix, slot), feed.world.session(slot)) else { return };
         let name = &session.vantage.name;
         let why = format!(
@@ -112,7 +128,7 @@ impl Flap {
             score.peak(),
             self.settings.open
         );
-        let mut finding = Finding::new(key, Severity::Warning, format!("{prefix} flaps at {name}"), why)
+        let mut finding = Finding::new(key, severity, format!("{prefix} flaps at {name}"), why)
             .about(prefix)
             .asns("neighbor", [session.vantage.asn])
             .asns("origin", rule.origins.iter().copied())
@@ -122,12 +138,35 @@ impl Flap {
             .term("flap_score", 2);
         finding.cause = Some(match event {
             Some(event) => event.cause.clone(),
-            None => Fingerprint::new(Kind::Flap, format!("{prefix}")),
+            None => Fingerprint::new(Kind::Flap, self.lead(prefix, &rule.origins, feed.seen.now).to_string()),
         });
         finding.symptom = event.is_some();
         finding.neighbors = vec![Arc::clone(name)];
         finding.severity = finding.severity.min(rule.severity_max.unwrap_or(Severity::Critical));
         board.stand(feed.seen.now, finding);
+    }
+
+    /// Whether it flaps at as many vantages as must see anything.
+    fn is_seen_enough(&self, feed: &Feed<'_>, prefix: Prefix) -> bool {
+        let at = self.flapping.iter().filter(|(_, prefixes)| prefixes.contains(&prefix)).map(|(slot, _)| *slot);
+        let vantages = at.filter_map(|slot| Some(&feed.world.session(slot)?.vantage));
+        is_enough(&feed.settings.vantages_min, vantages.map(|vantage| (vantage.class, vantage.asn)))
+    }
+
+    /// The prefix in whose alert one that begins to flap is: its own, unless another of its origin began a moment ago.
+    fn lead(&mut self, prefix: Prefix, origins: &[Asn], now: Timestamp) -> Prefix {
+        if let Some(lead) = self.leads.get(&prefix) {
+            return *lead;
+        }
+        let mut lead = prefix;
+        if let [origin] = origins {
+            if let Some((_, other)) = self.latest.get(origin).filter(|(at, _)| now.since(*at) < SAME_CAUSE) {
+                lead = *other;
+            }
+            self.latest.insert(*origin, (now, lead));
+        }
+        self.leads.insert(prefix, lead);
+        lead
     }
 
     /// What is said of a neighbour's prefixes that nobody watches.
@@ -244,12 +283,19 @@ impl FeedRule for Flap {
         let waiting = self.recalled.iter().map(|(name, scores)| {
             (name, scores.iter().map(|(prefix, score)| score.to_json(*prefix)).collect::<Vec<_>>())
         });
-        Some(("flap", of_slots.chain(waiting).map(|(name, scores)| json!([&**name, scores])).collect()))
+        let lead = |prefix: &Prefix| Some(json!([prefix.to_string(), self.leads.get(prefix)?.to_string()]));
+        let leads: Vec<Value> = self.leads.keys().filter_map(lead).collect();
+        let scores = of_slots.chain(waiting).map(|(name, scores)| json!([&**name, scores]));
+        Some(("flap", scores.chain([json!([null, leads])]).collect()))
     }
 
     fn recall(&mut self, memory: &Memory, _: Timestamp, _: &mut Board) {
         for record in memory::records(memory, "flap") {
-            let Some(name) = memory::text(&record[0]) else { continue };
+            let Some(name) = memory::text(&record[0]) else {
+                let lead = |pair: &Value| Some((memory::prefix(&pair[0])?, memory::prefix(&pair[1])?));
+                self.leads.extend(record[1].as_array().into_iter().flatten().filter_map(lead));
+                continue;
+            };
             let scores = record[1].as_array().into_iter().flatten().filter_map(Score::from_json);
             self.recalled.entry(name).or_default().extend(scores);
         }
@@ -278,6 +324,10 @@ impl FeedRule for Flap {
             self.roll_up(feed, slot, board);
         }
         self.flapping.retain(|_, prefixes| !prefixes.is_empty());
+        let waits = |prefix: &Prefix| self.recalled.values().flatten().any(|(of, _)| of == prefix);
+        let flaps = |prefix: &Prefix| self.flapping.values().any(|prefixes| prefixes.contains(prefix));
+        self.leads.retain(|prefix, _| flaps(prefix) || waits(prefix));
+        self.latest.retain(|_, (at, _)| now.since(*at) < SAME_CAUSE);
         self.sweep_at = (!self.scores.is_empty()).then_some(now + SWEEP);
     }
 }

@@ -21,6 +21,8 @@
 //!
 //! ASPA and OTC have detectors of their own, too, which need no relations.
 //!
+//! Settings (`[detect.leak]`) and defaults: `inferred` "watched", `relations` no file.
+//!
 //! # False positives
 //! Inferred relations are wrong for siblings, partial transit and exchanges, and lists of networks without upstreams grow
 //! old. So a leak that rests on them is told of only where the origin is watched (`inferred = "watched"`, the default). What

@@ -1,14 +1,26 @@
 //! A watched prefix is seen by fewer neighbours than before, or no more through one of its upstreams.
 //!
-//! Each prefix has its own baseline: the neighbours that had it for some time. The share of those that have lost it
-//! counts, and not a number. A neighbour whose session is down, away or not complete yet is unknown, neither lost nor
-//! seen, and so is one whose route is stale; refreshes and initial tables thus raise nothing.
+//! Each prefix has its own baseline: the neighbours that had it for some time in a row. The share of those that have lost
+//! it counts, of them and of all who have it now, and not a number; it is a warning, too, when it is the share of one class of
+//! vantage, so that two sessions of ours do not drown among a hundred public ones. A neighbour whose session is down, away or
+//! not complete yet is unknown, neither lost nor seen, and so is one whose route is stale; refreshes and initial tables thus
+//! raise nothing.
+//!
+//! Many prefixes that are lost in the same place have one cause: the neighbour, the upstream, or the origin. It is looked
+//! for while the finding waits to be an alert, and stays what it is then, however the loss grows: one loss is one alert.
+//!
+//! Settings (`[detect.visibility]`) and defaults: `warning_percent` 90, `critical_percent` 50, `learn` 10 minutes, `forget` a
+//! week, `hold` a minute, `never_seen` true.
 //!
 //! # False positives
-//! Path hunting takes a route away for seconds: the finding stands for a minute before it is an alert. A prefix that is
-//! moved on purpose is forgotten from the baseline after a week; `ignore = ["visibility"]` is for prefixes that come
-//! and go. A path through an AS that the rule does not allow next to the origin is learnt from by nobody: its end is no
-//! loss. Many prefixes that are lost in the same place have one cause: the neighbour, the upstream, or the origin.
+//! Path hunting takes a route away for seconds: the finding stands for a minute before it is an alert. What one public
+//! vantage does not have is its own affair: so many must have lost it as must see anything (`vantages_min`), unless nobody
+//! has it. The same holds for an upstream, which is missed only if so many showed it for some time. Who sees a prefix come
+//! and go is not expected to have it until it stayed. A prefix that is moved on purpose is forgotten from the baseline after a
+//! week; `ignore = ["visibility"]` is for prefixes that come and go. A path through an AS that the rule does not allow next
+//! to the origin is learnt from by nobody: its end is no loss.
+
+mod baseline;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,16 +30,18 @@ use std::{
 
 use serde_json::{Value, json};
 
+use self::baseline::{Baseline, Loss, Memory};
 use super::{SceneRule, first_hop::next_to_origin};
 use crate::{
     detect::{
         Finding, Fingerprint, Hold, Kind, Severity, memory,
-        scene::{Scene, Seen},
-        settings::WatchPrefix,
+        scene::{Scene, Seen, is_enough},
+        settings::{VantagesMin, WatchPrefix},
         watch::Relation,
         world::{Phase, Session},
     },
     types::{Asn, Prefix, Timestamp},
+    view::observed::VantageClass,
 };
 
 /// Settings.
@@ -41,7 +55,7 @@ pub struct Settings {
     pub warning_percent: u8,
     /// Below this share of its baseline, in percent, it is critical.
     pub critical_percent: u8,
-    /// How long a neighbour must have had the prefix to be expected to have it.
+    /// How long a neighbour must have had the prefix, in a row, to be expected to have it.
     pub learn: Duration,
     /// How long a neighbour that lost it is expected to have it again.
     pub forget: Duration,
@@ -61,48 +75,6 @@ impl Default for Settings {
             hold: Duration::from_secs(60),
         }
     }
-}
-
-/// What is remembered of a neighbour or an upstream and one prefix.
-#[derive(Clone, Debug)]
-struct Memory {
-    since: Timestamp,
-    last_seen: Timestamp,
-    seen_now: bool,
-    last_path: Arc<str>,
-    hop: Option<Asn>,
-    /// Of an upstream: the neighbours that showed it last.
-    by: BTreeSet<Arc<str>>,
-}
-
-impl Memory {
-    fn value(&self) -> Value {
-        let by: Vec<&str> = self.by.iter().map(AsRef::as_ref).collect();
-        let hop = self.hop.map(|hop| hop.0);
-        json!([self.since.0, self.last_seen.0, self.seen_now, &*self.last_path, hop, by])
-    }
-
-    fn read(value: &Value) -> Option<Self> {
-        Some(Self {
-            since: memory::time(&value[0])?,
-            last_seen: memory::time(&value[1])?,
-            seen_now: value[2].as_bool()?,
-            last_path: memory::text(&value[3])?,
-            hop: memory::asn(&value[4]),
-            by: value[5].as_array()?.iter().filter_map(memory::text).collect(),
-        })
-    }
-
-    fn is_expected(&self, learn: Duration, now: Timestamp) -> bool {
-        let until = if self.seen_now { now } else { self.last_seen };
-        until.since(self.since) >= learn
-    }
-}
-
-#[derive(Debug, Default)]
-struct Baseline {
-    neighbors: BTreeMap<Arc<str>, Memory>,
-    upstreams: BTreeMap<Asn, Memory>,
 }
 
 /// The detector.
@@ -131,35 +103,47 @@ impl SceneRule for Visibility {
         let mut baseline = self.baselines.remove(&scene.prefix).unwrap_or_default();
         learn(&self.settings, rule, &mut baseline, scene, &own);
         let phases = phases(scene);
-        let expected = baseline.neighbors.iter().filter(|(name, memory)| {
-            phases.get(*name).is_some_and(|known| *known) && memory.is_expected(self.settings.learn, scene.now)
-        });
-        let (mut lost, mut expected_count) = (Vec::new(), 0_usize);
-        for (name, memory) in expected {
-            expected_count += 1;
-            if !memory.seen_now {
-                lost.push((name, memory));
+        let is_known = |name: &Arc<str>| phases.get(name).is_some_and(|known| *known);
+        let (mut lost, mut seen) = (Vec::new(), Vec::new());
+        for (name, memory) in baseline.neighbors.iter().filter(|(name, _)| is_known(name)) {
+            match memory.seen_now {
+                true => seen.push(name),
+                false if memory.is_expected(self.settings.learn, scene.now) => lost.push((name, memory)),
+                false => {}
             }
         }
-        if expected_count > 0 && !lost.is_empty() {
-            out.extend(self.share(scene, rule, expected_count, &lost, own.len()));
-        } else if own.is_empty() && scene.world.settled && phases.values().any(|known| *known) && lost.is_empty() {
+        let missed = if !lost.is_empty() {
+            let views = Views::new(scene, seen, &lost);
+            let counts = views.seen.is_empty() || views.are_enough(&scene.settings.vantages_min, None);
+            counts.then(|| self.share(scene, rule, &views, &lost, own.len())).flatten()
+        } else if own.is_empty() && scene.world.settled && phases.values().any(|known| *known) {
             let was_seen = !baseline.neighbors.is_empty();
             // Where only changes are known, others may have it who never said so.
-            if self.settings.never_seen {
-                let ended = ended_session(scene, &baseline);
-                out.push(self.never_seen(scene, rule, was_seen, ended));
+            let ended = ended_session(scene, &baseline);
+            self.settings.never_seen.then(|| self.never_seen(scene, rule, was_seen, ended))
+        } else {
+            None
+        };
+        match missed {
+            Some(mut finding) => {
+                // What a session took away is a part of that for as long as it is.
+                if finding.cause.as_ref().is_none_or(|cause| cause.kind != Kind::Session) {
+                    finding.cause = baseline.cause(self.settings.hold, scene.now, finding.cause);
+                }
+                out.push(finding);
             }
-        }
-        if lost_nothing(out, scene.prefix) {
-            let gone = baseline.upstreams.iter().filter(|(asn, memory)| {
-                !memory.seen_now
-                    && memory.by.iter().any(|name| phases.get(name).is_some_and(|known| *known))
-                    && !own.is_empty()
-                    && memory.is_expected(self.settings.learn, scene.now)
-                    && rule.upstreams.as_ref().is_none_or(|declared| declared.contains(asn))
-            });
-            out.extend(gone.map(|(asn, memory)| self.upstream_gone(scene, rule, *asn, memory, own.len())));
+            None => {
+                baseline.complete(scene.now);
+                let carried: BTreeSet<Asn> = own.iter().filter_map(|seen| Some(next_to_origin(seen)?.0)).collect();
+                let gone = baseline.upstreams.iter().filter(|(asn, memory)| {
+                    !carried.contains(asn)
+                        && memory.by.iter().any(is_known)
+                        && !own.is_empty()
+                        && memory.is_expected(self.settings.learn, scene.now)
+                        && rule.upstreams.as_ref().is_none_or(|declared| declared.contains(asn))
+                });
+                out.extend(gone.map(|(asn, memory)| self.upstream_gone(scene, rule, *asn, memory, own.len())));
+            }
         }
         self.baselines.insert(scene.prefix, baseline);
     }
@@ -168,7 +152,8 @@ impl SceneRule for Visibility {
         let record = |(prefix, baseline): (&Prefix, &Baseline)| {
             let neighbors = baseline.neighbors.iter().map(|(name, memory)| (name.to_string(), memory.value()));
             let upstreams = baseline.upstreams.iter().map(|(asn, memory)| (asn.to_string(), memory.value()));
-            json!([prefix.to_string(), neighbors.collect::<Memories>(), upstreams.collect::<Memories>()])
+            let loss = baseline.loss.as_ref().map(Loss::value);
+            json!([prefix.to_string(), neighbors.collect::<Memories>(), upstreams.collect::<Memories>(), loss])
         };
         Some(("visibility", self.baselines.iter().map(record).collect()))
     }
@@ -178,7 +163,8 @@ impl SceneRule for Visibility {
             let of = |at: usize| record[at].as_object().into_iter().flatten();
             let neighbors = of(1).filter_map(|(name, value)| Some((name.as_str().into(), Memory::read(value)?)));
             let upstreams = of(2).filter_map(|(asn, value)| Some((asn.parse().ok()?, Memory::read(value)?)));
-            let baseline = Baseline { neighbors: neighbors.collect(), upstreams: upstreams.collect() };
+            let loss = Loss::read(&record[3]);
+            let baseline = Baseline { neighbors: neighbors.collect(), upstreams: upstreams.collect(), loss };
             Some((memory::prefix(&record[0])?, baseline))
         };
         self.baselines.extend(memory::records(memory, "visibility").filter_map(baseline));
@@ -187,8 +173,37 @@ impl SceneRule for Visibility {
 
 type Memories = serde_json::Map<String, Value>;
 
-fn lost_nothing(out: &[Finding], prefix: Prefix) -> bool {
-    !out.iter().any(|finding| finding.key.kind == Kind::Visibility && finding.prefix == Some(prefix))
+/// Who has it and who lost it, by what kind of vantage each is.
+struct Views {
+    seen: Vec<(VantageClass, Asn)>,
+    lost: Vec<(VantageClass, Asn)>,
+}
+
+impl Views {
+    fn new(scene: &Scene<'_>, seen: Vec<&Arc<str>>, lost: &[(&Arc<str>, &Memory)]) -> Self {
+        let sessions = scene.world.sessions().map(|(_, session)| &session.vantage);
+        let vantages: BTreeMap<&Arc<str>, (VantageClass, Asn)> =
+            sessions.map(|vantage| (&vantage.name, (vantage.class, vantage.asn))).collect();
+        let of = |name: &Arc<str>| vantages.get(name).copied();
+        Self {
+            seen: seen.into_iter().filter_map(of).collect(),
+            lost: lost.iter().filter_map(|(name, _)| of(name)).collect(),
+        }
+    }
+
+    /// Whether as many lost it as must see anything, of all or of one class.
+    fn are_enough(&self, least: &VantagesMin, class: Option<VantageClass>) -> bool {
+        is_enough(least, self.lost.iter().copied().filter(|(of, _)| class.is_none_or(|class| class == *of)))
+    }
+
+    /// How many percent have it, of all or of one class.
+    fn percent(&self, class: Option<VantageClass>) -> usize {
+        let count = |views: &[(VantageClass, Asn)]| {
+            views.iter().filter(|(of, _)| class.is_none_or(|class| class == *of)).count()
+        };
+        let (seen, lost) = (count(&self.seen), count(&self.lost));
+        (seen * 100).checked_div(seen + lost).unwrap_or(100)
+    }
 }
 
 /// Neighbours that are there: whether what they do not show now is really not there.
@@ -214,19 +229,24 @@ fn learn(settings: &Settings, rule: &WatchPrefix, baseline: &mut Baseline, scene
         hop: next_to_origin(seen).map(|(hop, _)| hop),
         by: BTreeSet::new(),
     };
-    let update = |memory: &mut Memory, seen: bool| {
-        if memory.seen_now && !seen {
-            memory.last_seen = now;
-        }
-        memory.seen_now = seen;
-    };
     let names: BTreeMap<&Arc<str>, &Seen<'_>> = own.iter().map(|seen| (&seen.vantage.name, *seen)).collect();
-    let hops: BTreeMap<Asn, &Seen<'_>> = own.iter().filter_map(|seen| Some((next_to_origin(seen)?.0, *seen))).collect();
     let known = phases(scene);
+    // What a session showed and does not show now it has withdrawn, though the rest of its table may be on the way.
+    let up_since: BTreeMap<&Arc<str>, Timestamp> = scene
+        .world
+        .sessions()
+        .filter(|(_, session)| session.phase == Phase::Up)
+        .map(|(_, session)| (&session.vantage.name, session.since))
+        .collect();
     for (name, memory) in &mut baseline.neighbors {
+        let seen = names.contains_key(name);
+        let withdrawn = memory.seen_now && up_since.get(name).is_some_and(|since| memory.last_seen >= *since);
         // Of one that is not there nothing is learnt.
-        if known.get(name).is_some_and(|known| *known) || names.contains_key(name) {
-            update(memory, names.contains_key(name));
+        if seen || known.get(name).is_some_and(|known| *known) || withdrawn {
+            memory.update(seen, settings.learn, now);
+        }
+        if seen {
+            memory.last_seen = now;
         }
     }
     // While it is hijacked or leaked, who has it now need not have it later.
@@ -240,16 +260,24 @@ fn learn(settings: &Settings, rule: &WatchPrefix, baseline: &mut Baseline, scene
         let kept = baseline.neighbors.entry(Arc::clone(name)).or_insert_with(|| fresh.clone());
         (kept.last_path, kept.hop) = (fresh.last_path, fresh.hop);
     }
-    for (hop, memory) in &mut baseline.upstreams {
-        update(memory, hops.contains_key(hop));
+    let mut through: BTreeMap<Asn, Vec<&Seen<'_>>> = BTreeMap::new();
+    for seen in own {
+        if let Some((hop, _)) = next_to_origin(seen) {
+            through.entry(hop).or_default().push(seen);
+        }
     }
-    for (hop, seen) in hops {
+    // That few have it through an upstream is how they choose and not how the prefix is announced.
+    through.retain(|_, showing| scene.enough(showing));
+    for (hop, memory) in &mut baseline.upstreams {
+        memory.update(through.contains_key(hop), settings.learn, now);
+    }
+    for (hop, showing) in through {
         if (event || !is_declared(rule, Some(hop))) && !baseline.upstreams.contains_key(&hop) {
             continue;
         }
-        let showing = own.iter().filter(|seen| next_to_origin(seen).is_some_and(|(of, _)| of == hop));
-        let by = showing.map(|seen| Arc::clone(&seen.vantage.name)).collect();
-        baseline.upstreams.entry(hop).or_insert_with(|| memory(seen)).by = by;
+        let Some(first) = showing.first() else { continue };
+        let by = showing.iter().map(|seen| Arc::clone(&seen.vantage.name)).collect();
+        baseline.upstreams.entry(hop).or_insert_with(|| memory(first)).by = by;
     }
     let keeps = |memory: &Memory| memory.seen_now || now.since(memory.last_seen) < settings.forget;
     baseline.neighbors.retain(|_, memory| keeps(memory));
@@ -269,25 +297,36 @@ impl Visibility {
         &self,
         scene: &Scene<'_>,
         rule: &WatchPrefix,
-        expected: usize,
+        views: &Views,
         lost: &[(&Arc<str>, &Memory)],
         paths: usize,
     ) -> Option<Finding> {
-        let seen = expected - lost.len();
-        let percent = seen * 100 / expected;
-        let severity = match percent {
-            share if share < usize::from(self.settings.critical_percent) => Severity::Critical,
-            share if share < usize::from(self.settings.warning_percent) => Severity::Warning,
-            _ => return None,
+        let (seen, expected) = (views.seen.len(), views.seen.len() + lost.len());
+        let (warning, critical) = (self.settings.warning_percent.into(), self.settings.critical_percent.into());
+        // What few sessions of our own lost is not to be lost among many public vantages.
+        let least = &scene.settings.vantages_min;
+        let of_class = |class: &VantageClass| {
+            views
+                .are_enough(least, Some(*class))
+                .then(|| views.percent(Some(*class)))
+                .is_some_and(|share| share < warning)
+        };
+        let (severity, percent, whose) = match views.percent(None) {
+            share if share < critical => (Severity::Critical, share, String::new()),
+            share if share < warning => (Severity::Warning, share, String::new()),
+            _ => {
+                let class = VantageClass::ALL.into_iter().find(of_class)?;
+                (Severity::Warning, views.percent(Some(class)), format!("{} ", class.name()))
+            }
         };
         let prefix = scene.prefix;
         let why = format!(
-            "{seen} of the {expected} neighbors that had {prefix} have it still; lost by {}",
+            "{seen} of the {expected} neighbors that should have {prefix} have it; lost by {}",
             lost.iter().take(5).map(|(name, _)| name.as_ref()).collect::<Vec<_>>().join(", ")
         );
         let summary = match seen {
             0 => format!("{prefix} is seen by nobody any more"),
-            _ => format!("{prefix} is seen by {percent} % of its neighbors"),
+            _ => format!("{prefix} is seen by {percent} % of its {whose}neighbors"),
         };
         let evidence: Vec<_> = lost
             .iter()

@@ -1,6 +1,8 @@
 //! AS paths, judged once per attribute set and session, and the causes they lead to. A leaker with ten thousand prefixes is
 //! one cause with ten thousand members: members come with the paths that show the fault and go with them.
 
+mod cause;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
@@ -9,11 +11,12 @@ use std::{
 
 use rustc_hash::FxBuildHasher;
 
+use self::cause::Cause;
 use super::{
-    Board, Finding, Fingerprint, Kind,
-    events::Event,
+    Board, Fingerprint,
+    events::{Event, Events, is_leak},
     paths::{Fault, PathRules, PathSeen, Verdict},
-    scene::{family_of, is_enough},
+    scene::family_of,
     settings::Settings,
     watch::Watch,
 };
@@ -41,19 +44,6 @@ struct Entry {
 type SetKey = (SetId, SessionSlot, u8);
 type CauseId = u32;
 
-/// Something wrong that paths show, with the prefixes whose paths show it now.
-#[derive(Debug)]
-struct Cause {
-    finding: Finding,
-    vantages_min: Option<usize>,
-    /// It was there before all was seen once, and rests on too little to be told then.
-    normal: bool,
-    members: BTreeMap<Prefix, u32>,
-    views: BTreeMap<(SessionSlot, Asn), (VantageClass, Arc<str>, u64)>,
-    told_at: Option<Timestamp>,
-    told_members: u64,
-}
-
 /// All sets that were judged, and all causes.
 #[derive(Debug)]
 pub struct Judged {
@@ -64,6 +54,8 @@ pub struct Judged {
     by_key: BTreeMap<Fingerprint, CauseId>,
     free: Vec<CauseId>,
     dirty: BTreeSet<CauseId>,
+    /// Those that begin to be told and wait for the scenes.
+    new: Vec<CauseId>,
     /// Whether everything that could be seen was seen once.
     all_seen: bool,
     due: Option<Timestamp>,
@@ -80,6 +72,7 @@ impl Judged {
             by_key: BTreeMap::new(),
             free: Vec::new(),
             dirty: BTreeSet::new(),
+            new: Vec::new(),
             all_seen: false,
             due: None,
         }
@@ -167,6 +160,7 @@ impl Judged {
         };
         if entry.faulty && !self.faulty.contains_key(&key) {
             let causes: Vec<CauseId> = verdict.faults.into_iter().map(|fault| self.cause(fault)).collect();
+            self.link(&causes);
             self.faulty.insert(key, causes.into());
         }
         let at = set.index() as usize;
@@ -175,6 +169,19 @@ impl Judged {
         }
         self.entries[at] = entry;
         entry
+    }
+
+    /// Links leaks that one path shows.
+    fn link(&mut self, causes: &[CauseId]) {
+        let leaks = causes.iter().filter_map(|id| self.causes.get(*id as usize)?.as_ref());
+        let keys: Vec<Fingerprint> =
+            leaks.map(|cause| &cause.finding.key).filter(|key| is_leak(key.kind)).cloned().collect();
+        for id in causes.iter().filter(|_| keys.len() > 1) {
+            let Some(Some(cause)) = self.causes.get_mut(*id as usize) else { continue };
+            if is_leak(cause.finding.key.kind) {
+                cause.links.extend(keys.iter().filter(|key| **key != cause.finding.key).cloned());
+            }
+        }
     }
 
     #[cold]
@@ -238,13 +245,13 @@ impl Judged {
             self.faulty.get(&key).into_iter().flat_map(|causes| causes.iter())
         });
         let told = causes.filter_map(|id| self.causes.get(*id as usize)?.as_ref()).filter(|c| c.told_at.is_some());
-        let leaks = told.map(|cause| &cause.finding).filter(|finding| {
-            matches!(finding.key.kind, Kind::RouteLeak | Kind::Otc | Kind::Peerlock | Kind::AspaInvalid)
-        });
-        let leaks: Vec<&Finding> = leaks.collect();
-        let gravest = leaks.iter().min_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.key.cmp(&b.key)))?;
-        let cause = gravest.cause.as_ref().unwrap_or(&gravest.key).clone();
-        Some(Event::new(cause, gravest.severity, leaks.len()))
+        let leaks: Vec<&Cause> = told.filter(|cause| is_leak(cause.finding.key.kind)).collect();
+        let gravest = leaks.iter().min_by(|a, b| {
+            let [a, b] = [a, b].map(|cause| &cause.finding);
+            b.severity.cmp(&a.severity).then_with(|| a.key.cmp(&b.key))
+        })?;
+        let home = gravest.home.as_ref().map_or_else(|| gravest.origin(), |(home, _)| home).clone();
+        Some(Event::new(home, gravest.finding.severity, leaks.len()))
     }
 
     fn causes_of(&self, key: SetKey) -> Vec<CauseId> {
@@ -284,7 +291,9 @@ impl Judged {
             members: BTreeMap::new(),
             views: BTreeMap::new(),
             told_at: None,
-            told_members: 0,
+            links: BTreeSet::new(),
+            home: None,
+            hold: None,
         };
         let id = match self.free.pop() {
             Some(id) => id,
@@ -298,13 +307,15 @@ impl Judged {
         id
     }
 
-    /// Tells what changed about causes, at most once per interval of those that only grow or shrink.
-    pub fn settle(&mut self, now: Timestamp, settings: &Settings, board: &mut Board) {
+    /// Sees what changed about causes and tells it, at most once per interval of those that only grow or shrink. What begins and
+    /// may be a part of what a scene shows waits for [`Self::tell_new`].
+    pub fn settle(&mut self, now: Timestamp, settings: &Settings, events: &mut Events, board: &mut Board) {
         if self.dirty.is_empty() {
             return;
         }
         let mut waiting = BTreeSet::new();
         let mut due = None;
+        let mut new = Vec::new();
         for id in std::mem::take(&mut self.dirty) {
             let Some(Some(cause)) = self.causes.get_mut(id as usize) else { continue };
             let stands = cause.is_shown(settings);
@@ -316,21 +327,43 @@ impl Judged {
                         false => "too few neighbors show it still",
                     };
                     board.clear(now, &cause.finding.key, how.to_owned());
-                    (cause.told_at, cause.told_members) = (None, 0);
+                    events.tell_no_more(&cause.finding.key);
+                    (cause.told_at, cause.home, cause.hold) = (None, None, None);
                 }
                 (Some(told), true) if now < told + GROWTH_INTERVAL => {
                     let next = told + GROWTH_INTERVAL;
                     due = Some(due.map_or(next, |due: Timestamp| due.min(next)));
                     waiting.insert(id);
                 }
-                (_, true) => {
-                    board.stand(now, cause.told());
-                    (cause.told_at, cause.told_members) = (Some(now), cause.members.len() as u64);
-                }
+                (Some(_), true) => cause.tell(now, events, board),
+                (None, true) => new.push((cause.rank(), id)),
+            }
+        }
+        // The strongest evidence first: what is linked to it joins its alert.
+        new.sort_unstable_by(|(a, _), (b, _)| b.cmp(a));
+        for (_, id) in new {
+            let Some(Some(cause)) = self.causes.get_mut(id as usize) else { continue };
+            if cause.find_home(now, events) {
+                self.new.push(id);
+            } else {
+                cause.tell(now, events, board);
             }
         }
         (self.dirty, self.due) = (waiting, due);
         self.drop_empty();
+    }
+
+    /// Tells what begins to be told, after the scenes: a forged first hop has the first word of what it makes of the path.
+    pub fn tell_new(&mut self, now: Timestamp, events: &mut Events, board: &mut Board) {
+        for id in std::mem::take(&mut self.new) {
+            let Some(Some(cause)) = self.causes.get_mut(id as usize) else { continue };
+            let key = &cause.finding.key;
+            if let Some((forged, hold)) = cause.forged(board).filter(|_| !events.was_told(key)) {
+                events.tell_no_more(key);
+                (cause.home, cause.hold) = (Some((forged, key.clone())), Some(hold));
+            }
+            cause.tell(now, events, board);
+        }
     }
 
     /// Causes without paths go when no set leads to them.
@@ -355,32 +388,6 @@ impl Judged {
     /// When `settle` has something to say.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         self.due
-    }
-}
-
-impl Cause {
-    fn is_shown(&self, settings: &Settings) -> bool {
-        let views = self.views.iter().map(|((_, asn), (class, ..))| (*class, *asn));
-        if self.members.is_empty() || self.normal {
-            return false;
-        }
-        match self.vantages_min {
-            Some(least) => views.map(|(_, asn)| asn).collect::<BTreeSet<_>>().len() >= least,
-            None => is_enough(&settings.vantages_min, views),
-        }
-    }
-
-    /// The finding as it stands now.
-    fn told(&self) -> Finding {
-        let mut finding = self.finding.clone();
-        let names: BTreeSet<&Arc<str>> = self.views.values().map(|(_, name, _)| name).collect();
-        finding.neighbors = names.into_iter().cloned().collect();
-        finding.member_count = self.members.len() as u64;
-        finding.members = self.members.keys().take(Finding::MEMBERS_MAX).map(ToString::to_string).collect();
-        if let (None, 1, Some(only)) = (finding.prefix, self.members.len(), self.members.keys().next()) {
-            finding.prefix = Some(*only);
-        }
-        finding
     }
 }
 

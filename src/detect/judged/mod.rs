@@ -43,13 +43,16 @@ struct Entry {
 
 type SetKey = (SetId, SessionSlot, u8);
 type CauseId = u32;
+/// A session and the RPKI code of the path, and the causes that a set from there leads to.
+type Faulty = (SessionSlot, u8, Box<[CauseId]>);
 
 /// All sets that were judged, and all causes.
 #[derive(Debug)]
 pub struct Judged {
     rules: PathRules,
     entries: Vec<Entry>,
-    faulty: HashMap<SetKey, Box<[CauseId]>, FxBuildHasher>,
+    /// By set: for whom it was judged so, and what that leads to.
+    faulty: HashMap<SetId, Vec<Faulty>, FxBuildHasher>,
     causes: Vec<Option<Cause>>,
     by_key: BTreeMap<Fingerprint, CauseId>,
     free: Vec<CauseId>,
@@ -59,6 +62,8 @@ pub struct Judged {
     /// Whether everything that could be seen was seen once.
     all_seen: bool,
     due: Option<Timestamp>,
+    /// For the ASes of the path in hand.
+    room: Vec<Asn>,
 }
 
 impl Judged {
@@ -75,6 +80,7 @@ impl Judged {
             new: Vec::new(),
             all_seen: false,
             due: None,
+            room: Vec::new(),
         }
     }
 
@@ -90,22 +96,20 @@ impl Judged {
             if entry.judged_for != 0 {
                 *entry = Entry::default();
                 if !self.faulty.is_empty() {
-                    self.forget_faults(*set);
+                    self.faulty.remove(set);
                 }
             }
         }
-    }
-
-    #[cold]
-    fn forget_faults(&mut self, set: SetId) {
-        self.faulty.retain(|(of, ..), _| *of != set);
     }
 
     /// A slot means another session now; it has no paths.
     pub fn forget_session(&mut self, session: SessionSlot) {
         let mark = u32::from(session) + 1;
         self.entries.iter_mut().filter(|entry| entry.judged_for == mark).for_each(|entry| *entry = Entry::default());
-        self.faulty.retain(|(_, of, _), _| *of != session);
+        self.faulty.retain(|_, of_set| {
+            of_set.retain(|(of, ..)| *of != session);
+            !of_set.is_empty()
+        });
     }
 
     /// Takes a change of a path.
@@ -149,8 +153,10 @@ impl Judged {
     fn judge(&mut self, seen: &Observed<'_>, watch: &Watch, key: SetKey) -> Entry {
         let (set, session, aspa) = key;
         let mut verdict = Verdict::default();
-        if let Some(path) = PathSeen::new(seen, watch, set, session, aspa) {
+        let room = std::mem::take(&mut self.room);
+        if let Some(path) = PathSeen::new(seen, watch, set, session, aspa, room) {
             self.rules.judge(&path, &mut verdict);
+            self.room = path.hops;
         }
         let entry = Entry {
             judged_for: u32::from(session) + 1,
@@ -158,10 +164,10 @@ impl Judged {
             faulty: !verdict.faults.is_empty(),
             by_prefix: verdict.by_prefix,
         };
-        if entry.faulty && !self.faulty.contains_key(&key) {
+        if entry.faulty && self.faults(key).is_none() {
             let causes: Vec<CauseId> = verdict.faults.into_iter().map(|fault| self.cause(fault)).collect();
             self.link(&causes);
-            self.faulty.insert(key, causes.into());
+            self.faulty.entry(set).or_default().push((session, aspa, causes.into()));
         }
         let at = set.index() as usize;
         if at >= self.entries.len() {
@@ -242,7 +248,7 @@ impl Judged {
             table.paths(table.find(NlriRef::Prefix(prefix))?).iter().filter(|path| seen.counts(path.session));
         let causes = counting.flat_map(|path| {
             let key = (seen.rib.attrs.received(path.set), path.session, path.flags.validity().1);
-            self.faulty.get(&key).into_iter().flat_map(|causes| causes.iter())
+            self.faults(key).into_iter().flatten()
         });
         let told = causes.filter_map(|id| self.causes.get(*id as usize)?.as_ref()).filter(|c| c.told_at.is_some());
         let leaks: Vec<&Cause> = told.filter(|cause| is_leak(cause.finding.key.kind)).collect();
@@ -255,7 +261,13 @@ impl Judged {
     }
 
     fn causes_of(&self, key: SetKey) -> Vec<CauseId> {
-        self.faulty.get(&key).map(|causes| causes.to_vec()).unwrap_or_default()
+        self.faults(key).map(<[CauseId]>::to_vec).unwrap_or_default()
+    }
+
+    /// What a set leads to, where it was judged and is faulty.
+    fn faults(&self, (set, session, aspa): SetKey) -> Option<&[CauseId]> {
+        let of_set = self.faulty.get(&set)?;
+        of_set.iter().find(|(of, code, _)| (*of, *code) == (session, aspa)).map(|(.., causes)| &**causes)
     }
 
     fn prefix_faults(
@@ -266,7 +278,7 @@ impl Judged {
         (set, aspa): (SetId, u8),
     ) -> Vec<Fault> {
         let mut verdict = Verdict::default();
-        if let Some(path) = PathSeen::new(seen, watch, set, change.session, aspa) {
+        if let Some(path) = PathSeen::new(seen, watch, set, change.session, aspa, Vec::new()) {
             self.rules.judge_prefix(&path, change.prefix, &mut verdict);
         }
         verdict.faults
@@ -373,7 +385,8 @@ impl Judged {
         if self.causes.len() < 1024 || self.causes.iter().filter(|cause| empty(cause)).count() < self.causes.len() / 2 {
             return;
         }
-        let used: BTreeSet<CauseId> = self.faulty.values().flat_map(|causes| causes.iter().copied()).collect();
+        let used: BTreeSet<CauseId> =
+            self.faulty.values().flatten().flat_map(|(.., causes)| causes.iter().copied()).collect();
         for id in 0..self.causes.len() as CauseId {
             let place = &mut self.causes[id as usize];
             if empty(place) && !used.contains(&id) {

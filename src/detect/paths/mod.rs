@@ -97,16 +97,18 @@ pub struct PathSeen<'a> {
 }
 
 impl<'a> PathSeen<'a> {
+    /// `hops` is room for them, with whatever is in it.
     pub(super) fn new(
         seen: &Observed<'a>,
         watch: &'a Watch,
         set: SetId,
         session: SessionSlot,
         aspa: u8,
+        mut hops: Vec<Asn>,
     ) -> Option<Self> {
         let attrs = seen.rib.attrs.get(set);
         let path = attrs.as_path();
-        let mut hops = Vec::with_capacity(usize::from(seen.rib.attrs.facts(set).path_length()));
+        hops.clear();
         for segment in path.segments().filter(|segment| segment.kind == SegmentKind::Sequence) {
             for asn in segment.asns() {
                 if hops.last() != Some(&asn) {

@@ -82,6 +82,8 @@ pub struct Leak {
     own_asn: Asn,
     watched: BTreeSet<Asn>,
     transit_free: BTreeSet<Asn>,
+    /// The operator says of some networks what they are to each other.
+    declares: bool,
 }
 
 impl Leak {
@@ -90,6 +92,7 @@ impl Leak {
         let origins = all.prefixes.iter().flat_map(|rule| rule.origins.iter().copied());
         let peerlock = &all.paths.peerlock;
         settings.enabled.then(|| Self {
+            declares: settings.relations.knows(Evidence::Declared),
             relations: settings.relations.clone(),
             inferred: settings.inferred,
             own_asn: all.own_asn,
@@ -112,15 +115,21 @@ impl Leak {
         self.relations.get(of, other)
     }
 
-    /// The first turn, seen from the origin, on the best evidence that there is for any.
-    fn valley(&self, path: &PathSeen<'_>) -> Option<Valley> {
+    /// The first turn, seen from the origin, on the best evidence that there is for any. `weak_too`: also on evidence that the
+    /// operator did not declare.
+    fn valley(&self, path: &PathSeen<'_>, weak_too: bool) -> Option<Valley> {
         let own = [self.own_asn];
         let ends_here = !path.vantage.internal && path.vantage.local_role.is_some();
+        if !weak_too && !ends_here && !self.declares {
+            // Nearly all paths of a table.
+            return None;
+        }
         let towards_us = if ends_here { &own[..] } else { &[] };
         let ases: Vec<Asn> = towards_us.iter().chain(&path.hops).copied().collect();
         let is_free = |asn: Asn| self.transit_free.contains(&asn);
         let step = |of: Asn, other: Asn| Step::new(self.relation(path, of, other), (is_free(of), is_free(other)));
         let ranks = [Evidence::Declared, Evidence::TransitFree, Evidence::Inferred];
+        let ranks = if weak_too { &ranks[..] } else { &ranks[..1] };
         let mut valley = ranks.iter().find_map(|least| valley::first(&ases, *least, step))?;
         // A path with one AS in several places was made by hand (poisoning): it says little of who gave what to whom.
         let weak = valley.evidence.0.min(valley.evidence.1) <= Evidence::TransitFree;
@@ -140,16 +149,19 @@ impl Leak {
 
 impl PathRule for Leak {
     fn judge(&self, path: &PathSeen<'_>, verdict: &mut Verdict) {
-        let Some(valley) = self.valley(path) else { return };
-        let evidence = valley.evidence.0.min(valley.evidence.1);
         let proved = path.aspa == PathState::Invalid;
         let origin = path.facts.origin_asn().filter(|origin| self.watched.contains(origin));
-        if evidence <= Evidence::TransitFree && !proved {
-            match self.inferred {
-                Scope::Off => return,
-                Scope::Watched if origin.is_none() => return,
-                Scope::Watched | Scope::All => {}
-            }
+        let weak_is_told = match self.inferred {
+            _ if proved => true,
+            Scope::Off => false,
+            Scope::Watched => origin.is_some(),
+            Scope::All => true,
+        };
+        // A mark (RFC 9234) makes strong what was weak.
+        let Some(valley) = self.valley(path, weak_is_told || path.attrs.otc().is_some()) else { return };
+        let evidence = valley.evidence.0.min(valley.evidence.1);
+        if evidence <= Evidence::TransitFree && !weak_is_told {
+            return;
         }
         let finding = finding(&valley, evidence, proved, origin);
         let weak = evidence == Evidence::Inferred && !proved;

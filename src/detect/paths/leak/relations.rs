@@ -94,6 +94,11 @@ impl Relations {
         self.0.get(&(of, other)).copied()
     }
 
+    /// Whether any is known on evidence of at least this rank. Walks all relations.
+    pub(super) fn knows(&self, least: Evidence) -> bool {
+        self.0.values().any(|(_, evidence)| *evidence >= least)
+    }
+
     /// The providers of an AS as far as they are known, sorted. Walks all relations.
     pub fn providers_of(&self, asn: Asn) -> Vec<Asn> {
         let of = self.0.iter().filter(|((of, _), (relation, _))| *of == asn && *relation == Relation::Provider);

@@ -15,6 +15,8 @@ pub mod rib;
 pub mod validation;
 // Read models: what a reader may ask and the immutable answers it gets.
 pub mod view;
+// Who may ask and who may change: roles, tokens, the table of needs.
+pub mod access;
 // What we do with it: import and export rules.
 pub mod policy;
 // Is something wrong: changes of routes become findings with evidence.

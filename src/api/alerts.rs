@@ -8,8 +8,9 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{MESSAGE_OCTETS, status};
+use super::{MESSAGE_OCTETS, guard::note, status};
 use crate::{
+    access::Note,
     alert::{self, Change, ChangeSource, Command, Delivery, Done, Filter, MuteView, Scope, Service, json},
     types::Asn,
     view::{Backend, Refusal, served::Stream},
@@ -25,7 +26,8 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 pub(super) struct Alerts(pub(super) Arc<dyn Service>, pub(super) Arc<dyn Backend>);
 
 impl Alerts {
-    async fn change(&self, command: Command) -> Result<Response<v1::Alert>, Status> {
+    async fn change(&self, audit: &Note, command: Command) -> Result<Response<v1::Alert>, Status> {
+        audit.say(command.to_string());
         match self.0.command(command).await.map_err(status)? {
             Done::Alert(alert) => Ok(Response::new(message(&alert))),
             _ => Err(Status::internal("the desk did not answer with an alert")),
@@ -81,28 +83,33 @@ impl AlertService for Alerts {
         &self,
         request: Request<v1::AcknowledgeAlertRequest>,
     ) -> Result<Response<v1::Alert>, Status> {
+        let audit = note(&request);
         let v1::AcknowledgeAlertRequest { id, author, note } = request.into_inner();
-        self.change(Command::Acknowledge { id, author, note }).await
+        self.change(&audit, Command::Acknowledge { id, author, note }).await
     }
 
     async fn unacknowledge_alert(
         &self,
         request: Request<v1::UnacknowledgeAlertRequest>,
     ) -> Result<Response<v1::Alert>, Status> {
+        let audit = note(&request);
         let v1::UnacknowledgeAlertRequest { id, author, note } = request.into_inner();
-        self.change(Command::Unacknowledge { id, author, note }).await
+        self.change(&audit, Command::Unacknowledge { id, author, note }).await
     }
 
     async fn comment_alert(&self, request: Request<v1::CommentAlertRequest>) -> Result<Response<v1::Alert>, Status> {
+        let audit = note(&request);
         let v1::CommentAlertRequest { id, author, text } = request.into_inner();
-        self.change(Command::Comment { id, author, text }).await
+        self.change(&audit, Command::Comment { id, author, text }).await
     }
 
     async fn mute_alerts(&self, request: Request<v1::MuteAlertsRequest>) -> Result<Response<v1::Mute>, Status> {
+        let audit = note(&request);
         let request = request.into_inner();
         let scope = read_scope(request.scope.unwrap_or_default()).map_err(status)?;
         let length = Duration::from_secs(request.length_s);
         let command = Command::Mute { scope, reason: request.reason, author: request.author, length };
+        audit.say(command.to_string());
         match self.0.command(command).await.map_err(status)? {
             Done::Muted(mute) => Ok(Response::new(v1::Mute {
                 id: mute.id.to_string(),
@@ -121,7 +128,9 @@ impl AlertService for Alerts {
         &self,
         request: Request<v1::UnmuteAlertsRequest>,
     ) -> Result<Response<v1::UnmuteAlertsResponse>, Status> {
+        let audit = note(&request);
         let command = Command::Unmute { id: request.into_inner().id };
+        audit.say(command.to_string());
         match self.0.command(command).await.map_err(status)? {
             Done::Unmuted(ended) => {
                 Ok(Response::new(v1::UnmuteAlertsResponse { ended: u32::try_from(ended).unwrap_or(u32::MAX) }))

@@ -7,6 +7,7 @@ use tonic::{Request, Response, Status};
 
 use super::{
     MESSAGE_OCTETS, MESSAGE_ROUTES,
+    guard::say,
     originate::{local_route, read_nlri},
     render::{self, Renderer},
     status,
@@ -27,12 +28,14 @@ impl LocalRouteService for LocalRoutes {
         &self,
         request: Request<v1::OriginateRequest>,
     ) -> Result<Response<v1::OriginateResponse>, Status> {
+        say(&request, |asked| format!("{} {}", asked.prefix, asked.family));
         let route = local_route(request.get_ref())?;
         self.0.query(Query::Originate(route)).await.map_err(status)?;
         Ok(Response::new(v1::OriginateResponse {}))
     }
 
     async fn withdraw(&self, request: Request<v1::WithdrawRequest>) -> Result<Response<v1::WithdrawResponse>, Status> {
+        say(&request, |asked| format!("{} {}", asked.prefix, asked.family));
         let request = request.get_ref();
         let (family, nlri) = read_nlri(&request.prefix, &request.family)?;
         let text = nlri.display(family);
@@ -95,6 +98,7 @@ impl DaemonService for Daemon {
     }
 
     async fn reload(&self, request: Request<v1::ReloadRequest>) -> Result<Response<v1::ReloadResponse>, Status> {
+        say(&request, |asked| format!("dry_run={} no_reset={}", asked.dry_run, asked.no_reset));
         let v1::ReloadRequest { dry_run, no_reset } = *request.get_ref();
         let report = self.0.reload(ReloadRequest { dry_run, no_reset }).await.map_err(status)?;
         let summary = report.summary();

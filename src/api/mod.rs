@@ -1,5 +1,6 @@
 //! gRPC `ribwatch.v1` over `view::Backend` and `alert::Service`: server set-up, health, reflection, and how a refusal becomes a
-//! status. One file per service; `count` counts requests, `render` turns read models into messages, `watch` is the stream of changes.
+//! status. One file per service; `count` counts requests, `guard` stands in front of all of them, `render` turns read models into
+//! messages, `watch` is the stream of changes.
 //!
 //! What keeps readers from hurting the writer: every question to the engine is a bounded page, the next one is
 //! asked only when the client took the message before (HTTP/2 flow control), and no message grows beyond
@@ -9,6 +10,7 @@ mod alerts;
 mod control;
 mod count;
 mod coverage;
+mod guard;
 mod neighbors;
 mod nlri;
 mod originate;
@@ -21,25 +23,29 @@ mod what_if;
 use std::{future::Future, io, sync::Arc, time::Duration};
 
 use ribwatch_proto::v1;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_stream::{Stream, StreamExt as _};
 use tonic::{
     Status,
     codec::CompressionEncoding::Gzip,
-    transport::{
-        Server,
-        server::{Router, TcpIncoming},
-    },
+    transport::{Server, server::Router},
 };
 use tower::layer::util::{Identity, Stack};
 
-use self::count::CountLayer;
+use self::{
+    count::CountLayer,
+    guard::{Arrived, GateLayer},
+};
 use crate::{
+    access::{Caller, Gate},
     alert::Service,
     view::{Backend, Refusal},
 };
 
 /// Size at which a message is closed, in octets: a quarter of the 4 MiB that gRPC clients accept by default.
 const MESSAGE_OCTETS: usize = 1 << 20;
+/// Octets of the largest request: thousands of prefixes to be judged at once.
+const REQUEST_OCTETS: usize = 4 << 20;
 /// Routes at which a message is closed.
 const MESSAGE_ROUTES: usize = 1000;
 /// A silent connection is asked for a sign of life after this time, and closed after `KEEPALIVE_TIMEOUT` more:
@@ -53,19 +59,23 @@ const DRAIN_TIME: Duration = Duration::from_secs(2);
 /// How often readiness is looked at for the health service.
 const HEALTH_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Serves the gRPC interface on `listener` until `shutdown` is done.
+/// What TLS offers to clients (RFC 7301): gRPC is HTTP/2.
+pub const PROTOCOLS: &[&str] = &["h2"];
+
+/// Serves the gRPC interface to those who come until `shutdown` is done; `gate` lets them in.
 ///
 /// # Errors
 /// The transport failed; a single broken connection is no error.
-pub async fn serve(
-    listener: TcpListener,
+pub async fn serve<C: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    arrivals: impl Stream<Item = (C, Caller)>,
     backend: Arc<dyn Backend>,
     alerts: Arc<dyn Service>,
+    gate: Arc<Gate>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let (health_reporter, health) = tonic_health::server::health_reporter();
-    let router = services(&backend, alerts)?.add_service(health);
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE_INTERVAL));
+    let router = services(&backend, alerts, gate)?.add_service(health);
+    let incoming = arrivals.map(|(conn, caller)| Ok::<_, io::Error>(Arrived { conn, caller }));
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let server = router.serve_with_incoming_shutdown(incoming, async {
         // An error means that `stop` was dropped: the same.
@@ -85,7 +95,10 @@ pub async fn serve(
     }
 }
 
-fn services(backend: &Arc<dyn Backend>, alerts: Arc<dyn Service>) -> io::Result<Router<Stack<CountLayer, Identity>>> {
+/// What stands in front of every service; who is refused is counted, too.
+type Front = Stack<GateLayer, Stack<CountLayer, Identity>>;
+
+fn services(backend: &Arc<dyn Backend>, alerts: Arc<dyn Service>, gate: Arc<Gate>) -> io::Result<Router<Front>> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(v1::DESCRIPTORS)
@@ -101,14 +114,15 @@ fn services(backend: &Arc<dyn Backend>, alerts: Arc<dyn Service>) -> io::Result<
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
-        .layer(CountLayer(backend.clone()));
+        .layer(CountLayer(backend.clone()))
+        .layer(GateLayer(gate));
     Ok(server
-        .add_service(neighbors.accept_compressed(Gzip).send_compressed(Gzip))
-        .add_service(routes.accept_compressed(Gzip).send_compressed(Gzip))
-        .add_service(local.accept_compressed(Gzip).send_compressed(Gzip))
-        .add_service(daemon.accept_compressed(Gzip).send_compressed(Gzip))
-        .add_service(rpki.accept_compressed(Gzip).send_compressed(Gzip))
-        .add_service(alerts.accept_compressed(Gzip).send_compressed(Gzip))
+        .add_service(neighbors.accept_compressed(Gzip).send_compressed(Gzip).max_decoding_message_size(REQUEST_OCTETS))
+        .add_service(routes.accept_compressed(Gzip).send_compressed(Gzip).max_decoding_message_size(REQUEST_OCTETS))
+        .add_service(local.accept_compressed(Gzip).send_compressed(Gzip).max_decoding_message_size(REQUEST_OCTETS))
+        .add_service(daemon.accept_compressed(Gzip).send_compressed(Gzip).max_decoding_message_size(REQUEST_OCTETS))
+        .add_service(rpki.accept_compressed(Gzip).send_compressed(Gzip).max_decoding_message_size(REQUEST_OCTETS))
+        .add_service(alerts.accept_compressed(Gzip).send_compressed(Gzip).max_decoding_message_size(REQUEST_OCTETS))
         .add_service(reflection().build_v1().map_err(io::Error::other)?)
         .add_service(reflection().build_v1alpha().map_err(io::Error::other)?))
 }

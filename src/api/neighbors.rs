@@ -6,7 +6,7 @@ use prost::Message as _;
 use ribwatch_proto::v1::{self, neighbor_service_server::NeighborService};
 use tonic::{Request, Response, Status};
 
-use super::{MESSAGE_OCTETS, render, status};
+use super::{MESSAGE_OCTETS, guard::say, render, status};
 use crate::{
     types::PeerId,
     view::{Backend, Command, NeighborView, Refusal, SessionState, filter::find_neighbor},
@@ -63,6 +63,14 @@ fn shutdown_text(text: String) -> Result<String, Status> {
     Ok(text)
 }
 
+/// Which neighbour the keys of one are about. There may be a password among the others.
+fn identity(toml: &str) -> String {
+    let keys: toml::Table = toml.parse().unwrap_or_default();
+    let told = ["address", "range", "name", "remote_asn"];
+    let words = told.iter().filter_map(|key| keys.get(*key).map(|value| format!("{key}={value}")));
+    words.collect::<Vec<_>>().join(" ")
+}
+
 #[tonic::async_trait]
 impl NeighborService for Neighbors {
     async fn list_neighbors(
@@ -102,6 +110,7 @@ impl NeighborService for Neighbors {
         &self,
         request: Request<v1::ResetNeighborRequest>,
     ) -> Result<Response<v1::ResetNeighborResponse>, Status> {
+        say(&request, |asked| format!("{} soft={} {}", asked.neighbor, asked.soft, asked.text));
         let request = request.into_inner();
         let views = self.0.neighbors();
         let view = find_neighbor(&request.neighbor, &views).map_err(status)?;
@@ -118,6 +127,7 @@ impl NeighborService for Neighbors {
         &self,
         request: Request<v1::EnableNeighborRequest>,
     ) -> Result<Response<v1::EnableNeighborResponse>, Status> {
+        say(&request, |asked| asked.neighbor.clone());
         let peer = self.find(&request.get_ref().neighbor)?;
         self.command(Command::Enable { peer }).await?;
         Ok(Response::new(v1::EnableNeighborResponse {}))
@@ -127,6 +137,7 @@ impl NeighborService for Neighbors {
         &self,
         request: Request<v1::DisableNeighborRequest>,
     ) -> Result<Response<v1::DisableNeighborResponse>, Status> {
+        say(&request, |asked| format!("{} {}", asked.neighbor, asked.text));
         let request = request.into_inner();
         let peer = self.find(&request.neighbor)?;
         self.command(Command::Disable { peer, text: shutdown_text(request.text)? }).await?;
@@ -137,6 +148,7 @@ impl NeighborService for Neighbors {
         &self,
         request: Request<v1::AddNeighborRequest>,
     ) -> Result<Response<v1::AddNeighborResponse>, Status> {
+        say(&request, |asked| identity(&asked.toml));
         self.command(Command::Add { toml: request.into_inner().toml }).await?;
         Ok(Response::new(v1::AddNeighborResponse {}))
     }
@@ -145,6 +157,7 @@ impl NeighborService for Neighbors {
         &self,
         request: Request<v1::RemoveNeighborRequest>,
     ) -> Result<Response<v1::RemoveNeighborResponse>, Status> {
+        say(&request, |asked| asked.neighbor.clone());
         let peer = self.find(&request.get_ref().neighbor)?;
         self.command(Command::Remove { peer }).await?;
         Ok(Response::new(v1::RemoveNeighborResponse {}))

@@ -1,10 +1,11 @@
-//! Wiring only: start order, runtimes, drain and stop. `alerts` is the thread that leads the lives of alerts, `backend`
+//! Wiring only: start order, runtimes, drain and stop. `access` is who is let in, `alerts` is the thread that leads the lives of alerts, `backend`
 //! is what readers reach, `health` is whether we work and how it goes, `reload` goes over to another configuration, `history` remembers what was said of prefixes, `kept_routes` joins routes of our own to their journal, `last_run` is what is known of the run before,
 //! `sinks` tells people of alerts, `telemetry` sends traces, `watched` counts who announces declared prefixes, `replay` plays archives through the same rooms, `watchers` joins detection, alerts and sinks, `logging` is how lines are written.
 //!
 //! Threads: one for the engine; a runtime with a worker per core for sessions; a runtime of its own for readers
 //! (gRPC, HTTP), so that they are answered while tables load.
 
+mod access;
 pub mod alerts;
 mod backend;
 mod health;
@@ -29,7 +30,6 @@ use std::{
 };
 
 use tokio::{
-    net::TcpListener,
     runtime::{Builder, Runtime},
     sync::watch,
 };
@@ -37,6 +37,7 @@ use tracing::{info, warn};
 
 pub use self::logging::init as init_logging;
 use self::{
+    access::{Doors, Readers},
     alerts::Alerts,
     backend::DaemonBackend,
     history::Keeper,
@@ -49,14 +50,16 @@ use self::{
     watchers::Detection,
 };
 use crate::{
+    access::Outcome,
     alert, api,
-    config::{Config, Listener},
+    config::Config,
     detect::Report,
     engine::EngineSettings,
     io::{
-        bgp::{Remote, Speaker},
+        bgp::{Listeners, Remote, Speaker},
         clock::Clock,
-        interfaces,
+        door::{self, unix},
+        interfaces, privileges,
         rpki::{News, Rpki},
         shard::{self, ShardHandle},
         sockopt,
@@ -92,6 +95,9 @@ pub struct Daemon {
     telemetry: Arc<Telemetry>,
     sessions_runtime: Option<Runtime>,
     readers_runtime: Option<Runtime>,
+    doors: Doors,
+    /// Removes the Unix socket at the end.
+    socket: Option<unix::Removal>,
     api: Option<SocketAddr>,
     http: Option<SocketAddr>,
 }
@@ -122,11 +128,24 @@ impl Daemon {
         if let Err(error) = sockopt::refuse_huge_pages() {
             warn!("memory comes in huge pages, so tables will take more of it: {error}");
         }
+        if config.router.user.is_some() {
+            privileges::renounce()?;
+        }
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let readers_runtime = runtime("readers", cores.div_ceil(2).min(READER_THREADS_MAX))?;
-        let api_listener = readers_runtime.block_on(bind("[api]", &config.api))?;
-        let http_listener = readers_runtime.block_on(bind("[http]", &config.http))?;
+        let doors = Doors::new(&config.access, clock);
+        let mut readers = readers_runtime.block_on(Readers::bind(&config, &doors))?;
         let sessions_runtime = runtime("sessions", cores)?;
+        let listeners = {
+            let _inside = sessions_runtime.enter();
+            Listeners::bind(&config.router.listen).map_err(|why| format!("[router] {why}"))?
+        };
+        // Everything is bound that takes a privilege; files are made by whoever is to write them.
+        if let Some(user) = &config.router.user {
+            privileges::become_user(user)?;
+        }
+        doors.go_over(&config.access);
+        readers_runtime.block_on(readers.make_socket(&config))?;
         let alerts = Alerts::start(config.alert.clone(), clock, config.state.as_ref().map(|state| &*state.dir))?;
         let name = |neighbor: &crate::config::Neighbor| match neighbor.remote {
             Remote::Address(address) => Some(neighbor.name.clone().unwrap_or_else(|| address.to_string())),
@@ -160,7 +179,7 @@ impl Daemon {
         }
         let speaker = {
             let _inside = sessions_runtime.enter();
-            Speaker::bind(&config.router.listen, clock, shard.clone()).map_err(|why| format!("[router] {why}"))?
+            Speaker::new(listeners, clock, shard.clone())
         };
         {
             let shard = shard.clone();
@@ -201,6 +220,7 @@ impl Daemon {
             rpki: rpki.clone(),
             detection,
             sinks: Arc::clone(&sinks),
+            doors: doors.clone(),
             clock,
         };
         let telemetry_settings = config.telemetry.clone();
@@ -224,8 +244,10 @@ impl Daemon {
         watchers::watch_feeds(sources, shard.clone(), &alerts, clock, &readers_runtime);
         let (stop_readers, _) = watch::channel(false);
         let mut daemon = Self {
-            api: api_listener.as_ref().and_then(|listener| listener.local_addr().ok()),
-            http: http_listener.as_ref().and_then(|listener| listener.local_addr().ok()),
+            api: readers.api_address,
+            http: readers.http_address,
+            doors,
+            socket: None,
             reloader,
             speaker,
             shard,
@@ -241,7 +263,7 @@ impl Daemon {
             sessions_runtime: Some(sessions_runtime),
             readers_runtime: Some(readers_runtime),
         };
-        daemon.serve_readers(api_listener, http_listener);
+        daemon.serve_readers(readers);
         daemon.add_neighbors(clock);
         daemon.write_down_life(clock);
         daemon.speaker.accept();
@@ -250,19 +272,24 @@ impl Daemon {
         Ok(daemon)
     }
 
-    fn serve_readers(&mut self, api_listener: Option<TcpListener>, http_listener: Option<TcpListener>) {
+    fn serve_readers(&mut self, readers: Readers) {
         let Some(runtime) = &self.readers_runtime else { return };
-        if let Some(listener) = api_listener {
-            let served = api::serve(listener, self.backend(), self.alerts(), stopped(self.stop_readers.subscribe()));
+        let _inside = runtime.enter();
+        let gate = self.doors.gate();
+        if !readers.api.is_empty() {
+            let (arrivals, stop) = (door::open(readers.api, &gate), stopped(self.stop_readers.subscribe()));
+            let served = api::serve(arrivals, self.backend(), self.alerts(), Arc::clone(&gate), stop);
             self.readers.push(runtime.spawn(log_end("[api]", served)));
         }
-        if let Some(listener) = http_listener {
+        if !readers.http.is_empty() {
             let (backend, alerts) = (self.backend(), self.alerts());
             let metrics = Arc::new(move || metrics::text(&*backend, &*alerts));
-            let stop = stopped(self.stop_readers.subscribe());
-            let served = web::serve(listener, self.backend(), self.alerts(), metrics, stop);
+            let rooms = web::Rooms { backend: self.backend(), alerts: self.alerts(), metrics };
+            let (arrivals, stop) = (door::open(readers.http, &gate), stopped(self.stop_readers.subscribe()));
+            let served = web::serve(arrivals, rooms, gate, readers.settings, stop);
             self.readers.push(runtime.spawn(log_end("[http]", served)));
         }
+        self.socket = readers.removal;
     }
 
     /// After a restart, neighbours that keep our routes are told so, and heard out before they are sent anything.
@@ -405,9 +432,18 @@ impl Daemon {
 
     /// As `reload`, to what the daemon's file says now. Everything that happens is logged, faults of the file, too.
     pub fn reload_file(&self) {
-        if self.reloader.reload_file(ReloadRequest::default()).is_none() {
-            warn!("reload: this daemon was not started from a file");
-        }
+        let outcome = match self.reloader.reload_file(ReloadRequest::default()) {
+            None => {
+                warn!("reload: this daemon was not started from a file");
+                Outcome::Failed("this daemon was not started from a file".to_owned())
+            }
+            Some(Err(_)) => Outcome::Failed("the file has faults".to_owned()),
+            Some(Ok(report)) => match report.reason {
+                Some(why) => Outcome::Failed(why),
+                None => Outcome::Done,
+            },
+        };
+        self.doors.gate().write(None, "SIGHUP".to_owned(), "reload", String::new(), outcome);
     }
 
     /// Ends in order: neighbours are told (those that keep our routes until we are back are not, which is how they know),
@@ -457,15 +493,6 @@ fn runtime(name: &'static str, threads: usize) -> Result<Runtime, String> {
         .enable_all()
         .build()
         .map_err(|error| format!("no threads for {name}: {error}"))
-}
-
-async fn bind(section: &str, listener: &Listener) -> Result<Option<TcpListener>, String> {
-    if !listener.enabled {
-        return Ok(None);
-    }
-    let address = listener.listen;
-    let bound = TcpListener::bind(address).await;
-    bound.map(Some).map_err(|error| format!("{section} {}", crate::io::bgp::explain_bind(&error, address)))
 }
 
 async fn stopped(mut stop: watch::Receiver<bool>) {

@@ -13,10 +13,10 @@ use std::{
 
 use tracing::{Level, error, info, warn};
 
-use super::{logging, sinks::Sinks, watchers::Detection};
+use super::{access::Doors, logging, sinks::Sinks, watchers::Detection};
 use crate::{
     alert,
-    config::{self, Change, Config, ConfigError, Log, Router},
+    config::{self, Access, Change, Config, ConfigError, Log, Router},
     detect,
     engine::Owned,
     io::{
@@ -50,6 +50,7 @@ pub(super) struct Reloader {
     rpki: Rpki,
     detection: Detection,
     sinks: Arc<Sinks>,
+    doors: Doors,
     clock: Clock,
 }
 
@@ -60,16 +61,17 @@ pub(super) struct Reach {
     pub(super) rpki: Rpki,
     pub(super) detection: Detection,
     pub(super) sinks: Arc<Sinks>,
+    pub(super) doors: Doors,
     pub(super) clock: Clock,
 }
 
 impl Reloader {
     pub(super) fn new(config: Config, file: Option<PathBuf>, reach: Reach) -> Self {
-        let Reach { speaker, shard, rpki, detection, sinks, clock } = reach;
+        let Reach { speaker, shard, rpki, detection, sinks, doors, clock } = reach;
         let (current, turn) = (Mutex::new(config), Mutex::default());
         let last = Mutex::new(LastReload { succeeded: true, in_force_since: clock.now() });
         let observer = OnceLock::new();
-        Self { file, current, last, observer, turn, speaker, shard, rpki, detection, sinks, clock }
+        Self { file, current, last, observer, turn, speaker, shard, rpki, detection, sinks, doors, clock }
     }
 
     /// The configuration in force.
@@ -139,6 +141,7 @@ impl Reloader {
         } else if !request.dry_run {
             match self.apply(steps(&changes, &current, &new)) {
                 Ok(()) => {
+                    self.doors.renew();
                     report.outcome = Outcome::Applied;
                     *current = in_force(&current, new);
                 }
@@ -204,6 +207,10 @@ impl Reloader {
                 self.detection.change(&new, &self.shard, self.clock);
                 Ok(Undo::Detect(old))
             }
+            Step::Access { old, new } => {
+                self.doors.go_over(&new);
+                Ok(Undo::Access(old))
+            }
             Step::Alert { old, new } => {
                 self.detection.alerts.set_settings(*new);
                 Ok(Undo::Alert(old))
@@ -254,6 +261,7 @@ impl Reloader {
             Undo::Detect(settings) => {
                 self.detection.change(&settings, &self.shard, self.clock);
             }
+            Undo::Access(access) => self.doors.go_over(&access),
             Undo::Alert(settings) => self.detection.alerts.set_settings(*settings),
             Undo::Sinks(settings) => {
                 if let Err(why) = self.sinks.reconfigure(&settings) {
@@ -296,6 +304,8 @@ enum Step {
     Rpki { old: RpkiSettings, new: RpkiSettings },
     /// Something else is watched.
     Detect { old: Box<detect::Settings>, new: Box<detect::Settings> },
+    /// Others are let in.
+    Access { old: Box<Access>, new: Box<Access> },
     /// Other lives of alerts.
     Alert { old: Box<alert::Settings>, new: Box<alert::Settings> },
     /// Others are told of alerts.
@@ -318,6 +328,7 @@ enum Undo {
     Owned(Owned),
     Rpki(RpkiSettings),
     Detect(Box<detect::Settings>),
+    Access(Box<Access>),
     Alert(Box<alert::Settings>),
     Sinks(Vec<SinkSettings>),
     Level(Level),
@@ -334,6 +345,7 @@ impl fmt::Display for Step {
             Self::Owned { .. } => f.write_str("handing over what may be originated"),
             Self::Rpki { .. } => f.write_str("changing the sources of RPKI data"),
             Self::Detect { .. } => f.write_str("handing over what is watched"),
+            Self::Access { .. } => f.write_str("handing over who is let in"),
             Self::Alert { .. } => f.write_str("handing over how alerts live"),
             Self::Sinks { .. } => f.write_str("changing who is told of alerts"),
             Self::Level { .. } => f.write_str("setting the log level"),
@@ -376,6 +388,10 @@ fn steps(changes: &[Change], current: &Config, new: &Config) -> Vec<Step> {
                 let (old, new) = (Box::new(current.detect.clone()), Box::new(new.detect.clone()));
                 let new = Box::new(detect::Settings { own_asn: old.own_asn, ..*new });
                 quiet.push(Step::Detect { old, new });
+            }
+            Change::Access => {
+                let (old, new) = (Box::new(current.access.clone()), Box::new(new.access.clone()));
+                quiet.push(Step::Access { old, new });
             }
             Change::Alert => {
                 let (old, new) = (Box::new(current.alert.clone()), Box::new(new.alert.clone()));

@@ -9,8 +9,14 @@ use ribwatch_proto::v1::{
 };
 use tonic::{
     Code, Status,
-    transport::{Channel, Endpoint},
+    service::interceptor::InterceptedService,
+    transport::{self, Endpoint},
 };
+
+use super::way::{Bearer, Way};
+
+/// A connection on which every question shows what there is to show.
+pub(super) type Channel = InterceptedService<transport::Channel, Bearer>;
 
 /// A daemon on this machine answers in microseconds; this is for one across the world.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -45,6 +51,8 @@ impl Failure {
             Self::Unreachable { .. } => 3,
             Self::Refused { status, .. } => match status.code() {
                 Code::Unavailable | Code::Cancelled => 3,
+                // A connection that ended before there was an answer.
+                Code::Unknown | Code::Internal if status.source().is_some() => 3,
                 Code::InvalidArgument | Code::Unimplemented => 2,
                 _ => 1,
             },
@@ -64,7 +72,18 @@ impl Failure {
                  --api ADDRESS or RIBWATCH_API"
             )),
             Self::Refused { api, status } => Some(match status.code() {
-                Code::Unavailable | Code::Cancelled => format!("the daemon at {api} went away: {}", status.message()),
+                Code::Unavailable | Code::Cancelled => format!("the daemon at {api} went away: {}", cause(status)),
+                // As when our certificate is not taken, or there is TLS at one end alone.
+                Code::Unknown | Code::Internal if status.source().is_some() => {
+                    let hint =
+                        if api.contains("https://") { "" } else { "; where it speaks TLS, write https://HOST:PORT" };
+                    format!("the daemon at {api} ended the connection: {}{hint}", cause(status))
+                }
+                Code::Unauthenticated => format!(
+                    "{}: show a token with --token-file FILE or RIBWATCH_TOKEN (`ribwatch token new` makes one), or a \
+                     certificate with --cert and --key",
+                    status.message()
+                ),
                 Code::Unimplemented => format!("the daemon at {api} is too old for this: {}", status.message()),
                 _ => status.message().to_owned(),
             }),
@@ -82,19 +101,20 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Connects to `api`: host and port, or a URL.
-    pub(super) async fn connect(api: &str) -> Result<Self, Failure> {
-        let url = if api.contains("://") { api.to_owned() } else { format!("http://{api}") };
-        let wrong = |error| Failure::Usage(format!("`{api}` is no address: write HOST:PORT ({error})"));
-        let endpoint = Endpoint::from_shared(url)
-            .map_err(wrong)?
-            .connect_timeout(CONNECT_TIMEOUT)
-            .initial_stream_window_size(WINDOW_OCTETS)
-            .initial_connection_window_size(WINDOW_OCTETS);
-        match endpoint.connect().await {
-            Ok(channel) => Ok(Self { api: api.to_owned(), channel }),
-            Err(error) => Err(Failure::Unreachable { api: api.to_owned(), why: innermost(&error) }),
-        }
+    /// Connects by `way`.
+    ///
+    /// # Errors
+    /// Nobody answers there, or what is to be shown cannot be.
+    pub(super) async fn connect(way: &Way) -> Result<Self, Failure> {
+        let bearer = way.bearer()?;
+        let prepare = |endpoint: Endpoint| {
+            endpoint
+                .connect_timeout(CONNECT_TIMEOUT)
+                .initial_stream_window_size(WINDOW_OCTETS)
+                .initial_connection_window_size(WINDOW_OCTETS)
+        };
+        let channel = way.connect(prepare).await?;
+        Ok(Self { api: way.to_string(), channel: Channel::new(channel, bearer) })
     }
 
     pub(super) fn neighbors(&self) -> NeighborServiceClient<Channel> {
@@ -127,13 +147,20 @@ impl Client {
     }
 }
 
+/// What a status says, or what is behind it.
+fn cause(status: &Status) -> String {
+    status.source().map_or_else(|| status.message().to_owned(), innermost)
+}
+
 /// The cause at the end of the chain: "connection refused" rather than "transport error".
-fn innermost(error: &dyn Error) -> String {
+pub(super) fn innermost(error: &dyn Error) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;
     }
     let text = innermost.to_string();
     // The number behind it, "(os error 111)", says nothing to people.
-    text.split(" (os error").next().unwrap_or_default().to_lowercase()
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }

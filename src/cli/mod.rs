@@ -25,8 +25,10 @@ mod rpki;
 mod rpki_space;
 pub mod run;
 mod table;
+mod token;
 mod top;
 mod watch;
+mod way;
 mod what_if;
 
 use std::{
@@ -39,14 +41,14 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use client::{Client, Failure};
 use output::Output;
+use way::Way;
 
 /// What every verb that asks a daemon takes.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Options of every verb")]
 struct Global {
-    /// gRPC address of the daemon
-    #[arg(long, global = true, value_name = "ADDRESS", env = "RIBWATCH_API", default_value = "127.0.0.1:50051")]
-    api: String,
+    #[command(flatten)]
+    api: Way,
     /// One JSON object per line instead of a table
     #[arg(long, global = true)]
     json: bool,
@@ -92,6 +94,8 @@ enum Verb {
     Decode(decode::DecodeArgs),
     /// Policies: what they would do to routes, before anything is changed
     Policy(policy::PolicyArgs),
+    /// Tokens for [access]
+    Token(token::TokenArgs),
     #[command(flatten)]
     Printing(PrintingVerb),
 }
@@ -158,7 +162,7 @@ pub fn main() -> ExitCode {
         Verb::Demo(args) => demo::run(&args, global.no_color),
         Verb::Decode(args) => decode::run(args),
         Verb::Mrt(args) => mrt::run(args),
-        Verb::Asking(_) | Verb::Replay(_) | Verb::Policy(_) | Verb::Printing(_) => {
+        Verb::Asking(_) | Verb::Replay(_) | Verb::Policy(_) | Verb::Token(_) | Verb::Printing(_) => {
             let terminal = io::stdout().is_terminal();
             // Makes a million lines cheap; `Output` flushes where a person waits.
             let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
@@ -191,6 +195,7 @@ fn print(verb: Verb, global: &Global, terminal: bool, out: &mut dyn Write, err: 
         Verb::Asking(verb) => ask(verb, global, terminal, out),
         Verb::Replay(args) => replay::run(&args, &mut output(global, terminal, out), err),
         Verb::Policy(args) => policy::run(&args, global, &mut output(global, terminal, out)),
+        Verb::Token(args) => token::run(&args, &mut output(global, terminal, out)),
         Verb::Printing(PrintingVerb::Completions { shell }) => completions(shell, out),
         Verb::Printing(PrintingVerb::Version) => version(out),
         _ => Err(Failure::Usage("this verb needs a process of its own".into())),

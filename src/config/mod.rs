@@ -5,6 +5,7 @@
 //! files. No other room knows that TOML exists: what a neighbour's keys say leaves as the settings
 //! that `session`, `engine` and `io` declare.
 
+mod access;
 mod alert;
 mod decision;
 mod neighbor;
@@ -22,6 +23,7 @@ mod watch;
 
 use std::path::Path;
 
+pub use access::Access;
 pub use neighbor::Neighbor;
 use policy::PolicyNames;
 pub use policy::{Policies, neighbor_facts};
@@ -85,14 +87,7 @@ impl Config {
     /// What the operator probably wants to know about settings that are legal, one sentence each.
     pub fn advice(&self) -> Vec<String> {
         let mut notes = self.notes.clone();
-        for (key, listener) in [("[api]", &self.api), ("[http]", &self.http)] {
-            if listener.enabled && !listener.listen.ip().is_loopback() {
-                notes.push(format!(
-                    "{key} listens on {}, which other machines can reach, and asks for no password in this build",
-                    listener.listen
-                ));
-            }
-        }
+        notes.extend(access::advice([("[api]", &self.api), ("[http]", &self.http)], &self.access));
         for neighbor in &self.neighbors {
             let external = neighbor.remote_asn.known() != Some(self.router.asn);
             if external && neighbor.import.is_empty() && !neighbor.monitor_only {

@@ -12,7 +12,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::source::{Problem, nearest};
+use super::source::{Problem, SECRET_KEYS, nearest};
 use crate::types::Family;
 
 /// Faults found so far; shared by all tables of one text.
@@ -157,7 +157,12 @@ impl<'a> Table<'a> {
         match parse(self.value(key)?) {
             Ok(value) => Some(value),
             Err(misfit) => {
-                self.fault(misfit.span, format!("`{key}`: {}", misfit.what), format!("accepted: {}", misfit.accepted));
+                let mut what = misfit.what;
+                if SECRET_KEYS.contains(&key) {
+                    // What was found instead may be the secret, written in another way.
+                    what.truncate(what.find(", found").unwrap_or(what.len()));
+                }
+                self.fault(misfit.span, format!("`{key}`: {what}"), format!("accepted: {}", misfit.accepted));
                 None
             }
         }

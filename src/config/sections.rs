@@ -9,6 +9,7 @@ use std::{
 use toml::Spanned;
 
 use super::{
+    access::{self, Access},
     alert, decision,
     neighbor::{self, Placed},
     policy::{self, Policies, PolicyNames},
@@ -19,7 +20,10 @@ use crate::{
     alert::Settings as AlertSettings,
     detect,
     engine::{Confederation, Owned},
-    io::rpki::RpkiSettings,
+    io::{
+        door::{tls::TlsFiles, unix::SocketFile},
+        rpki::RpkiSettings,
+    },
     rib::Knobs,
     sink::SinkSettings,
     types::{Asn, RouterId},
@@ -42,6 +46,8 @@ pub struct Router {
     pub confederation: Option<Confederation>,
     /// `owned`: what may be originated by command; default: nothing.
     pub owned: Owned,
+    /// `user`: whom the process goes on as once it is bound, when root starts it; default: nobody else.
+    pub user: Option<String>,
 }
 
 /// `[api]` or `[http]`: a listener for readers.
@@ -51,6 +57,20 @@ pub struct Listener {
     pub listen: SocketAddr,
     /// `enabled`; default true.
     pub enabled: bool,
+    /// `tls`; default: none.
+    pub tls: Option<TlsFiles>,
+    /// `socket` and `socket_mode`, of `[api]`: a Unix socket beside `listen`; default: none.
+    pub socket: Option<SocketFile>,
+    /// `hosts`, of `[http]`: names that browsers may use while nobody has to show a token, beside those of loopback.
+    pub hosts: Vec<String>,
+    /// `metrics`, of `[http]`: whether `/metrics` is for everybody; default: it needs the role view.
+    pub metrics_open: bool,
+}
+
+impl Listener {
+    fn on(listen: SocketAddr) -> Self {
+        Self { listen, enabled: true, tls: None, socket: None, hosts: Vec::new(), metrics_open: false }
+    }
 }
 
 /// `[state]`: what survives a restart.
@@ -118,6 +138,8 @@ pub struct Config {
     pub api: Listener,
     /// `[http]`.
     pub http: Listener,
+    /// `[access]`.
+    pub access: Access,
     /// `[state]`; `None`: nothing is kept.
     pub state: Option<State>,
     /// `[rib]`.
@@ -157,8 +179,9 @@ pub(super) fn read_file<'a>(
     // A missing section is marked at the top of the file, not over all of it.
     let mut file = Table::new("the file", 0..0, root.get_ref(), faults);
     let router = read_router(&mut file);
-    let api = read_listener(&mut file, "api", "[api]", SocketAddr::from(([127, 0, 0, 1], 50051)));
-    let http = read_listener(&mut file, "http", "[http]", SocketAddr::from(([127, 0, 0, 1], 8179)));
+    let api = read_listener(&mut file, API, base, SocketAddr::from(([127, 0, 0, 1], 50051)));
+    let http = read_listener(&mut file, HTTP, base, SocketAddr::from(([127, 0, 0, 1], 8179)));
+    let access = access::read(&mut file, base);
     let state = read_state(&mut file);
     let rib = read_rib(&mut file);
     let decision = decision::read(&mut file);
@@ -178,6 +201,7 @@ pub(super) fn read_file<'a>(
     let known: Vec<&neighbor::Neighbor> = neighbors.iter().map(|placed| &placed.neighbor).collect();
     let policy = policy.finish(router.as_ref(), &known);
     check_listeners(&file, &api, &http);
+    access::check(&mut file, [(API.0, API.1, &api), (HTTP.0, HTTP.1, &http)], &access);
     check_neighbors(&file, router.as_ref(), &neighbors);
     file.finish();
     let neighbors = neighbors.into_iter().map(|placed| placed.neighbor).collect();
@@ -185,6 +209,7 @@ pub(super) fn read_file<'a>(
         router: router?,
         api,
         http,
+        access,
         state,
         rib,
         decision,
@@ -231,10 +256,11 @@ fn read_router(file: &mut Table<'_>) -> Option<Router> {
     let hostname = table.opt("hostname", value::label);
     let cluster_id = table.opt("cluster_id", value::router_id);
     let owned = table.or("owned", Owned::Within(Vec::new()), value::owned);
+    let user = table.opt("user", value::label);
     let confederation = read_confederation(&mut table, asn);
     table.finish();
     let cluster_id = cluster_id.or(router_id)?;
-    Some(Router { asn: asn?, router_id: router_id?, listen, hostname, cluster_id, confederation, owned })
+    Some(Router { asn: asn?, router_id: router_id?, listen, hostname, cluster_id, confederation, owned, user })
 }
 
 fn read_confederation(router: &mut Table<'_>, asn: Option<Asn>) -> Option<Confederation> {
@@ -249,12 +275,29 @@ fn read_confederation(router: &mut Table<'_>, asn: Option<Asn>) -> Option<Confed
     Some(Confederation { id: id?, members })
 }
 
-fn read_listener(file: &mut Table<'_>, key: &'static str, heading: &'static str, default: SocketAddr) -> Listener {
-    let Some(mut table) = file.table(key, heading) else { return Listener { listen: default, enabled: true } };
-    let listen = table.or("listen", default, value::socket);
-    let enabled = table.or("enabled", true, value::boolean);
+/// Key and heading of the two listeners for readers.
+const API: (&str, &str) = ("api", "[api]");
+const HTTP: (&str, &str) = ("http", "[http]");
+
+fn read_listener(
+    file: &mut Table<'_>,
+    section: (&'static str, &'static str),
+    base: &Path,
+    default: SocketAddr,
+) -> Listener {
+    let mut listener = Listener::on(default);
+    let Some(mut table) = file.table(section.0, section.1) else { return listener };
+    listener.listen = table.or("listen", default, value::socket);
+    listener.enabled = table.or("enabled", true, value::boolean);
+    listener.tls = access::read_tls(&mut table, base);
+    if section == API {
+        listener.socket = access::read_socket(&mut table, base);
+    } else {
+        listener.hosts = access::read_hosts(&mut table);
+        listener.metrics_open = table.or("metrics", false, |v| value::word(v, &[("open", true), ("view", false)]));
+    }
     table.finish();
-    Listener { listen, enabled }
+    listener
 }
 
 fn read_state(file: &mut Table<'_>) -> Option<State> {

@@ -15,7 +15,6 @@ pub struct Problem {
 }
 
 /// Why a configuration cannot be used.
-#[derive(Debug)]
 pub enum ConfigError {
     /// The file could not be read at all.
     Unreadable {
@@ -72,6 +71,13 @@ impl fmt::Display for ConfigError {
     }
 }
 
+impl fmt::Debug for ConfigError {
+    /// As it is told: the text as a whole has secrets in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl std::error::Error for ConfigError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
@@ -119,16 +125,42 @@ fn render(f: &mut fmt::Formatter<'_>, file: &str, text: &str, problem: &Problem)
     let place = locate(text, &problem.span);
     let number = place.line.to_string();
     let gutter = " ".repeat(number.len());
+    let (mut content, mut before, mut marked) = (place.content.to_owned(), place.before, place.marked_chars);
+    if let Some(shown) = before_secret(place.content) {
+        content = format!("{shown} ***");
+        if before.len() > shown.len() {
+            (before, marked) = (&content, 3);
+            before = before.get(..=shown.len()).unwrap_or_default();
+        }
+        marked = marked.min(content.chars().count().saturating_sub(before.chars().count())).max(1);
+    }
     // Tabs are kept, so that the marker stands under the fault whatever the terminal's tab width is.
-    let indent: String = place.before.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+    let indent: String = before.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
     writeln!(f, "{file}:{}:{}: {}", place.line, place.column, problem.what)?;
     writeln!(f, "{gutter} |")?;
-    writeln!(f, "{number} | {}", place.content)?;
-    write!(f, "{gutter} | {indent}{}", "^".repeat(place.marked_chars))?;
+    writeln!(f, "{number} | {content}")?;
+    write!(f, "{gutter} | {indent}{}", "^".repeat(marked))?;
     if !problem.help.is_empty() {
         write!(f, "\n{gutter} = {}", problem.help)?;
     }
     Ok(())
+}
+
+/// Keys whose values are never told back. An address that receivers give out may be a secret as a whole.
+pub(super) const SECRET_KEYS: [&str; 7] = ["password", "secret", "token", "hash", "routing_key", "url", "headers"];
+
+/// What may be shown of a line: everything up to the `=` of the first key that is one of a secret, or nearly; `None`: all of it.
+fn before_secret(line: &str) -> Option<&str> {
+    let is_key = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let secret = |at: &usize| {
+        let key = line.get(..*at)?.trim_end().trim_end_matches(['"', '\'']);
+        let key = key.get(key.rfind(|c| !is_key(c)).map_or(0, |at| at + 1)..)?;
+        SECRET_KEYS.contains(&key).then_some(key).or_else(|| nearest(key, SECRET_KEYS))
+    };
+    // In a comment, an example may be given.
+    let code = line.trim_start().strip_prefix('#').map_or(line, |_| "");
+    let at = code.match_indices('=').map(|(at, _)| at).find(|at| secret(at).is_some())?;
+    line.get(..=at)
 }
 
 /// The candidate that `word` most likely stands for: at most a third of its characters are wrong.

@@ -4,13 +4,15 @@
 //! `bgp` drives the sessions: one task per neighbour, and the listeners. `shard` drives the engine: one thread,
 //! fed through a bounded queue; when it is full, sockets are not read. `clock` is the one place that reads the
 //! clock, `sockopt` the one that talks to the kernel beside tokio. `mrt` reads files, `interfaces`
-//! the subnets that we are on. `rpki` keeps sources of validated payloads, `service` tells the service manager
-//! how we are.
+//! the subnets that we are on. `door` accepts readers, `privileges` is who we are to the kernel. `rpki` keeps sources of
+//! validated payloads, `service` tells the service manager how we are.
 
 pub mod bgp;
 pub mod clock;
+pub mod door;
 pub mod interfaces;
 pub mod mrt;
+pub mod privileges;
 pub mod rpki;
 pub mod service;
 pub mod shard;

@@ -1,5 +1,5 @@
 //! Socket options that neither the standard library nor tokio knows: TCP-MD5 (RFC 2385), GTSM (RFC 5082), TTL
-//! and traffic class; two settings of the process: its limit of open files and its page size; the addresses of
+//! and traffic class; settings of the process: its limit of open files, its page size, its user; the addresses of
 //! the interfaces; and the clock that a service manager knows, too. The only file with `unsafe`: every block is one call of the system with pointers to live values of
 //! exactly the size it is told, or reads what such a call returned.
 //!
@@ -8,7 +8,7 @@
 #![allow(unsafe_code, reason = "these system calls have no safe wrapper; each block says why its own is sound")]
 
 use std::{
-    ffi::{CStr, c_int, c_void},
+    ffi::{CStr, CString, c_int, c_void},
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     os::fd::{AsRawFd, BorrowedFd},
@@ -160,6 +160,79 @@ pub fn raise_open_file_limit() -> io::Result<u64> {
         }
     }
     Ok(limit.rlim_cur)
+}
+
+/// A user of this machine.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct User {
+    /// Its name.
+    pub name: CString,
+    /// Its number.
+    pub uid: u32,
+    /// The number of its first group.
+    pub gid: u32,
+}
+
+/// Octets of what is known of a user; far more than any has.
+const USER_OCTETS: usize = 64 * 1024;
+
+/// The user with this name.
+///
+/// # Errors
+/// The system's.
+pub fn find_user(name: &str) -> io::Result<Option<User>> {
+    let name = CString::new(name).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let mut texts = vec![0; USER_OCTETS];
+    let mut entry = std::mem::MaybeUninit::<libc::passwd>::uninit();
+    let mut found: *mut libc::passwd = std::ptr::null_mut();
+    // SAFETY: the name ends with a zero octet; entry, texts and result are live, and the length is that of `texts`.
+    let result =
+        unsafe { libc::getpwnam_r(name.as_ptr(), entry.as_mut_ptr(), texts.as_mut_ptr(), texts.len(), &raw mut found) };
+    if result != 0 {
+        return Err(io::Error::from_raw_os_error(result));
+    }
+    // SAFETY: null, or a pointer to `entry`, which was filled then and lives.
+    let found = unsafe { found.as_ref() };
+    Ok(found.map(|entry| User { uid: entry.pw_uid, gid: entry.pw_gid, name }))
+}
+
+/// Goes on as `user` with its groups, in all threads (nptl(7): the C library sees to that).
+///
+/// # Errors
+/// The kernel's; some of it may have been done, so the process should end.
+pub fn become_user(user: &User) -> io::Result<()> {
+    // SAFETY: the name ends with a zero octet and lives; the rest are numbers.
+    let results = unsafe {
+        [
+            libc::initgroups(user.name.as_ptr(), user.gid),
+            libc::setresgid(user.gid, user.gid, user.gid),
+            libc::setresuid(user.uid, user.uid, user.uid),
+        ]
+    };
+    if results == [0; 3] { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Whether this process could be user 0 again; it is, if so.
+pub fn can_become_root() -> bool {
+    // SAFETY: numbers only.
+    unsafe { libc::setresuid(0, 0, 0) == 0 }
+}
+
+/// The user that the kernel takes us for.
+pub fn effective_uid() -> u32 {
+    // SAFETY: takes nothing, touches no memory of ours, and cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+/// Takes no privileges from files that are run, in this thread and those that it starts (`PR_SET_NO_NEW_PRIVS`).
+///
+/// # Errors
+/// The kernel's.
+pub fn refuse_new_privileges() -> io::Result<()> {
+    let (on, unused): (libc::c_ulong, libc::c_ulong) = (1, 0);
+    // SAFETY: PR_SET_NO_NEW_PRIVS takes integers only and touches no memory of ours.
+    let result = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, on, unused, unused, unused) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// One address of an interface, as it is configured now.

@@ -5,6 +5,7 @@ mod asn;
 mod family;
 mod family_set;
 mod prefix;
+mod secret;
 
 use std::{fmt, net::Ipv4Addr, str::FromStr, time::Duration};
 
@@ -12,6 +13,7 @@ pub use asn::Asn;
 pub use family::Family;
 pub use family_set::FamilySet;
 pub use prefix::{Prefix, PrefixError};
+pub use secret::Secret;
 
 /// BGP Identifier (RFC 4271 §4.2, RFC 6286): four octets, unique within an AS, never zero on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

@@ -1,14 +1,14 @@
 //! `/api/v1/alerts` and `/api/v1/mutes`: the fields of `--json`, a page at a time, and what people do about alerts.
 //!
 //! A browser that is open on another site must not be made to command: commands take JSON under its own type, which other
-//! sites cannot send without asking, and a request that says that it comes from another site is refused.
+//! sites cannot send without asking, and `guard` refuses what says that it comes from another site.
 
 use std::time::Duration;
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Path, Query, State, rejection::JsonRejection},
-    http::{HeaderMap, StatusCode, header},
+    http::StatusCode,
     response::Response,
 };
 use serde::Deserialize;
@@ -16,6 +16,7 @@ use serde_json::json;
 
 use super::{Refused, Site, json_answer};
 use crate::{
+    access::Note,
     alert::{Command, Done, Filter, Scope, json},
     types::Asn,
     view::Refusal,
@@ -113,37 +114,41 @@ type Body<T> = Result<Json<T>, JsonRejection>;
 pub(super) async fn acknowledge(
     State(site): State<Site>,
     Path(id): Path<String>,
-    headers: HeaderMap,
+    Extension(audit): Extension<Note>,
     body: Body<Said>,
 ) -> Result<Response, Refused> {
     let Json(Said { author, note }) = body?;
-    command(&site, &headers, Command::Acknowledge { id, author, note }).await
+    command(&site, &audit, Command::Acknowledge { id, author, note }).await
 }
 
 /// Answers with the alert as it is then.
 pub(super) async fn unacknowledge(
     State(site): State<Site>,
     Path(id): Path<String>,
-    headers: HeaderMap,
+    Extension(audit): Extension<Note>,
     body: Body<Said>,
 ) -> Result<Response, Refused> {
     let Json(Said { author, note }) = body?;
-    command(&site, &headers, Command::Unacknowledge { id, author, note }).await
+    command(&site, &audit, Command::Unacknowledge { id, author, note }).await
 }
 
 /// Answers with the alert as it is then.
 pub(super) async fn comment(
     State(site): State<Site>,
     Path(id): Path<String>,
-    headers: HeaderMap,
+    Extension(audit): Extension<Note>,
     body: Body<Written>,
 ) -> Result<Response, Refused> {
     let Json(Written { author, text }) = body?;
-    command(&site, &headers, Command::Comment { id, author, text }).await
+    command(&site, &audit, Command::Comment { id, author, text }).await
 }
 
 /// Answers with the mute: `{"id":…,"until":…,"reason":…,…}`.
-pub(super) async fn mute(State(site): State<Site>, headers: HeaderMap, body: Body<Muted>) -> Result<Response, Refused> {
+pub(super) async fn mute(
+    State(site): State<Site>,
+    Extension(audit): Extension<Note>,
+    body: Body<Muted>,
+) -> Result<Response, Refused> {
     let Json(muted) = body?;
     let words = |words: Vec<String>| words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>();
     let scope = Scope {
@@ -154,20 +159,20 @@ pub(super) async fn mute(State(site): State<Site>, headers: HeaderMap, body: Bod
         alert: muted.alert.filter(|id| !id.is_empty()).map(Into::into),
     };
     let length = Duration::from_secs(muted.length_s);
-    command(&site, &headers, Command::Mute { scope, reason: muted.reason, author: muted.author, length }).await
+    command(&site, &audit, Command::Mute { scope, reason: muted.reason, author: muted.author, length }).await
 }
 
 /// Answers `{"ended":…}`.
 pub(super) async fn unmute(
     State(site): State<Site>,
     Path(id): Path<String>,
-    headers: HeaderMap,
+    Extension(audit): Extension<Note>,
 ) -> Result<Response, Refused> {
-    command(&site, &headers, Command::Unmute { id }).await
+    command(&site, &audit, Command::Unmute { id }).await
 }
 
-async fn command(site: &Site, headers: &HeaderMap, command: Command) -> Result<Response, Refused> {
-    from_here(headers)?;
+async fn command(site: &Site, audit: &Note, command: Command) -> Result<Response, Refused> {
+    audit.say(command.to_string());
     let answer = match site.alerts.command(command).await.map_err(Refused)? {
         Done::Alert(alert) => json::alert(&alert),
         Done::Muted(mute) => json!({
@@ -181,17 +186,4 @@ async fn command(site: &Site, headers: &HeaderMap, command: Command) -> Result<R
         Done::Unmuted(ended) => json!({ "ended": ended }),
     };
     Ok(json_answer(StatusCode::OK, &answer))
-}
-
-/// Whether the request comes from our own page or from no page at all.
-fn from_here(headers: &HeaderMap) -> Result<(), Refused> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let elsewhere = text("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none");
-    let host = text(header::HOST.as_str()).unwrap_or_default();
-    let other = text(header::ORIGIN.as_str())
-        .is_some_and(|origin| origin.split_once("://").is_none_or(|(_, authority)| authority != host));
-    match elsewhere || other {
-        true => Err(Refused(Refusal::Forbidden("commands are taken from this daemon's own page only".to_owned()))),
-        false => Ok(()),
-    }
 }

@@ -2,16 +2,19 @@
 //! `--json` (`view::json`), the filters those of gRPC and the command line (`view::filter`). What changes anything is about
 //! alerts only (`alerts`); everything else is read.
 //!
-//! `page` serves the embedded files of the page, `events` what a page that is open is told as it happens, `overview` what
-//! one look shows, `birdwatcher` what looking glasses made for BIRD ask, `pulse` what is remembered of the last minutes. The page has no data that these answers do not have.
+//! `guard` stands in front of everything, `count` counts answers, `session` is how the page shows a token. `page` serves the embedded
+//! files of the page, `events` what a page that is open is told as it happens, `overview` what one look shows, `birdwatcher` what looking
+//! glasses made for BIRD ask, `pulse` what is remembered of the last minutes. The page has no data that these answers do not have.
 //!
 //! Answers about routes are pages: at most 1000 routes, with the token of the next page in `next`.
 
 mod alerts;
+mod arrivals;
 mod birdwatcher;
 mod count;
 mod events;
 mod explain;
+mod guard;
 mod history;
 mod neighbors;
 mod overview;
@@ -19,6 +22,7 @@ mod page;
 mod pulse;
 mod rib;
 mod rpki;
+mod session;
 mod what_if;
 
 use std::{future::Future, io, sync::Arc};
@@ -29,13 +33,18 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     middleware,
     response::{IntoResponse, Response},
-    routing::{delete, get, post},
+    routing::{MethodRouter, delete, get, post},
 };
 use serde::Serialize;
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::watch,
+};
+use tokio_stream::Stream;
 
-use self::events::Hub;
+use self::{arrivals::Arrivals, events::Hub};
 use crate::{
+    access::{Caller, Gate},
     alert::Service,
     view::{Backend, Refusal, json, scan::PeerNames},
 };
@@ -48,75 +57,116 @@ const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Octets of a command: the longest comment and much around it.
 const BODY_OCTETS: usize = 64 * 1024;
 
+/// What TLS offers to clients (RFC 7301).
+pub const PROTOCOLS: &[&str] = &["http/1.1"];
+
+/// What `[http]` says of it.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Settings {
+    /// Names under which we are known beside those of loopback; they count while nobody has to show a token.
+    pub hosts: Vec<String>,
+    /// Whether metrics are for everybody.
+    pub metrics_open: bool,
+}
+
+/// What is served.
+pub struct Rooms {
+    /// Questions.
+    pub backend: Arc<dyn Backend>,
+    /// Alerts.
+    pub alerts: Arc<dyn Service>,
+    /// Metrics.
+    pub metrics: MetricsText,
+}
+
 #[derive(Clone)]
 struct Site {
+    gate: Arc<Gate>,
+    settings: Arc<Settings>,
     backend: Arc<dyn Backend>,
     alerts: Arc<dyn Service>,
     metrics: MetricsText,
     hub: Arc<Hub>,
 }
 
-/// Serves HTTP on `listener` until `shutdown` is done.
+/// Serves HTTP to those who come until `shutdown` is done; `gate` lets them in.
 ///
 /// # Errors
 /// The listener failed; a single broken connection is no error.
-pub async fn serve(
-    listener: TcpListener,
-    backend: Arc<dyn Backend>,
-    alerts: Arc<dyn Service>,
-    metrics: MetricsText,
+pub async fn serve<C: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    arrivals: impl Stream<Item = (C, Caller)> + Send + 'static,
+    rooms: Rooms,
+    gate: Arc<Gate>,
+    settings: Settings,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let (stop, stopped) = watch::channel(false);
-    let site = Site { backend, alerts, metrics, hub: Hub::new(stopped) };
+    let Rooms { backend, alerts, metrics } = rooms;
+    let site = Site { gate, settings: Arc::new(settings), backend, alerts, metrics, hub: Hub::new(stopped) };
     let feeds = events::start(&site);
     let ended = async move {
         shutdown.await;
         // Those who listen to events would never leave by themselves.
         let _ = stop.send(true);
     };
-    let served = axum::serve(listener, router(site)).with_graceful_shutdown(ended).await;
+    let router = router(site).into_make_service_with_connect_info::<Caller>();
+    let served = axum::serve(Arrivals::new(arrivals), router).with_graceful_shutdown(ended).await;
     feeds.iter().for_each(tokio::task::JoinHandle::abort);
     served
 }
 
+/// Every method and address; what each of them needs is in `access::table`.
+fn routes() -> Vec<(&'static str, &'static str, MethodRouter<Site>)> {
+    let pages = page::FILES.iter().map(|file| ("GET", file.path, page::serve(file)));
+    let rest = [
+        ("GET", "/healthz", get(|| async { "ok\n" })),
+        ("GET", "/readyz", get(readyz)),
+        ("GET", "/metrics", get(metrics_page)),
+        ("GET", "/api", get(index)),
+        ("GET", "/api/v1", get(index)),
+        ("GET", "/api/v1/session", get(session::show)),
+        ("POST", "/api/v1/session", post(session::begin)),
+        ("DELETE", "/api/v1/session", delete(session::end)),
+        ("GET", "/api/v1/overview", get(overview::overview)),
+        ("GET", "/api/v1/events", get(events::listen)),
+        ("GET", "/api/v1/neighbors", get(neighbors::page)),
+        ("GET", "/api/v1/neighbors/{address}", get(neighbors::one)),
+        ("GET", "/api/v1/rib", get(rib::page)),
+        ("GET", "/api/v1/explain", get(explain::explain)),
+        ("GET", "/api/v1/history", get(history::history)),
+        ("GET", "/api/v1/rpki", get(rpki::sources)),
+        ("GET", "/api/v1/rpki/check", get(rpki::check)),
+        ("GET", "/api/v1/rpki/what-if", get(what_if::page)),
+        ("GET", "/api/v1/summary", get(summary)),
+        ("GET", "/api/v1/alerts", get(alerts::page)),
+        ("GET", "/api/v1/alerts/{id}", get(alerts::one)),
+        ("POST", "/api/v1/alerts/{id}/acknowledge", post(alerts::acknowledge)),
+        ("POST", "/api/v1/alerts/{id}/unacknowledge", post(alerts::unacknowledge)),
+        ("POST", "/api/v1/alerts/{id}/comments", post(alerts::comment)),
+        ("GET", "/api/v1/mutes", get(alerts::mutes)),
+        ("POST", "/api/v1/mutes", post(alerts::mute)),
+        ("DELETE", "/api/v1/mutes/{id}", delete(alerts::unmute)),
+    ];
+    pages.chain(rest).chain(birdwatcher::routes()).collect()
+}
+
+/// Every method and address that is served, as routes are written.
+pub fn addresses() -> Vec<(&'static str, &'static str)> {
+    routes().into_iter().map(|(method, path, _)| (method, path)).collect()
+}
+
 fn router(site: Site) -> Router {
-    let pages = page::FILES.iter().fold(Router::new(), |router, file| router.route(file.path, page::serve(file)));
-    let glasses = birdwatcher::routes().into_iter();
-    glasses
-        .fold(pages, |router, (_, path, served)| router.route(path, served))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics_page))
-        .route("/api", get(index))
-        .route("/api/v1", get(index))
-        .route("/api/v1/overview", get(overview::overview))
-        .route("/api/v1/events", get(events::listen))
-        .route("/api/v1/neighbors", get(neighbors::page))
-        .route("/api/v1/neighbors/{address}", get(neighbors::one))
-        .route("/api/v1/rib", get(rib::page))
-        .route("/api/v1/explain", get(explain::explain))
-        .route("/api/v1/history", get(history::history))
-        .route("/api/v1/rpki", get(rpki::sources))
-        .route("/api/v1/rpki/check", get(rpki::check))
-        .route("/api/v1/rpki/what-if", get(what_if::page))
-        .route("/api/v1/summary", get(summary))
-        .route("/api/v1/alerts", get(alerts::page))
-        .route("/api/v1/alerts/{id}", get(alerts::one))
-        .route("/api/v1/alerts/{id}/acknowledge", post(alerts::acknowledge))
-        .route("/api/v1/alerts/{id}/unacknowledge", post(alerts::unacknowledge))
-        .route("/api/v1/alerts/{id}/comments", post(alerts::comment))
-        .route("/api/v1/mutes", get(alerts::mutes).post(alerts::mute))
-        .route("/api/v1/mutes/{id}", delete(alerts::unmute))
-        .method_not_allowed_fallback(|| async {
-            let refusal = Refusal::Invalid("this address is not asked that way: see /api".into());
-            (StatusCode::METHOD_NOT_ALLOWED, Refused(refusal).into_response().into_body()).into_response()
-        })
-        .fallback(nowhere)
-        .layer(DefaultBodyLimit::max(BODY_OCTETS))
-        .layer(middleware::map_response(page::protect))
-        .layer(middleware::from_fn_with_state(site.clone(), count::count))
-        .with_state(site)
+    let all = routes().into_iter().fold(Router::new(), |router, (_, path, answer)| router.route(path, answer));
+    all.method_not_allowed_fallback(|| async {
+        let refusal = Refusal::Invalid("this address is not asked that way: see /api".into());
+        (StatusCode::METHOD_NOT_ALLOWED, Refused(refusal).into_response().into_body()).into_response()
+    })
+    .fallback(nowhere)
+    .layer(DefaultBodyLimit::max(BODY_OCTETS))
+    .layer(middleware::from_fn_with_state(site.clone(), guard::admit))
+    .layer(middleware::map_response(page::protect))
+    .layer(middleware::from_fn_with_state(site.clone(), count::count))
+    .with_state(site)
 }
 
 /// What is served, for people and programs.
@@ -127,6 +177,7 @@ ribwatch
   /healthz                      200 while the process is alive
   /readyz                       200 when ready, else 503 with the reasons
   /metrics                      Prometheus text
+  /api/v1/session               who you are here, and what you may do
   /api/v1/overview              one look: sessions, tables, RPKI, alerts, rates of the last minutes
   /api/v1/events                what happens, as server-sent events: status, session, alert, lagged
   /api/v1/neighbors             sessions and their counts: ?state= text= limit= next=
@@ -144,8 +195,10 @@ ribwatch
   /api/v1/mutes                 mutes and maintenance windows
   /birdwatcher/…                what birdwatcher answers, for looking glasses made for it
 
+Where tokens are configured, show one as `Authorization: Bearer TOKEN`.
 Commands, with a JSON object as body and `Content-Type: application/json`:
 
+  POST   /api/v1/session                   token: answers with a cookie; DELETE takes it away
   POST   /api/v1/alerts/ID/acknowledge     author, note
   POST   /api/v1/alerts/ID/unacknowledge   author, note
   POST   /api/v1/alerts/ID/comments        author, text
@@ -228,6 +281,9 @@ impl IntoResponse for Refused {
             Refusal::Forbidden(_) => StatusCode::FORBIDDEN,
             Refusal::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         };
-        json_answer(status, &Body { error: self.0.to_string() })
+        let error = self.0.to_string();
+        let mut answer = json_answer(status, &Body { error: error.clone() });
+        answer.extensions_mut().insert(guard::Why(error));
+        answer
     }
 }

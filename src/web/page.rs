@@ -51,6 +51,7 @@ files! {
     "/page/words.js" SCRIPT "words.js",
     "/page/graph.js" SCRIPT "graph.js",
     "/page/keys.js" SCRIPT "keys.js",
+    "/page/login.js" SCRIPT "login.js",
     "/page/overview.js" SCRIPT "overview.js",
     "/page/alerts.js" SCRIPT "alerts.js",
     "/page/alert.js" SCRIPT "alert.js",

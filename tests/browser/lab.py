@@ -132,8 +132,9 @@ def prefixes(count):
 
 
 class Lab:
-    def __init__(self, binary):
-        self.binary = os.path.abspath(binary)
+    def __init__(self, binary, more="", token=None):
+        """`more` is added to the configuration; `token` is what the lab itself shows."""
+        self.binary, self.more, self.token = os.path.abspath(binary), more, token
         self.work = tempfile.mkdtemp(prefix="ribwatch-page-")
         self.daemon = None
         self.ports = {"bgp": 0, "api": 0, "http": 0}
@@ -144,7 +145,7 @@ class Lab:
     def start(self):
         """Starts the daemon, the second time on the ports that it had."""
         with open(f"{self.work}/daemon.toml", "w") as file:
-            file.write(CONFIG.format(work=self.work, hostile=json.dumps(HOSTILE), **self.ports))
+            file.write(CONFIG.format(work=self.work, hostile=json.dumps(HOSTILE), **self.ports) + self.more)
         log = open(f"{self.work}/log", "wb")
         self.daemon = subprocess.Popen([self.binary, "run", "-c", f"{self.work}/daemon.toml"], stdout=log, stderr=log)
         pattern = re.compile(r"BGP on \S*?:(\d+), gRPC on \S*?:(\d+), HTTP on \S*?:(\d+)")
@@ -165,7 +166,8 @@ class Lab:
         return f"http://127.0.0.1:{self.ports['http']}"
 
     def get(self, path):
-        with urllib.request.urlopen(f"{self.url}/api/v1/{path}", timeout=10) as answer:
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        with urllib.request.urlopen(urllib.request.Request(f"{self.url}/api/v1/{path}", headers=headers), timeout=10) as answer:
             return json.load(answer)
 
     def wait(self, what, look, patience=20):

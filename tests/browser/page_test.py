@@ -1,8 +1,10 @@
 """Every function of the page, driven in a real browser against a daemon with live sessions:
 `page_test.py BINARY [FOLDER]`; screenshots go to FOLDER."""
 
+import hashlib
 import json
 import os
+import signal
 import sys
 import time
 
@@ -28,7 +30,7 @@ NAMELESS = """
 
 class Page:
     def __init__(self, lab, shots):
-        self.lab, self.shots = lab, shots
+        self.lab, self.shots, self.homes = lab, shots, [lab.url]
         self.browser = Chromium()
         self.run, self.until, self.key = self.browser.run, self.browser.until, self.browser.key
         self.browser.call("Page.addScriptToEvaluateOnNewDocument", source=SPY)
@@ -360,6 +362,61 @@ def gone_and_back(page):
     page.says("1 of 5 up", patience=20)
 
 
+VIEW, OPERATE = "view-0123456789abcdefghijkl", "operate-0123456789abcdefghijkl"
+
+
+def signing_in(page):
+    tokens = "".join(
+        f'\n[[access.token]]\nname = "{name}"\nrole = "{role}"\nhash = "sha256:{hashlib.sha256(token.encode()).hexdigest()}"\n'
+        for name, role, token in (("looker", "view", VIEW), ("noc", "operate", OPERATE))
+    )
+    first, page.lab = page.lab, Lab(page.lab.binary, tokens, VIEW).start()
+    page.homes.append(page.lab.url)
+    try:
+        page.lab.fill().misbehave()
+        page.browser.theme("dark")
+        page.browser.open(page.lab.url + "/")
+        page.says("wants to know who you are")
+        page.shot("sign-in-dark")
+        check(f"no names: {page.run(NAMELESS)}", not page.run(NAMELESS))
+        page.fill(".login [name=token]", "no-such-token")
+        page.submit(".login")
+        page.says("This token is not known here.")
+        page.fill(".login [name=token]", VIEW)
+        page.submit(".login")
+        page.says("Open alerts")
+        page.until("document.querySelector('#live').innerText.includes('live')", what="events come with the cookie")
+        check("a script reads the cookie", page.run("document.cookie") == "")
+        # Who only looks is not shown what would be refused.
+        first_alert = page.lab.get("alerts?state=open")["alerts"][0]["id"]
+        page.go(f"/alerts/{first_alert}")
+        page.says("looker has the role view, which reads and changes nothing.")
+        check("there are commands", page.run("document.querySelectorAll('[data-act]:not([data-act=play])').length") == 0)
+        page.shot("role-view-dark")
+        page.click("#session", "Sign out")
+        page.says("wants to know who you are")
+        check("nothing is shown any more", page.run("fetch('/api/v1/alerts').then((answer) => answer.status)") == 401)
+        page.fill(".login [name=token]", OPERATE)
+        page.submit(".login")
+        page.click("[data-act=ack]", "Acknowledge")
+        page.until("document.querySelector('[data-act=unack]')", what="the alert is taken")
+        check("it is taken by whoever signed in", page.lab.get(f"alerts/{first_alert}")["state"] == "acknowledged")
+        # A cookie that is not worth anything any more: the page notices and asks again.
+        with open(f"{page.lab.work}/daemon.toml") as file:
+            text = file.read()
+        page.lab.more = page.lab.more.replace(hashlib.sha256(OPERATE.encode()).hexdigest(), "0" * 64)
+        with open(f"{page.lab.work}/daemon.toml", "w") as file:
+            file.write(text.replace(hashlib.sha256(OPERATE.encode()).hexdigest(), "0" * 64))
+        page.lab.daemon.send_signal(signal.SIGHUP)
+        page.lab.wait("the log tells of the reload", lambda: "[access]: changed" in open(f"{page.lab.work}/log", errors="replace").read())
+        page.go("/routes")
+        page.says("wants to know who you are")
+    finally:
+        page.browser.open("about:blank")
+        page.lab.stop()
+        page.lab = first
+
+
 def main():
     binary, shots = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else None
     if shots:
@@ -370,7 +427,7 @@ def main():
     try:
         lab.fill().misbehave()
         page = Page(lab, shots)
-        for part in (overview, keyboard, search, alerts, people, routes, timeline, neighbors, rpki, live, nowhere, phone, gone_and_back):
+        for part in (overview, keyboard, search, alerts, people, routes, timeline, neighbors, rpki, live, nowhere, phone, signing_in, gone_and_back):
             at = time.monotonic()
             part(page)
             owned = page.run("document.title === 'owned' || document.querySelectorAll('img[src=x], main script, main style').length > 0")
@@ -380,7 +437,7 @@ def main():
         troubles = [text for text in page.browser.troubles() if not text.startswith("Failed to load resource")]
         check("the page made errors:\n" + "\n".join(troubles), not troubles)
         asked = [event["params"]["request"]["url"] for event in page.browser.events if event["method"] == "Network.requestWillBeSent"]
-        foreign = [url for url in asked if not url.startswith((lab.url, "data:", "about:"))]
+        foreign = [url for url in asked if not url.startswith((*page.homes, "data:", "about:"))]
         check(f"requests to elsewhere: {foreign}", asked and not foreign)
         print(f"the page works: {len(asked)} requests, none to elsewhere ({time.monotonic() - began:.1f} s)")
     except (AssertionError, RuntimeError):

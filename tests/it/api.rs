@@ -5,7 +5,6 @@ use std::sync::Arc;
 use prost::Message as _;
 use ribwatch::{
     alert::Nobody,
-    api,
     types::PeerId,
     view::{Backend, Command, SessionState},
     wire::bgp::{attribute::AttrSet, community::Community},
@@ -24,7 +23,7 @@ pub(crate) async fn serve(fake: &Arc<Fake>) -> Channel {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let backend: Arc<dyn Backend> = fake.clone();
-    tokio::spawn(api::serve(listener, backend, Arc::new(Nobody), std::future::pending()));
+    tokio::spawn(crate::door::serve_grpc(listener, backend, Arc::new(Nobody)));
     Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap()
 }
 

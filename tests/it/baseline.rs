@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, sync::Arc};
 
-use ribwatch::{alert::Nobody, api, cli, config::Config, types::PeerId, view::Backend};
+use ribwatch::{alert::Nobody, cli, config::Config, types::PeerId, view::Backend};
 use tokio::{net::TcpListener, runtime::Runtime};
 
 use crate::fake::Fake;
@@ -24,7 +24,7 @@ impl Daemon {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let api = listener.local_addr().unwrap().to_string();
         let backend: Arc<dyn Backend> = fake.clone();
-        runtime.spawn(api::serve(listener, backend, Arc::new(Nobody), std::future::pending()));
+        runtime.spawn(crate::door::serve_grpc(listener, backend, Arc::new(Nobody)));
         Self { fake, a, b, api, _runtime: runtime }
     }
 

@@ -47,7 +47,8 @@ impl Site {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let backend: Arc<dyn Backend> = fake.clone();
-        tokio::spawn(web::serve(listener, backend, Arc::new(Nobody), Arc::new(String::new), std::future::pending()));
+        let rooms = web::Rooms { backend, alerts: Arc::new(Nobody), metrics: Arc::new(String::new) };
+        tokio::spawn(crate::door::serve_http(listener, rooms));
         Self { fake, a, b, address }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ribwatch::{
     alert::Nobody,
-    api, cli,
+    cli,
     types::PeerId,
     view::{Backend, Command, FaultCount, SessionState},
     wire::bgp::community::{Community, LargeCommunity},
@@ -57,7 +57,7 @@ impl Shell {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let api = listener.local_addr().unwrap().to_string();
         let backend: Arc<dyn Backend> = fake.clone();
-        runtime.spawn(api::serve(listener, backend, Arc::new(Nobody), std::future::pending()));
+        runtime.spawn(crate::door::serve_grpc(listener, backend, Arc::new(Nobody)));
         Self { fake, a, api, _runtime: runtime }
     }
 

@@ -1,5 +1,6 @@
 //! The integration tests: one binary, one file per topic.
 
+mod access;
 mod alert;
 mod alert_live;
 mod api;
@@ -11,6 +12,7 @@ mod corpus;
 mod daemon;
 mod decision;
 mod detect;
+mod door;
 mod engine;
 mod export;
 mod fake;

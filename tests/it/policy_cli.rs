@@ -10,7 +10,7 @@ use std::{
 
 use ribwatch::{
     alert::Nobody,
-    api, cli,
+    cli,
     validation::{OriginState, PathState},
     view::Backend,
     wire::bgp::community::{Community, LargeCommunity},
@@ -313,7 +313,7 @@ fn routes_of_a_daemon_have_the_states_that_it_found() {
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let backend: Arc<dyn Backend> = fake.clone();
-    runtime.spawn(api::serve(listener, backend, std::sync::Arc::new(ribwatch::alert::Nobody), std::future::pending()));
+    runtime.spawn(crate::door::serve_grpc(listener, backend, std::sync::Arc::new(ribwatch::alert::Nobody)));
     let config = files.config();
     let (code, out, err) =
         run(&["ribwatch", "--api", &address, "--json", "policy", "test", "-c", text(&config), "--policy", "rpki"]);
@@ -362,7 +362,7 @@ fn the_routes_of_a_daemon_are_judged_and_compared_with_what_it_does() {
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let backend: Arc<dyn Backend> = fake.clone();
-    runtime.spawn(api::serve(listener, backend, Arc::new(Nobody), std::future::pending()));
+    runtime.spawn(crate::door::serve_grpc(listener, backend, Arc::new(Nobody)));
     let config = files.config();
     let test = |rest: &[&str]| {
         let common = ["ribwatch", "--api", &address, "--json", "policy", "test", "-c", text(&config)];

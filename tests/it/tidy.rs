@@ -15,6 +15,7 @@ const ROOMS: &[(&str, u8)] = &[
     ("rib", 2),
     ("validation", 2),
     ("view", 3),
+    ("access", 3),
     ("policy", 3),
     ("detect", 4),
     ("engine", 4),

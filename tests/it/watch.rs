@@ -321,9 +321,15 @@ async fn a_daemon_that_stops_does_not_wait_for_its_watchers() {
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let backend: std::sync::Arc<dyn ribwatch::view::Backend> = fake.clone();
-    let server = tokio::spawn(ribwatch::api::serve(listener, backend, Arc::new(ribwatch::alert::Nobody), async {
-        stopped.await.unwrap();
-    }));
+    let server = tokio::spawn(ribwatch::api::serve(
+        crate::door::arrivals(listener),
+        backend,
+        Arc::new(ribwatch::alert::Nobody),
+        crate::door::gate(),
+        async {
+            stopped.await.unwrap();
+        },
+    ));
     let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
     let mut watch = Watch::start(&channel, v1::WatchRoutesRequest::default()).await;
     watch.until_end_of_snapshot().await;

@@ -20,7 +20,7 @@ use crate::fake::Fake;
 async fn serve(listener: TcpListener, backend: Arc<dyn Backend>) -> std::io::Result<()> {
     let measured = Arc::clone(&backend);
     let metrics = Arc::new(move || metrics::text(&*measured, &Nobody));
-    web::serve(listener, backend, Arc::new(Nobody), metrics, std::future::pending()).await
+    crate::door::serve_http(listener, web::Rooms { backend, alerts: Arc::new(Nobody), metrics }).await
 }
 
 struct Site {

@@ -1,6 +1,6 @@
 //! What people do about alerts: take one, give it back, write something, mute. Only the routes resolve one.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use super::Desk;
 use crate::{
@@ -68,6 +68,30 @@ pub enum Command {
         /// Of the mute, or of the alert.
         id: String,
     },
+}
+
+impl fmt::Display for Command {
+    /// What it asks for, in words.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Acknowledge { id, author, note } | Self::Unacknowledge { id, author, note } => {
+                write!(f, "alert {id}, by {author}: {note}")
+            }
+            Self::Comment { id, author, text } => write!(f, "alert {id}, by {author}: {text}"),
+            Self::Mute { scope, reason, author, length } => {
+                let Scope { kinds, prefixes, asns, neighbors, alert } = scope;
+                if let Some(id) = alert {
+                    write!(f, "alert {id}, ")?;
+                }
+                kinds.iter().try_for_each(|kind| write!(f, "{kind}, "))?;
+                prefixes.iter().try_for_each(|prefix| write!(f, "{prefix}, "))?;
+                asns.iter().try_for_each(|asn| write!(f, "AS{}, ", asn.0))?;
+                neighbors.iter().try_for_each(|neighbor| write!(f, "neighbor {neighbor}, "))?;
+                write!(f, "for {}s, by {author}: {reason}", length.as_secs())
+            }
+            Self::Unmute { id } => write!(f, "mute {id}"),
+        }
+    }
 }
 
 /// What was done.

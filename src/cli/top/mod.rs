@@ -68,7 +68,7 @@ pub(super) async fn run(
         return Err(Failure::Usage("top needs a terminal; --once prints one frame without".into()));
     }
     let watcher = Watcher { global: global.clone(), interval: args.interval, started: Instant::now() };
-    let mut screen = Screen::new(&global.api, args.interval, watcher.look(&client).await?);
+    let mut screen = Screen::new(&global.api.to_string(), args.interval, watcher.look(&client).await?);
     if args.once {
         time::sleep(args.interval).await;
         screen.hear(News::Look(Box::new(watcher.look(&client).await?)));

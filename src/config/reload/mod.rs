@@ -48,6 +48,8 @@ pub enum Change {
     Owned,
     /// `[rpki]`: where validated payloads come from; what differs, in words.
     Rpki(Vec<String>),
+    /// `[access]`: who is let in.
+    Access,
     /// `[alert]`: how alerts live.
     Alert,
     /// `[watch]` or `[detect]`: what is watched.
@@ -121,6 +123,10 @@ impl Change {
                 let says = "changed, all there is is looked at anew".into();
                 view("changed", "[watch] or [detect]".into(), vec![], Cost::Nothing, says)
             }
+            Self::Access => {
+                let says = "changed, holds for what is asked from now on".into();
+                view("changed", "[access]".into(), vec![], Cost::Nothing, says)
+            }
             Self::Alert => {
                 let says = "changed, holds for alerts from now on".into();
                 view("changed", "[alert]".into(), vec![], Cost::Nothing, says)
@@ -175,6 +181,7 @@ fn sections(old: &Config, new: &Config) -> Vec<Change> {
         router,
         api,
         http,
+        access,
         telemetry,
         state,
         rib,
@@ -218,6 +225,9 @@ fn sections(old: &Config, new: &Config) -> Vec<Change> {
     if router.owned != new.router.owned {
         changes.push(Change::Owned);
     }
+    if *access != new.access {
+        changes.push(Change::Access);
+    }
     if *alert != new.alert {
         changes.push(Change::Alert);
     }
@@ -244,7 +254,7 @@ fn compare_sinks(old: &[SinkSettings], new: &[SinkSettings]) -> Vec<String> {
 }
 
 fn router_keys(old: &Router, new: &Router) -> Vec<&'static str> {
-    let Router { asn, router_id, listen, hostname, cluster_id, confederation, owned: _ } = old; // `owned`: see `sections`
+    let Router { asn, router_id, listen, hostname, cluster_id, confederation, user, owned: _ } = old; // `owned`: see `sections`
     let keys = [
         ("asn", *asn != new.asn),
         ("router_id", *router_id != new.router_id),
@@ -252,6 +262,7 @@ fn router_keys(old: &Router, new: &Router) -> Vec<&'static str> {
         ("hostname", *hostname != new.hostname),
         ("cluster_id", *cluster_id != new.cluster_id),
         ("confederation", *confederation != new.confederation),
+        ("user", *user != new.user),
     ];
     keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
 }

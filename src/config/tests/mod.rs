@@ -44,6 +44,7 @@ fn every_example_is_a_configuration() {
         ("route-server.toml", 3),
         ("policy.toml", 1),
         ("alerts.toml", 1),
+        ("access.toml", 0),
         ("watch.toml", 0),
     ] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(file);
@@ -178,7 +179,7 @@ fn a_fault_shows_its_place_its_line_and_what_would_be_accepted() {
              \x20 |\n\
              4 | [colour]\n\
              \x20 |  ^^^^^^\n\
-             \x20 = accepted here: router, api, http, state, rib, decision, log, telemetry, rpki, watch, detect, alert, sink, policy, neighbor_group, \
+             \x20 = accepted here: router, api, http, access, state, rib, decision, log, telemetry, rpki, watch, detect, alert, sink, policy, neighbor_group, \
              neighbor",
         ),
     ];
@@ -441,6 +442,7 @@ fn what_may_be_originated_is_nothing_a_list_or_anything() {
     }
 }
 
+mod access;
 mod alert;
 mod filters;
 mod groups;

@@ -35,13 +35,15 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-pub use self::settings::{Distance, NeighborSettings, Password, Remote, label};
+pub use self::settings::{Distance, NeighborSettings, Remote, label};
 pub use self::socket::explain_bind;
 use self::{
     neighbor::Neighbor,
     task::{Task, TaskCommand, ToTask},
 };
 use super::{clock::Clock, shard::ShardHandle};
+/// A TCP-MD5 password (RFC 2385) has at most 80 octets.
+pub use crate::types::Secret as Password;
 use crate::{
     session::ConnId,
     types::{PeerId, Prefix},
@@ -122,26 +124,32 @@ enum Door {
     Closed(TcpStream),
 }
 
-impl Speaker {
-    /// Listens on `listen`; nothing is accepted before [`Speaker::accept`]. To be called inside a runtime, on
-    /// which all neighbours will run.
+/// Where BGP is listened for.
+pub struct Listeners(Vec<Arc<TcpListener>>);
+
+impl Listeners {
+    /// Listens on `listen`, which takes a privilege for port 179. To be called inside the runtime on which all neighbours will run.
     ///
     /// # Errors
     /// An address cannot be listened on; the sentence names the fix.
-    pub fn bind(listen: &[SocketAddr], clock: Clock, shard: ShardHandle) -> Result<Self, String> {
-        let mut listeners = Vec::new();
-        for address in listen {
-            listeners.push(Arc::new(socket::listen(*address)?));
-        }
-        Ok(Self(Arc::new(Inner {
+    pub fn bind(listen: &[SocketAddr]) -> Result<Self, String> {
+        listen.iter().map(|address| socket::listen(*address).map(Arc::new)).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl Speaker {
+    /// Speaks to those who come to `listeners`; nothing is accepted before [`Speaker::accept`]. To be called inside a runtime, on
+    /// which all neighbours will run.
+    pub fn new(listeners: Listeners, clock: Clock, shard: ShardHandle) -> Self {
+        Self(Arc::new(Inner {
             clock,
             shard,
             runtime: Handle::current(),
-            listeners,
+            listeners: listeners.0,
             seeds: RandomState::new(),
             changes: watch::Sender::default(),
             list: Mutex::default(),
-        })))
+        }))
     }
 
     /// Begins to accept connections.

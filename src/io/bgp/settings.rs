@@ -6,7 +6,7 @@ use std::{fmt, net::IpAddr, sync::Arc};
 use crate::{
     engine,
     session::PeerSettings,
-    types::{PeerKind, Prefix, Timestamp},
+    types::{PeerKind, Prefix, Secret as Password, Timestamp},
     wire::bgp::orf::OrfEntry,
 };
 
@@ -35,16 +35,6 @@ impl fmt::Display for Remote {
             Self::Address(address) => address.fmt(f),
             Self::Range(range) => range.fmt(f),
         }
-    }
-}
-
-/// A TCP-MD5 password (RFC 2385), at most 80 octets; never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Password(pub String);
-
-impl fmt::Debug for Password {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
     }
 }
 

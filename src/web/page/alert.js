@@ -2,6 +2,7 @@
 import { ask, called, learnNames, tell } from "./api.js";
 import { field, h, nothing, panel, put, s, select, table, toast, trouble } from "./dom.js";
 import { graph, readPath } from "./graph.js";
+import { session } from "./login.js";
 import { KINDS, VALIDITY, ago, count, duration, plural, spaced, time } from "./words.js";
 
 const PATHS = 40;
@@ -167,7 +168,8 @@ async function drawPaths(place, alert, signal) {
 
 /** What people do: take it, write, mute. The name is remembered in this browser. */
 function people(alert, draw) {
-  const remembered = () => { try { return localStorage.getItem("ribwatch.author") ?? ""; } catch { return ""; } };
+  const known = session.login ? session.name ?? "" : "";
+  const remembered = () => { try { return localStorage.getItem("ribwatch.author") ?? known; } catch { return known; } };
   const author = h("input", { name: "author", value: remembered(), required: true, maxlength: 100, autocomplete: "nickname", placeholder: "who you are" });
   const text = h("textarea", { name: "text", rows: 2, maxlength: 4000, placeholder: "what you found, or do" });
   const act = async (what, method, path, body, done) => {
@@ -203,8 +205,8 @@ function people(alert, draw) {
     panel("What people say", null,
       alert.comments.length ? h("ol", { class: "comments" }, alert.comments.map((one) => h("li", null,
         h("p", { class: "dim" }, h("b", null, one.author), ` · ${time(one.at)} UTC`), h("p", { class: "said" }, one.text)))) : nothing("Nobody wrote anything yet."),
-      form),
-    live && panel("Mute", null, alert.muted ? [
+      session.may_command ? form : nothing(`${session.name} has the role ${session.role}, which reads and changes nothing.`)),
+    live && session.may_command && panel("Mute", null, alert.muted ? [
       h("p", null, `Nobody is told of it: ${alert.muted}`),
       h("button", { type: "button", dataset: { act: "unmute" }, onclick: () => act("Unmute", "DELETE", `mutes/${alert.id}`, undefined, "People are told of it again.") }, "End the mute"),
     ] : mute(alert, author, act)),

@@ -1,6 +1,7 @@
 // The list of alerts, with filters that the daemon applies, a page at a time.
 import { ask, tell } from "./api.js";
 import { field, h, nothing, panel, put, select, table, toast, trouble } from "./dom.js";
+import { session } from "./login.js";
 import { KINDS, SEVERITIES, ago, plural, time } from "./words.js";
 
 const PAGE = 50;
@@ -105,6 +106,6 @@ async function loadMutes(place, signal) {
       h("td", null, mute.alert ? h("a", { href: `#/alerts/${mute.alert}` }, about(mute)) : about(mute)),
       h("td", null, mute.reason), h("td", null, mute.author),
       h("td", { class: "mono" }, mute.active ? time(mute.until) : `from ${time(mute.until)}`),
-      h("td", null, mute.created_at && h("button", { type: "button", class: "small", onclick: () => end(mute.id) }, "End")))))));
+      h("td", null, mute.created_at && session.may_command && h("button", { type: "button", class: "small", onclick: () => end(mute.id) }, "End")))))));
 }
 

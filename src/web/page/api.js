@@ -28,6 +28,7 @@ async function reach(url, options) {
 async function answer(response) {
   let body = null;
   try { body = await response.json(); } catch (error) { if (error.name === "AbortError") throw error; }
+  if (response.status === 401 && !response.url.endsWith("/session")) unknown();
   if (!response.ok) {
     const failure = new Error(body?.error ?? `the daemon answered ${response.status}`);
     failure.status = response.status;
@@ -36,6 +37,11 @@ async function answer(response) {
   if (body === null) throw new Error("the daemon's answer cannot be read");
   return body;
 }
+
+let unknown = () => {};
+
+/** Says what to do when we are not known any more. */
+export function whenUnknown(act) { unknown = act; }
 
 /** Without a sign of life for so long, what is shown is old. */
 const SILENCE_MS = 7000;
@@ -74,7 +80,10 @@ export function listen({ heard, changed, missed }) {
     source.onerror = () => {
       set(false);
       // Refused, not interrupted: the browser would not try again.
-      if (source.readyState === EventSource.CLOSED) setTimeout(open, RETRY_MS);
+      if (source.readyState === EventSource.CLOSED) {
+        unknown();
+        setTimeout(open, RETRY_MS);
+      }
     };
   };
   open();

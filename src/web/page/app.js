@@ -1,7 +1,8 @@
 // The page as a whole: which room is open, what the daemon tells, the theme, the search line.
-import { ask, learnNames, listen } from "./api.js";
+import { ask, learnNames, listen, whenUnknown } from "./api.js";
 import { h, nothing, put, toast, trouble } from "./dom.js";
 import { showKeys, startKeys } from "./keys.js";
+import { begin, stillKnown } from "./login.js";
 import { time } from "./words.js";
 import { overview } from "./overview.js";
 import { alerts } from "./alerts.js";
@@ -152,7 +153,10 @@ document.getElementById("search").addEventListener("submit", (event) => {
 document.getElementById("theme").addEventListener("click", turnTheme);
 document.getElementById("help").addEventListener("click", showKeys);
 setTheme(document.documentElement.dataset.theme ?? null);
-startKeys(turnTheme);
-window.addEventListener("hashchange", show);
-show();
-listen({ heard, changed, missed });
+whenUnknown(() => { stillKnown().catch(() => { /* nobody answers: the banner says so */ }); });
+begin(main, () => {
+  startKeys(turnTheme);
+  window.addEventListener("hashchange", show);
+  show();
+  listen({ heard, changed, missed });
+});

@@ -10,7 +10,6 @@ use std::{
 
 use ribwatch::{
     alert::{ChangeSource, Delivery, Filter, Nobody, Service, Settings},
-    api,
     app::alerts::Alerts,
     cli,
     io::clock::Clock,
@@ -52,10 +51,10 @@ impl Served {
         });
         let (api, http) = (grpc.local_addr().unwrap().to_string(), pages.local_addr().unwrap());
         let service: Arc<dyn Service> = Arc::new(alerts.clone());
-        runtime.spawn(api::serve(grpc, backend.clone(), service.clone(), std::future::pending()));
+        runtime.spawn(crate::door::serve_grpc(grpc, backend.clone(), service.clone()));
         let (measured, counted) = (backend.clone(), service.clone());
         let text = Arc::new(move || metrics::text(&*measured, &*counted));
-        runtime.spawn(web::serve(pages, backend, service, text, std::future::pending()));
+        runtime.spawn(crate::door::serve_http(pages, web::Rooms { backend, alerts: service, metrics: text }));
         Self { alerts, clock, api, http, runtime }
     }
 

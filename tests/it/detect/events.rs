@@ -282,6 +282,18 @@ fn between_networks_without_upstreams_there_is_no_way_for_others() {
 }
 
 #[test]
+fn of_many_that_may_leak_nobody_is_blamed() {
+    let mut tower = Tower::new(watching(&[("203.0.113.0/24", &[64500])]));
+    let edge = tower.peer(external(64496));
+    tower.announces(edge, "203.0.113.0/24", path("64496 701 64499 64498 64497 3356 64500"));
+    let alert = tower.only_alert();
+    assert_eq!((&*alert.key.to_string(), alert.severity), ("route-leak to AS701", Severity::Warning));
+    assert_eq!(alert.asns.get("leaker"), None);
+    assert_eq!(alert.asns["candidates"], [Asn(64497), Asn(64498), Asn(64499)]);
+    assert_eq!(&*alert.summary, "one of 3 ASes leaks routes to AS701, routes of AS64500");
+}
+
+#[test]
 fn a_mark_for_customers_only_behind_the_leaker_makes_a_declared_leak_certain() {
     let settings = || {
         let mut settings = watching(&[]);

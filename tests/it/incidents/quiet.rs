@@ -197,7 +197,7 @@ fn the_window_of_2016_is_quiet() {
     // change of origin that no rule knew. Routes of half the world came to Europe through Vietnam that day.
     // Behind these, AS2516 has routes of AS2914 over AS4713, a sibling of that, and gives them to AS3491: doubtful, and one
     // prefix; nothing in the archive speaks against it.
-    judge(&told, &["by AS33922", "AS45896", "AS131127", "AS18403", "AS2516"]);
+    judge(&told, &["by AS33922", "AS45896", "AS131127", "AS18403", "AS2516", "to AS6453"]);
 }
 
 #[test]

@@ -23,6 +23,9 @@
 //!
 //! Settings (`[detect.leak]`) and defaults: `inferred` "watched", `relations` no file.
 //!
+//! Of two ASes that may be the leaker the one nearer to us is named, with the other as a candidate; of more, nobody is unless it is
+//! known to have given it to a provider or peer.
+//!
 //! # False positives
 //! Inferred relations are wrong for siblings, partial transit and exchanges, and lists of networks without upstreams grow
 //! old. So a leak that rests on them is told of only where the origin is watched (`inferred = "watched"`, the default). What
@@ -197,10 +200,18 @@ fn finding(valley: &Valley, evidence: Evidence, proved: bool, watched: Option<As
     };
     let source = if valley.source.is_none() && !others.is_empty() { "" } else { word(valley.source) };
     let comma = if source.is_empty() { "" } else { ", " };
-    let why = format!(
-        "AS{leaker} has the routes from AS{from}{comma}{source}, and passes them on to AS{to}, {}, {basis}: {what}{or}",
-        word(valley.target)
-    );
+    // Of more than two of which nothing is known nobody is named: that would be to blame one of many.
+    let unknown = others.len() >= 2 && valley.target.is_none();
+    let why = match unknown {
+        false => format!(
+            "AS{leaker} has the routes from AS{from}{comma}{source}, and passes them on to AS{to}, {}, {basis}: {what}{or}",
+            word(valley.target)
+        ),
+        true => format!(
+            "before AS{to} the route has turned up again, {basis}: {what}, by AS{leaker} or {}, whose relations are not known",
+            others.join(" or ")
+        ),
+    };
     let severity = match (evidence, proved) {
         (_, true) | (Evidence::Role | Evidence::Otc, _) => Severity::Critical,
         (Evidence::Declared | Evidence::TransitFree, _) => Severity::Warning,
@@ -208,11 +219,22 @@ fn finding(valley: &Valley, evidence: Evidence, proved: bool, watched: Option<As
     };
     // Routes of an AS that is watched are a finding of their own, which names it.
     let of = watched.map(|origin| format!(", routes of AS{origin}")).unwrap_or_default();
-    let key = Fingerprint::new(Kind::RouteLeak, format!("AS{leaker}: AS{from} to AS{to}{of}"));
+    let (subject, summary) = match unknown {
+        false => (
+            format!("AS{leaker}: AS{from} to AS{to}{of}"),
+            format!("AS{leaker} leaks routes of AS{from} to AS{to}{of}"),
+        ),
+        true => (
+            format!("one of several to AS{to}{of}"),
+            format!("one of {} ASes leaks routes to AS{to}{of}", valley.candidates.len()),
+        ),
+    };
     let (term, weight) = evidence.term();
-    let mut finding = Finding::new(key, severity, format!("AS{leaker} leaks routes of AS{from} to AS{to}{of}"), why)
-        .asns("leaker", [leaker])
-        .asns("segment", [from, leaker, to])
+    let mut finding = Finding::new(Fingerprint::new(Kind::RouteLeak, subject), severity, summary, why);
+    if !unknown {
+        finding = finding.asns("leaker", [leaker]).asns("segment", [from, leaker, to]);
+    }
+    finding = finding
         .evidence("leak_type", kind)
         .evidence("leak_type_certain", certain)
         .evidence("evidence", if proved { "aspa" } else { evidence.name() })
@@ -227,7 +249,10 @@ fn finding(valley: &Valley, evidence: Evidence, proved: bool, watched: Option<As
         finding = finding.term("aspa_invalid", 5);
     }
     // One leaker is one alert, whoever it leaks from and to.
-    finding.cause = Some(cause(leaker));
+    finding.cause = Some(match unknown {
+        false => cause(leaker),
+        true => Fingerprint::new(Kind::RouteLeak, format!("to AS{to}")),
+    });
     finding
 }
 

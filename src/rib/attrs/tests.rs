@@ -74,7 +74,7 @@ impl Model {
             at if at < classes.len() => u64::from(classes[at]) - LENGTH as u64,
             _ => octets.len() as u64,
         };
-        prop_assert_eq!(store.set_octets(), plain.iter().map(|octets| room(octets)).sum::<u64>());
+        prop_assert_eq!(store.set_octets(), plain.iter().map(room).sum::<u64>());
         prop_assert_eq!(store.derived_len(), self.derived() as u64);
         Ok(())
     }

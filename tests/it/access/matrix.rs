@@ -85,7 +85,7 @@ async fn every_address_is_for_those_who_have_its_role() {
     let house = House::new(rules()).await;
     for (method, path) in web::addresses() {
         let need = table::route(method, Some(path));
-        let asked = path.replace("{id}", "abcd").replace("{address}", "192.0.2.9").replace('{', "").replace('}', "");
+        let asked = path.replace("{id}", "abcd").replace("{address}", "192.0.2.9").replace(['{', '}'], "");
         for name in SHOWN {
             let header: Vec<String> =
                 shown_token(name).map(|token| format!("Authorization: Bearer {token}")).into_iter().collect();

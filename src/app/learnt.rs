@@ -159,7 +159,13 @@ mod tests {
         learnt.write_down();
         let next = Learnt::start(Some(dir.path()), &names).expect("a thread");
         assert_eq!(next.archive().recall(), memory(&["a"]));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_no_file() {
+        let dir = tempfile::tempdir().expect("a directory");
         fs::write(dir.path().join(FILE), "{").expect("ours");
+        let names = BTreeSet::new();
         assert!(Learnt::start(Some(dir.path()), &names).expect("a thread").archive().recall().is_empty());
     }
 }
